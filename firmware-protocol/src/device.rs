@@ -1,0 +1,330 @@
+//! The device's engine: everything that a device says and does, as a machine of bounded steps.
+//!
+//! [`Device::poll`] takes the time and at most one frame, does at most one erase, one page program,
+//! 4 KiB of hashing, one check step or one signature check, sends at most one frame, and says what
+//! the caller is to carry out and when to call again. A firmware author writes the loop around it,
+//! implements [`Board`], and has a device (PORTING.md).
+//!
+//! What it promises it keeps on flash, in [`crate::record`]; everything else may be lost at any
+//! moment and is asked for again.
+
+mod admission;
+mod board;
+mod describe;
+mod job;
+mod link;
+mod requests;
+mod staging;
+mod trial;
+
+use crate::boot::{BootState, Start, end_trial};
+use crate::flash::{Flash, Layout};
+use crate::frame::{Header, Kind};
+use crate::message::{Chunk, FromDevice};
+use crate::receiver::{ChunkFate, Receiver};
+use crate::record::RecordStore;
+use crate::slot::{RejectReason, SlotId};
+use crate::start::{Handover, hardware_deadline_ms};
+use crate::version::Version;
+
+pub use self::board::{Board, BoardInfo, RandomFault};
+pub use self::link::{Outgoing, SESSION_IDLE_MS};
+
+use self::job::{Job, Then};
+use self::link::{Asked, Received, Sender, Session};
+use self::trial::TrialClock;
+
+/// Longest time between two calls, in milliseconds: bounds how late a deadline is noticed.
+const IDLE_WAKE_MS: u64 = 100;
+/// Between the last answer and a reset, so that a slow line can carry it away, in milliseconds.
+const RESET_GRACE_MS: u64 = 50;
+/// Uptime after which a confirmed image has its whole crash budget again, in milliseconds.
+const HEALTHY_MS: u64 = 60_000;
+/// Bytes of console text kept for a link that carries it in messages.
+const CONSOLE_BYTES: usize = 200;
+
+/// What reaches the device in one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Input<'a> {
+    /// Only time has passed.
+    Nothing,
+    /// A whole frame, as a [`crate::frame::Decoder`] gave it.
+    Frame {
+        /// The link it came on; replies go out there.
+        link: u8,
+        /// Header and payload.
+        frame: &'a [u8],
+    },
+}
+
+/// What the caller carries out after a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing. In particular the watchdog is not to be fed.
+    Nothing,
+    /// Feed the watchdog; with `deadline_ms`, set the trial's hardware deadline to that far from now.
+    Feed {
+        /// Until the trial boot must have been renewed, in milliseconds; `None` outside a trial.
+        deadline_ms: Option<u32>,
+    },
+    /// Reset the device. What it has to say has been said, what it has to store is stored.
+    Reset,
+}
+
+/// What a call asks of its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Next {
+    /// Carry this out.
+    pub effect: Effect,
+    /// Call again at this time, in milliseconds, or as soon as there is input; at once if it is not
+    /// in the future.
+    pub wake_ms: u64,
+}
+
+/// The engine; see the module's documentation.
+#[derive(Debug)]
+pub struct Device<W, F, B> {
+    flash: F,
+    board: B,
+    layout: Layout,
+    window: W,
+    max_frame_bytes: u32,
+    handover: Handover,
+    store: RecordStore,
+    started_ms: u64,
+    now_ms: u64,
+    boot_nonce: u64,
+    running_version: Option<Version>,
+    sender: Sender,
+    received: Received,
+    session: Session,
+    trial_clock: TrialClock,
+    document_bytes: usize,
+    receiver: Option<Receiver>,
+    job: Job,
+    reset_at_ms: Option<u64>,
+    erases: u32,
+    console: heapless::Vec<u8, CONSOLE_BYTES>,
+}
+
+impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
+    /// An engine for the image that was just started.
+    ///
+    /// `window` is the memory for blocks in flight: at least two of the largest blocks the device is
+    /// to take, and at least [`crate::trust::MAX_ENVELOPE_BYTES`]. `max_frame_bytes` is the longest
+    /// frame, header included, that the caller's decoders keep.
+    pub fn new(
+        mut flash: F,
+        mut board: B,
+        layout: Layout,
+        mut window: W,
+        max_frame_bytes: u32,
+        handover: Handover,
+        now_ms: u64,
+    ) -> Self {
+        let store = RecordStore::load(&mut flash, layout.record);
+        let mut nonce = [0; 8];
+        let boot_nonce = board.random(&mut nonce).map_or(0, |()| u64::from_le_bytes(nonce));
+        let running_version = match (handover.start, store.state()) {
+            (Start::Slot(slot), Some(state)) => {
+                describe::slot_version(&mut flash, &layout, state, slot, window.as_mut())
+            }
+            (Start::Slot(_) | Start::Recovery, _) => None,
+        };
+        Self {
+            flash,
+            board,
+            layout,
+            window,
+            max_frame_bytes,
+            handover,
+            store,
+            started_ms: now_ms,
+            now_ms,
+            boot_nonce,
+            running_version,
+            sender: Sender::default(),
+            received: Received::default(),
+            session: Session::default(),
+            trial_clock: TrialClock::new(now_ms),
+            document_bytes: 0,
+            receiver: None,
+            job: Job::Idle,
+            reset_at_ms: None,
+            erases: 0,
+            console: heapless::Vec::new(),
+        }
+    }
+
+    /// Does one bounded step, see the module's documentation.
+    ///
+    /// `now_ms` never goes back; a call that says otherwise counts as one at the latest time known.
+    pub fn poll(&mut self, now_ms: u64, input: Input<'_>, out: &mut Outgoing) -> Next {
+        self.now_ms = self.now_ms.max(now_ms);
+        if let Some(at_ms) = self.reset_at_ms {
+            return self.wait_for_reset(at_ms);
+        }
+        self.watch_trial();
+        if let Input::Frame { link, frame } = input {
+            self.take_frame(link, frame, out);
+        }
+        let mut worked = false;
+        if !out.is_full() {
+            worked = self.work(out);
+        }
+        if !out.is_full() {
+            self.speak_up(out);
+        }
+        self.next(worked || out.is_full())
+    }
+
+    /// Prints console text on links that have no place for it but messages; what does not fit is
+    /// lost. On a serial line the caller writes text between frames instead.
+    pub fn console(&mut self, text: &[u8]) {
+        for byte in text {
+            let _ = self.console.push(*byte);
+        }
+    }
+
+    /// The board, for the caller's own use between calls.
+    pub fn board_mut(&mut self) -> &mut B {
+        &mut self.board
+    }
+
+    /// The flash, for the caller's own use between calls.
+    pub fn flash_mut(&mut self) -> &mut F {
+        &mut self.flash
+    }
+
+    /// Gives flash, board and window back, as when a simulated device resets.
+    pub fn into_parts(self) -> (F, B, W) {
+        (self.flash, self.board, self.window)
+    }
+
+    fn state(&self) -> BootState {
+        self.store.state().cloned().unwrap_or_default()
+    }
+
+    fn in_trial(&self) -> bool {
+        self.store.state().is_some_and(|state| trial::in_trial(state, &self.handover))
+    }
+
+    /// The slot that a bundle can be received into.
+    fn spare(&self, state: &BootState) -> SlotId {
+        match self.handover.start {
+            Start::Slot(slot) => slot.other(),
+            Start::Recovery => state.active.map_or(SlotId::A, SlotId::other),
+        }
+    }
+
+    /// Ends the trial when its lease or its boot's limit has passed.
+    fn watch_trial(&mut self) {
+        let Some(trial) = self.store.state().and_then(|state| state.trial) else {
+            return;
+        };
+        let in_trial = self.in_trial();
+        if self.job.writes() {
+            return;
+        }
+        if let Some(reason) = self.trial_clock.ended(&trial, in_trial, self.now_ms) {
+            self.give_up_trial(reason, if in_trial { Then::Reset } else { Then::Nothing }, None);
+        }
+    }
+
+    fn give_up_trial(&mut self, reason: RejectReason, then: Then, asked: Option<Asked>) {
+        let mut state = self.state();
+        end_trial(&mut state, reason);
+        self.job = Job::write_record(state, then, asked);
+    }
+
+    fn take_frame(&mut self, link: u8, frame: &[u8], out: &mut Outgoing) {
+        let Some((header, payload)) = Header::split(frame) else {
+            return;
+        };
+        self.received.counters.frames = self.received.counters.frames.saturating_add(1);
+        match header.kind {
+            Kind::Message => self.take_message(link, header.sequence, payload, out),
+            Kind::Chunk => {
+                let taken = self.take_chunk(payload);
+                self.received.note(header.sequence, taken);
+                self.received.owe(link);
+            }
+        }
+    }
+
+    /// True when the chunk's bytes need not come again.
+    fn take_chunk(&mut self, payload: &[u8]) -> bool {
+        let Some(chunk) = Chunk::parse(payload) else {
+            return false;
+        };
+        if self.session.admit(chunk.session, self.now_ms).is_err() {
+            return false;
+        }
+        let busy = !matches!(self.job, Job::Idle);
+        let (Some(receiver), false) = (&mut self.receiver, busy) else {
+            return false;
+        };
+        let erased = self.flash.geometry().erased;
+        let fate = receiver.chunk(
+            self.window.as_mut(),
+            chunk.component,
+            chunk.offset,
+            chunk.bytes,
+            erased,
+        );
+        let counters = &mut self.received.counters;
+        let sent = u64::try_from(chunk.bytes.len()).unwrap_or(u64::MAX);
+        counters.payload_bytes = counters.payload_bytes.saturating_add(sent);
+        let new_bytes = match fate {
+            ChunkFate::Taken { new_bytes } => u64::from(new_bytes),
+            ChunkFate::NoRoom | ChunkFate::Misplaced => return false,
+        };
+        counters.repeated_bytes =
+            counters.repeated_bytes.saturating_add(sent.saturating_sub(new_bytes));
+        true
+    }
+
+    /// Says what nobody asked for: acknowledgements, console text.
+    fn speak_up(&mut self, out: &mut Outgoing) {
+        let busy = !matches!(self.job, Job::Idle);
+        let credit = match &self.receiver {
+            Some(receiver) if !busy => receiver.credit_blocks(self.window.as_ref().len()),
+            Some(_) | None => 0,
+        };
+        if let Some((link, ack)) = self.received.ack(credit) {
+            self.sender.send(link, &FromDevice::Ack(ack), out);
+        } else if let (false, Some(link)) = (self.console.is_empty(), self.session.link()) {
+            let text = core::mem::take(&mut self.console);
+            self.sender.send(link, &FromDevice::Console(&text), out);
+        }
+    }
+
+    fn wait_for_reset(&self, at_ms: u64) -> Next {
+        if self.now_ms >= at_ms {
+            Next { effect: Effect::Reset, wake_ms: self.now_ms }
+        } else {
+            Next { effect: Effect::Nothing, wake_ms: at_ms }
+        }
+    }
+
+    /// The watchdog is fed by nothing but this, and no more once the trial's time is up.
+    fn next(&self, more: bool) -> Next {
+        let wake_ms = if more { self.now_ms } else { self.now_ms.saturating_add(IDLE_WAKE_MS) };
+        let trial = self.store.state().and_then(|state| state.trial);
+        let effect = match trial {
+            Some(trial) if self.in_trial() => {
+                let left_ms = self
+                    .trial_clock
+                    .lease_left_ms(&trial, self.now_ms)
+                    .min(self.trial_clock.boot_left_ms(&trial, self.now_ms));
+                if left_ms == 0 {
+                    Effect::Nothing
+                } else {
+                    Effect::Feed { deadline_ms: Some(hardware_deadline_ms(left_ms)) }
+                }
+            }
+            Some(_) | None => Effect::Feed { deadline_ms: None },
+        };
+        Next { effect, wake_ms }
+    }
+}

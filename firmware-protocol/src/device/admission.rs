@@ -1,0 +1,129 @@
+//! May this bundle go into this slot? Everything is asked before the first erase (promise P4).
+
+use heapless::Vec;
+
+use crate::boot::BootState;
+use crate::flash::{Flash, Layout, Range};
+use crate::manifest::{Component, Encoding, Manifest};
+use crate::receiver::{Part, Target};
+use crate::refusal::Refusal;
+use crate::slot::{SlotId, SlotState};
+use crate::trust::Verified;
+use crate::version::Version;
+
+use super::board::BoardInfo;
+
+/// What a bundle is held against.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    pub(super) info: BoardInfo<'a>,
+    pub(super) layout: &'a Layout,
+    pub(super) state: &'a BootState,
+    pub(super) running_version: Option<&'a Version>,
+    pub(super) spare: SlotId,
+    pub(super) window_bytes: usize,
+}
+
+/// Holds a verified manifest against the device; gives what is to be received.
+pub(super) fn admit<F: Flash>(
+    manifest: &Verified<Manifest<'_>>,
+    place: &Place<'_>,
+    flash: &F,
+) -> Result<Target, Refusal> {
+    let claims = manifest.claims();
+    fits_device(claims, place.info)?;
+    let floor = place.state.accept_floor;
+    if claims.security_version < floor {
+        return Err(Refusal::BelowFloor { offered: claims.security_version, floor });
+    }
+    if let (Some(oldest), Some(running)) = (&claims.from_version, place.running_version)
+        && running < oldest
+    {
+        return Err(Refusal::TooOldToComeFrom);
+    }
+    let slot = place.layout.slots.get(place.spare);
+    if claims.components.len() != slot.areas.len() {
+        let index = u8::try_from(claims.components.len()).unwrap_or(u8::MAX);
+        return Err(Refusal::Components { index });
+    }
+    let mut parts = Vec::new();
+    for (index, component) in claims.components.iter().enumerate() {
+        let index = u8::try_from(index).unwrap_or(u8::MAX);
+        let part = admit_component(component, index, place, flash)?;
+        parts.push(part).map_err(|_| Refusal::Components { index })?;
+    }
+    Ok(Target {
+        slot: place.spare,
+        bundle: manifest.digest(),
+        parts,
+        worth_listing: !matches!(place.state.slots.get(place.spare), SlotState::Empty),
+    })
+}
+
+fn fits_device(claims: &Manifest<'_>, info: BoardInfo<'_>) -> Result<(), Refusal> {
+    if claims.product != info.product {
+        return Err(Refusal::WrongProduct);
+    }
+    let fits = claims.hardware.iter().any(|range| {
+        range.id == info.hardware
+            && (range.first_revision..=range.last_revision).contains(&info.revision)
+    });
+    if fits { Ok(()) } else { Err(Refusal::WrongHardware { revision: info.revision }) }
+}
+
+fn admit_component<F: Flash>(
+    component: &Component<'_>,
+    index: u8,
+    place: &Place<'_>,
+    flash: &F,
+) -> Result<Part, Refusal> {
+    let slot = place.layout.slots.get(place.spare);
+    let (_, area) = slot.area(component.name).ok_or(Refusal::Components { index })?;
+    let variant = *component
+        .variant_for(place.spare)
+        .ok_or(Refusal::NoVariant { index, slot: place.spare })?;
+    let limit = u64::from(area.range.len_bytes);
+    if variant.length > limit {
+        return Err(Refusal::TooLarge { index, got: variant.length, limit });
+    }
+    match variant.payload.encoding {
+        Encoding::Raw => {}
+    }
+    let part = Part { range: area.range, variant };
+    let largest = largest_block(place.window_bytes);
+    let suits = variant.block_count().is_some()
+        && variant.block_size <= largest
+        && blocks_nest(flash, &part);
+    if !suits {
+        return Err(Refusal::BlockSize { index, got: variant.block_size, limit: largest });
+    }
+    Ok(part)
+}
+
+/// Two blocks must fit into the window: one that arrives while the other is written.
+fn largest_block(window_bytes: usize) -> u32 {
+    u32::try_from(window_bytes / 2).unwrap_or(u32::MAX)
+}
+
+/// Every block lies within one erase block, or is made of whole ones; so no erase of one block's
+/// place can reach into another's that is not spoilt with it.
+fn blocks_nest<F: Flash>(flash: &F, part: &Part) -> bool {
+    let size = part.variant.block_size;
+    let blocks = part.variant.block_count().unwrap_or(0);
+    (0..blocks).all(|block| {
+        let start = part.range.start.saturating_add(block.saturating_mul(size));
+        let end = start.saturating_add(size).min(part.range.end());
+        let (Some(first), Some(last)) =
+            (flash.block_at(start), flash.block_at(end.saturating_sub(1)))
+        else {
+            return false;
+        };
+        let within = first == last && inside(first, part.range);
+        let whole = first.start == start && last.end() == end;
+        within || whole
+    })
+}
+
+const fn inside(inner: Range, outer: Range) -> bool {
+    inner.start >= outer.start && inner.end() <= outer.end()
+}

@@ -1,0 +1,117 @@
+//! What a device tells of itself.
+
+use crate::boot::{BootState, Start};
+use crate::flash::{Flash, Layout};
+use crate::message::{AreaInfo, Identity, Reply, Request, Status, TrialStatus};
+use crate::refusal::Refusal;
+use crate::slot::{PerSlot, SlotId};
+use crate::trust::{self, MAX_ENVELOPE_BYTES};
+use crate::version::Version;
+
+use super::{Board, Device, trial};
+
+/// The version of what a slot holds, read from its manifest with `scratch` as memory.
+pub(super) fn slot_version<F: Flash>(
+    flash: &mut F,
+    layout: &Layout,
+    state: &BootState,
+    slot: SlotId,
+    scratch: &mut [u8],
+) -> Option<Version> {
+    let bundle = state.slots.get(slot).bundle()?;
+    let bytes = read_manifest(flash, layout, slot, scratch)?;
+    let manifest = trust::admitted_manifest(bytes, bundle).ok()?;
+    Some(manifest.claims().version.clone())
+}
+
+/// A slot's manifest area, as far as an envelope can reach, with `scratch` as memory.
+pub(super) fn read_manifest<'s, F: Flash>(
+    flash: &mut F,
+    layout: &Layout,
+    slot: SlotId,
+    scratch: &'s mut [u8],
+) -> Option<&'s [u8]> {
+    let area = layout.slots.get(slot).manifest;
+    let len = usize::try_from(area.len_bytes).ok()?.min(MAX_ENVELOPE_BYTES);
+    let bytes = scratch.get_mut(..len)?;
+    flash.read(area.start, bytes).ok()?;
+    Some(bytes)
+}
+
+impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
+    fn identity(&self) -> Identity<'_> {
+        let info = self.board.info();
+        let state = self.store.state();
+        let bundle = match (self.handover.start, state) {
+            (Start::Slot(slot), Some(state)) => state.slots.get(slot).bundle(),
+            (Start::Slot(_) | Start::Recovery, _) => None,
+        };
+        Identity {
+            product: info.product,
+            hardware: info.hardware,
+            revision: info.revision,
+            serial: info.serial,
+            life_cycle: state.map(|state| state.life_cycle).unwrap_or_default(),
+            root_version: state.map_or(0, |state| state.root_version),
+            running: self.handover.start,
+            bundle,
+            version: self.running_version.clone(),
+            boot_nonce: self.boot_nonce,
+            reset_cause: self.handover.cause,
+            hardware_deadline: info.hardware_deadline,
+            areas: u8::try_from(self.layout.slots.a.areas.len()).unwrap_or(u8::MAX),
+            checks: self.board.check_count(),
+        }
+    }
+
+    pub(super) fn status(&self) -> Status {
+        let state = self.state();
+        let receiver_erases = self.receiver.as_ref().map_or(0, crate::receiver::Receiver::erases);
+        Status {
+            active: state.active,
+            slots: state.slots,
+            trial: state.trial.map(|open| TrialStatus {
+                slot: open.slot,
+                trial_id: open.trial_id,
+                plan: open.plan,
+                armed: open.armed,
+                crash_left: open.crash_left,
+                power_left: open.power_left,
+                boots_left: open.boots_left,
+                running: trial::in_trial(&state, &self.handover),
+            }),
+            accept_floor: state.accept_floor,
+            row: self.handover.row,
+            crash_left: state.crash_left,
+            uptime_ms: self.now_ms.saturating_sub(self.started_ms),
+            link: self.received.counters,
+            record_entries: self.store.sequence(),
+            erases: self.erases.saturating_add(receiver_erases),
+        }
+    }
+
+    /// Answers whose text is the board's own.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the caller passes these three only")]
+    pub(super) fn describe(&self, request: Request<'_>) -> Result<Reply<'_>, Refusal> {
+        match request {
+            Request::Area { index } => self.area(index),
+            Request::Check { index } => self
+                .board
+                .check_info(index)
+                .map(Reply::Check)
+                .ok_or(Refusal::NoSuchItem { index: u32::from(index) }),
+            _ => Ok(Reply::Identity(self.identity())),
+        }
+    }
+
+    fn area(&self, index: u8) -> Result<Reply<'_>, Refusal> {
+        let area = |slot| self.layout.slots.get(slot).areas.get(usize::from(index));
+        match (area(SlotId::A), area(SlotId::B)) {
+            (Some(a), Some(b)) => Ok(Reply::Area(AreaInfo {
+                name: a.name.clone(),
+                bytes: PerSlot { a: a.range.len_bytes, b: b.range.len_bytes },
+            })),
+            _ => Err(Refusal::NoSuchItem { index: u32::from(index) }),
+        }
+    }
+}

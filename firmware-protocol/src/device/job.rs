@@ -1,0 +1,327 @@
+//! Work that takes more than one step: what is under way, and what is said when it ends.
+
+use crate::boot::{BootState, CONFIRMED_CRASH_BUDGET};
+use crate::digest::Digest;
+use crate::flash::{Flash, Range};
+use crate::manifest::Variant;
+use crate::message::{How, Reply};
+use crate::receiver::{BackStep, ListStep, ReadBack, Step};
+use crate::record::WriteStep;
+use crate::refusal::Refusal;
+use crate::scan::{BlankScan, HashScan};
+
+use super::link::{Asked, Outgoing};
+use super::requests::trial_reply;
+use super::{Board, Device, HEALTHY_MS};
+
+/// Longest root record envelope, in bytes.
+pub(super) const MAX_ROOT_BYTES: usize = 1024;
+
+/// What is under way.
+#[derive(Debug)]
+pub(super) enum Job {
+    Idle,
+    Write(WriteJob),
+    Listing { asked: Asked },
+    ReadBack { asked: Asked, back: ReadBack },
+    Hash(HashJob),
+    Check { asked: Asked, index: u8 },
+}
+
+/// A record entry to be written, a document to be stored, or both in the order that is safe.
+#[derive(Debug)]
+pub(super) struct WriteJob {
+    record: Option<BootState>,
+    store: Option<StoreCursor>,
+    record_first: bool,
+    then: Then,
+    asked: Option<Asked>,
+}
+
+/// What follows when everything is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    Nothing,
+    Done,
+    Reset,
+    DoneAndReset,
+    Trial,
+    Stage { how: How },
+    Staged,
+}
+
+/// How far the document at the window's start has been stored.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StoreCursor {
+    range: Range,
+    document_bytes: usize,
+    erased_bytes: u32,
+    programmed_bytes: u32,
+}
+
+/// A component that is being hashed, then looked at behind its end.
+#[derive(Debug)]
+pub(super) struct HashJob {
+    asked: Asked,
+    length: u64,
+    scan: HashScan,
+    digest: Option<Digest>,
+    tail: BlankScan,
+}
+
+impl StoreCursor {
+    pub(super) fn behind_record(self, state: BootState, then: Then, asked: Asked) -> Job {
+        self.job(state, true, then, asked)
+    }
+
+    pub(super) fn followed_by_record(self, state: BootState, then: Then, asked: Asked) -> Job {
+        self.job(state, false, then, asked)
+    }
+
+    fn job(self, state: BootState, record_first: bool, then: Then, asked: Asked) -> Job {
+        Job::Write(WriteJob {
+            record: Some(state),
+            store: Some(self),
+            record_first,
+            then,
+            asked: Some(asked),
+        })
+    }
+
+    /// One erase or one program; true when the document is stored.
+    fn step<F: Flash>(&mut self, flash: &mut F, window: &mut [u8]) -> Result<bool, Refusal> {
+        let at = self.range.start.saturating_add(self.erased_bytes);
+        if self.erased_bytes < self.range.len_bytes {
+            let block = flash.block_at(at).ok_or(Refusal::Flash)?;
+            flash.erase(block).map_err(|_| Refusal::Flash)?;
+            self.erased_bytes = block.end().saturating_sub(self.range.start);
+            return Ok(false);
+        }
+        let geometry = flash.geometry();
+        let word = usize::try_from(geometry.word_bytes).unwrap_or(1).max(1);
+        let padded = self.document_bytes.next_multiple_of(word);
+        // Erased padding up to a whole word; the window is far longer than any document.
+        if let Some(padding) = window.get_mut(self.document_bytes..padded) {
+            padding.fill(geometry.erased);
+        }
+        let from = usize::try_from(self.programmed_bytes).unwrap_or(usize::MAX);
+        let page = usize::try_from(geometry.page_bytes).unwrap_or(word);
+        let piece = window.get(from..padded.min(from.saturating_add(page))).unwrap_or_default();
+        let address = self.range.start.saturating_add(self.programmed_bytes);
+        flash.program(address, piece).map_err(|_| Refusal::Flash)?;
+        let written = u32::try_from(piece.len()).unwrap_or(0);
+        self.programmed_bytes = self.programmed_bytes.saturating_add(written);
+        Ok(from.saturating_add(piece.len()) >= padded)
+    }
+}
+
+impl Job {
+    /// The document at the window's start is to be stored in `range`.
+    pub(super) const fn store(range: Range, document_bytes: usize) -> StoreCursor {
+        StoreCursor { range, document_bytes, erased_bytes: 0, programmed_bytes: 0 }
+    }
+
+    pub(super) const fn write_record(state: BootState, then: Then, asked: Option<Asked>) -> Self {
+        Self::Write(WriteJob { record: Some(state), store: None, record_first: true, then, asked })
+    }
+
+    pub(super) fn hash(area: Range, variant: &Variant, asked: Asked) -> Option<Self> {
+        let (body, tail) = area.split_at(variant.length)?;
+        Some(Self::Hash(HashJob {
+            asked,
+            length: variant.length,
+            scan: HashScan::new(body),
+            digest: None,
+            tail: BlankScan::new(tail),
+        }))
+    }
+
+    /// What is under way must not be replaced: it writes the record.
+    pub(super) const fn writes(&self) -> bool {
+        matches!(self, Self::Write(_))
+    }
+
+    /// How far the work that `asked` waits for has come.
+    pub(super) fn progress_for(&self, asked: Asked) -> Option<Reply<'static>> {
+        let (waiting, left) = match self {
+            Self::Idle => return None,
+            Self::Write(job) => (job.asked?, 0),
+            Self::Listing { asked } | Self::Check { asked, .. } | Self::ReadBack { asked, .. } => {
+                (*asked, 0)
+            }
+            Self::Hash(job) => (job.asked, job.scan.left_bytes()),
+        };
+        (waiting == asked).then_some(Reply::Working { left_bytes: left })
+    }
+}
+
+impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
+    /// Does one step of what is under way; true when there is more to do at once.
+    pub(super) fn work(&mut self, out: &mut Outgoing) -> bool {
+        match core::mem::replace(&mut self.job, Job::Idle) {
+            Job::Idle => return self.idle_work(),
+            Job::Write(job) => self.write_step(job, out),
+            Job::Listing { asked } => self.listing_step(asked, out),
+            Job::ReadBack { asked, back } => self.read_back_step(asked, back, out),
+            Job::Hash(job) => self.hash_step(job, out),
+            Job::Check { asked, index } => return self.check_step(asked, index, out),
+        }
+        true
+    }
+
+    /// Writes blocks that are whole; gives a confirmed image its crash budget back once it has run
+    /// well for a while.
+    fn idle_work(&mut self) -> bool {
+        if let Some(receiver) = &mut self.receiver {
+            match receiver.step(&mut self.flash, self.window.as_ref()) {
+                Ok(Step::Idle) => {}
+                Ok(Step::Worked) => return true,
+                Ok(Step::BlockWritten) => {
+                    self.received.owe_credit();
+                    return true;
+                }
+                // The host sees blocks missing and asks; nothing is lost but time.
+                Err(_) => self.receiver = None,
+            }
+        }
+        let state = self.store.state();
+        let healthy = self.now_ms.saturating_sub(self.started_ms) >= HEALTHY_MS;
+        match state {
+            Some(state) if healthy && state.crash_left < CONFIRMED_CRASH_BUDGET => {
+                let state = BootState { crash_left: CONFIRMED_CRASH_BUDGET, ..state.clone() };
+                self.job = Job::write_record(state, Then::Nothing, None);
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    fn write_step(&mut self, mut job: WriteJob, out: &mut Outgoing) {
+        let record_now = job.record_first || job.store.is_none();
+        let ended = match (&job.record, &mut job.store) {
+            (Some(state), _) if record_now => {
+                self.store.step(&mut self.flash, state).map_err(|_| Refusal::Flash).map(|step| {
+                    match step {
+                        WriteStep::Erased => self.erases = self.erases.saturating_add(1),
+                        WriteStep::Written => job.record = None,
+                    }
+                    job.record.is_none() && job.store.is_none()
+                })
+            }
+            (_, Some(store)) => store.step(&mut self.flash, self.window.as_mut()).map(|stored| {
+                if stored {
+                    job.store = None;
+                }
+                job.record.is_none() && job.store.is_none()
+            }),
+            (_, None) => Ok(true),
+        };
+        match ended {
+            Ok(false) => self.job = Job::Write(job),
+            Ok(true) => self.written(job.then, job.asked, Ok(()), out),
+            Err(refusal) => self.written(job.then, job.asked, Err(refusal), out),
+        }
+    }
+
+    fn written(
+        &mut self,
+        then: Then,
+        asked: Option<Asked>,
+        outcome: Result<(), Refusal>,
+        out: &mut Outgoing,
+    ) {
+        let reply = outcome.map(|()| match then {
+            Then::Trial => trial_reply(&self.state(), How::Done),
+            Then::Stage { how } => match &self.receiver {
+                Some(receiver) => Reply::Stage { slot: receiver.target().slot, how },
+                None => Reply::Done(how),
+            },
+            Then::Staged => match &self.receiver {
+                Some(receiver) => {
+                    Reply::Staged { bundle: receiver.target().bundle, how: How::Done }
+                }
+                None => Reply::Done(How::Done),
+            },
+            Then::Nothing | Then::Done | Then::Reset | Then::DoneAndReset => Reply::Done(How::Done),
+        });
+        // Only a trial that is known to be over may be left for good; a reset is safe in any case.
+        match then {
+            Then::Reset => self.reset_at_ms = Some(self.now_ms),
+            Then::DoneAndReset if reply.is_ok() => {
+                self.reset_at_ms = Some(self.now_ms.saturating_add(super::RESET_GRACE_MS));
+            }
+            Then::DoneAndReset
+            | Then::Nothing
+            | Then::Done
+            | Then::Trial
+            | Then::Stage { .. }
+            | Then::Staged => {}
+        }
+        if let Some(asked) = asked {
+            self.sender.reply_kept(asked, reply, out);
+        }
+    }
+
+    fn listing_step(&mut self, asked: Asked, out: &mut Outgoing) {
+        let Some(receiver) = &mut self.receiver else { return };
+        let reply = match receiver.list_step(&mut self.flash, self.window.as_ref()) {
+            Ok(ListStep::Working) => {
+                self.job = Job::Listing { asked };
+                return;
+            }
+            Ok(ListStep::Taken(blocks)) => Ok(Reply::Listed { blocks }),
+            Ok(ListStep::Forged) => Err(Refusal::Malformed),
+            Err(_) => Err(Refusal::Flash),
+        };
+        self.sender.reply_kept(asked, reply, out);
+    }
+
+    fn read_back_step(&mut self, asked: Asked, mut back: ReadBack, out: &mut Outgoing) {
+        let Some(receiver) = &mut self.receiver else { return };
+        match receiver.read_back_step(&mut self.flash, &mut back) {
+            Ok(BackStep::Working) => self.job = Job::ReadBack { asked, back },
+            Ok(BackStep::AllMatch) => {
+                if let Some(state) = self.staged_state() {
+                    self.job = Job::write_record(state, Then::Staged, Some(asked));
+                }
+            }
+            Ok(BackStep::Differs { component }) => {
+                let component = u8::try_from(component).unwrap_or(u8::MAX);
+                self.sender.reply_kept(asked, Err(Refusal::Incomplete { component }), out);
+            }
+            Err(_) => self.sender.reply_kept(asked, Err(Refusal::Flash), out),
+        }
+    }
+
+    fn hash_step(&mut self, mut job: HashJob, out: &mut Outgoing) {
+        let reply = match job.digest {
+            None => match job.scan.step(&mut self.flash) {
+                Ok(digest) => {
+                    job.digest = digest;
+                    self.job = Job::Hash(job);
+                    return;
+                }
+                Err(_) => Err(Refusal::Flash),
+            },
+            Some(digest) => match job.tail.step(&mut self.flash) {
+                Ok(None) => {
+                    self.job = Job::Hash(job);
+                    return;
+                }
+                Ok(Some(tail_blank)) => Ok(Reply::Hash { digest, length: job.length, tail_blank }),
+                Err(_) => Err(Refusal::Flash),
+            },
+        };
+        self.sender.reply_kept(job.asked, reply, out);
+    }
+
+    /// A check decides itself when its next step is worth taking, so the caller may wait.
+    fn check_step(&mut self, asked: Asked, index: u8, out: &mut Outgoing) -> bool {
+        let Some(reading) = self.board.poll_check(index, self.now_ms) else {
+            self.job = Job::Check { asked, index };
+            return false;
+        };
+        self.sender.reply_kept(asked, Ok(Reply::Checked(reading)), out);
+        true
+    }
+}

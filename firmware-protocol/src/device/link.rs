@@ -1,0 +1,272 @@
+//! The device's side of a link: what arrived, what goes out, who may ask.
+
+use heapless::Vec;
+
+use crate::frame::{Header, Kind};
+use crate::message::{self, Ack, FromDevice, LinkCounters, MAX_REPLY_BYTES, Reply};
+use crate::refusal::Refusal;
+
+/// Silence after which a session may be taken without force, in milliseconds. A live host says
+/// something at least three times as often.
+pub const SESSION_IDLE_MS: u64 = 3_000;
+
+/// The one frame a call may send.
+#[derive(Debug, Default)]
+pub struct Outgoing {
+    payload: Vec<u8, MAX_REPLY_BYTES>,
+    head: Option<(u8, Header)>,
+}
+
+impl Outgoing {
+    /// The frame to send, and the link it goes out on.
+    pub fn take(&mut self) -> Option<(u8, Header, &[u8])> {
+        let (link, header) = self.head.take()?;
+        Some((link, header, &self.payload))
+    }
+
+    /// True while a frame waits to be taken.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.head.is_some()
+    }
+}
+
+/// Where an answer goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) link: u8,
+    pub(super) id: u32,
+}
+
+/// Numbers what goes out and remembers the last answer that took long, so that a repeated question
+/// is not a repeated deed.
+#[derive(Debug, Default)]
+pub(super) struct Sender {
+    sequence: u32,
+    last: Option<(Asked, Vec<u8, MAX_REPLY_BYTES>)>,
+}
+
+impl Sender {
+    pub(super) fn send(&mut self, link: u8, message: &FromDevice<'_>, out: &mut Outgoing) {
+        let mut bytes = [0; MAX_REPLY_BYTES];
+        // A reply that does not fit cannot be built: `tests/wire_golden.rs` pins the largest.
+        if let Some(payload) = message::encode(message, &mut bytes) {
+            self.put(link, payload, out);
+        }
+    }
+
+    pub(super) fn reply(
+        &mut self,
+        asked: Asked,
+        reply: Result<Reply<'_>, Refusal>,
+        out: &mut Outgoing,
+    ) {
+        self.send(asked.link, &FromDevice::Reply { id: asked.id, reply }, out);
+    }
+
+    /// As [`Sender::reply`], and kept for a host that asks again.
+    pub(super) fn reply_kept(
+        &mut self,
+        asked: Asked,
+        reply: Result<Reply<'_>, Refusal>,
+        out: &mut Outgoing,
+    ) {
+        self.reply(asked, reply, out);
+        self.last = Some((asked, out.payload.clone()));
+    }
+
+    /// Says the kept answer again, if this is its question.
+    pub(super) fn repeat(&mut self, asked: Asked, out: &mut Outgoing) -> bool {
+        match self.last.take() {
+            Some((kept, payload)) if kept == asked => {
+                self.put(asked.link, &payload, out);
+                self.last = Some((kept, payload));
+                true
+            }
+            other => {
+                self.last = other;
+                false
+            }
+        }
+    }
+
+    pub(super) fn put(&mut self, link: u8, payload: &[u8], out: &mut Outgoing) {
+        out.payload.clear();
+        if out.payload.extend_from_slice(payload).is_ok() {
+            out.head = Some((link, Header { kind: Kind::Message, sequence: self.sequence }));
+            self.sequence = self.sequence.wrapping_add(1);
+        }
+    }
+}
+
+/// Which of the host's frames have arrived.
+#[derive(Debug, Default)]
+pub(super) struct Received {
+    seen: Option<u32>,
+    below: u64,
+    taken: bool,
+    due: bool,
+    link: u8,
+    pub(super) counters: LinkCounters,
+}
+
+impl Received {
+    /// A host begins to count anew.
+    pub(super) fn restart(&mut self) {
+        self.seen = None;
+        self.below = 0;
+        self.due = false;
+    }
+
+    /// Notes a frame; `taken` when its content was kept, so that it need not come again.
+    pub(super) fn note(&mut self, sequence: u32, taken: bool) {
+        let Some(seen) = self.seen else {
+            (self.seen, self.below, self.taken) = (Some(sequence), 0, taken);
+            return;
+        };
+        let ahead = sequence.wrapping_sub(seen);
+        let behind = seen.wrapping_sub(sequence);
+        if ahead == 0 {
+            self.taken |= taken;
+        } else if ahead < u32::MAX / 2 {
+            let moved = self.below.checked_shl(ahead).unwrap_or(0);
+            let old = u64::from(self.taken).checked_shl(ahead.saturating_sub(1)).unwrap_or(0);
+            (self.seen, self.below, self.taken) = (Some(sequence), moved | old, taken);
+        } else if let (true, Some(bit)) = (taken, 1_u64.checked_shl(behind.saturating_sub(1))) {
+            self.below |= bit;
+        }
+    }
+
+    /// An acknowledgement is owed on `link`.
+    pub(super) const fn owe(&mut self, link: u8) {
+        self.due = true;
+        self.link = link;
+    }
+
+    /// There is room for more than was said last, and nobody is waiting for a question.
+    pub(super) const fn owe_credit(&mut self) {
+        self.due = true;
+    }
+
+    pub(super) fn ack(&mut self, credit_blocks: u16) -> Option<(u8, Ack)> {
+        if !core::mem::take(&mut self.due) {
+            return None;
+        }
+        let link = self.link;
+        let (below, taken) = (self.below, self.taken);
+        Some((link, Ack { highest: self.seen?, below, taken, credit_blocks }))
+    }
+}
+
+/// The one session in which anything can be changed.
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    open: Option<OpenSession>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct OpenSession {
+    session: u32,
+    /// The request that opened it: the same one again is the same host asking again.
+    asked: Asked,
+    last_ms: u64,
+}
+
+impl Session {
+    /// Opens a session named `fresh`, or says why not. Gives its id and whether it was taken over.
+    pub(super) fn open(
+        &mut self,
+        asked: Asked,
+        take_over: bool,
+        fresh: u32,
+        now_ms: u64,
+    ) -> Result<(u32, bool), Refusal> {
+        if let Some(held) = self.open {
+            if held.asked == asked {
+                return Ok((held.session, false));
+            }
+            let idle_ms = now_ms.saturating_sub(held.last_ms);
+            if idle_ms < SESSION_IDLE_MS && !take_over {
+                let idle_ms = u32::try_from(idle_ms).unwrap_or(u32::MAX);
+                return Err(Refusal::SessionHeld { idle_ms });
+            }
+        }
+        let held_before = self.open.is_some();
+        self.open = Some(OpenSession { session: fresh, asked, last_ms: now_ms });
+        Ok((fresh, held_before))
+    }
+
+    /// Whether `session` is the open one; if so, it is alive.
+    pub(super) fn admit(&mut self, session: u32, now_ms: u64) -> Result<(), Refusal> {
+        match &mut self.open {
+            None if session == 0 => Err(Refusal::NoSession),
+            Some(open) if open.session == session => {
+                open.last_ms = now_ms;
+                Ok(())
+            }
+            Some(_) | None => Err(Refusal::StaleSession),
+        }
+    }
+
+    /// The link of the session's host.
+    pub(super) fn link(&self) -> Option<u8> {
+        self.open.map(|open| open.asked.link)
+    }
+
+    pub(super) fn close(&mut self) {
+        self.open = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn acked(received: &mut Received) -> std::vec::Vec<u32> {
+        received.owe(0);
+        let (_, ack) = received.ack(0).unwrap();
+        let mut taken: std::vec::Vec<u32> =
+            (0..64).filter(|n| ack.below >> n & 1 == 1).map(|n| ack.highest - 1 - n).collect();
+        taken.reverse();
+        if ack.taken {
+            taken.push(ack.highest);
+        }
+        taken
+    }
+
+    #[test]
+    fn an_ack_names_exactly_the_frames_that_were_taken() {
+        let mut received = Received::default();
+        for (sequence, taken) in [(10, true), (11, true), (14, false), (13, true), (15, true)] {
+            received.note(sequence, taken);
+        }
+        assert_eq!(acked(&mut received), [10, 11, 13, 15]);
+        received.note(14, true);
+        assert_eq!(acked(&mut received), [10, 11, 13, 14, 15]);
+    }
+
+    #[test]
+    fn frames_far_below_the_highest_are_forgotten() {
+        let mut received = Received::default();
+        received.note(0, true);
+        received.note(64, true);
+        assert_eq!(acked(&mut received), [0, 64]);
+        received.note(65, true);
+        assert_eq!(acked(&mut received), [64, 65]);
+        received.note(500, false);
+        assert_eq!(acked(&mut received), []);
+    }
+
+    #[test]
+    fn a_silent_session_can_be_taken_and_a_live_one_only_by_force() {
+        let mut session = Session::default();
+        let (one, two) = (Asked { link: 0, id: 1 }, Asked { link: 0, id: 2 });
+        assert_eq!(session.open(one, false, 71, 0), Ok((71, false)));
+        assert_eq!(session.open(one, false, 72, 10), Ok((71, false)), "the same question again");
+        assert_eq!(session.open(two, false, 73, 900), Err(Refusal::SessionHeld { idle_ms: 900 }));
+        assert_eq!(session.open(two, true, 73, 900), Ok((73, true)));
+        assert_eq!(session.admit(71, 901), Err(Refusal::StaleSession));
+        assert_eq!(session.admit(73, 1_000), Ok(()));
+        assert_eq!(session.open(one, false, 74, 1_000 + SESSION_IDLE_MS), Ok((74, true)));
+    }
+}

@@ -1,0 +1,382 @@
+//! Requests: what each may do, and the answer that needs no work. Work goes to [`super::job`].
+
+use crate::boot::{BootState, confirm_trial};
+use crate::flash::Flash;
+use crate::manifest::{LifeCycle, RootRecord};
+use crate::message::{
+    self, FromDevice, How, PROTOCOL_CURRENT, PROTOCOL_MIN, Reply, Request, ToDevice, TrialTerms,
+};
+use crate::refusal::Refusal;
+use crate::slot::{RejectReason, SlotId};
+use crate::trust::{self, MAX_ENVELOPE_BYTES};
+
+use super::job::{Job, MAX_ROOT_BYTES, Then};
+use super::link::{Asked, Outgoing};
+use super::{Board, Device, RESET_GRACE_MS, describe, trial};
+
+/// What a request comes to at once.
+pub(super) enum Answer<'a> {
+    /// This reply.
+    Now(Reply<'a>),
+    /// A job was begun; it replies when it ends.
+    Later,
+}
+
+impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
+    pub(super) fn take_message(
+        &mut self,
+        link: u8,
+        sequence: u32,
+        payload: &[u8],
+        out: &mut Outgoing,
+    ) {
+        let Some(message) = message::decode::<ToDevice<'_>>(payload) else {
+            // An id that decodes is worth a clean "too new"; anything else is noise.
+            if let Some(id) = message::request_id(payload) {
+                let refusal = Refusal::Unknown { current: PROTOCOL_CURRENT };
+                self.sender.reply(Asked { link, id }, Err(refusal), out);
+            }
+            return;
+        };
+        if matches!(message.request, Request::Hello { .. }) {
+            self.received.restart();
+        }
+        self.received.note(sequence, true);
+        let asked = Asked { link, id: message.id };
+        if self.sender.repeat(asked, out) {
+            let _ = self.session.admit(message.session, self.now_ms);
+            return;
+        }
+        if let Some(reply) = self.job.progress_for(asked) {
+            let _ = self.session.admit(message.session, self.now_ms);
+            self.sender.reply(asked, Ok(reply), out);
+            return;
+        }
+        self.answer(asked, message, out);
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "whatever does not describe the device goes through `decide`"
+    )]
+    fn answer(&mut self, asked: Asked, message: ToDevice<'_>, out: &mut Outgoing) {
+        match message.request {
+            Request::Identify | Request::Area { .. } | Request::Check { .. } => {
+                let mut bytes = [0; message::MAX_REPLY_BYTES];
+                let reply =
+                    FromDevice::Reply { id: asked.id, reply: self.describe(message.request) };
+                if let Some(payload) = message::encode(&reply, &mut bytes) {
+                    self.sender.put(asked.link, payload, out);
+                }
+            }
+            other => match self.decide(asked, message.session, other) {
+                Ok(Answer::Now(reply)) => self.sender.reply(asked, Ok(reply), out),
+                Ok(Answer::Later) => {}
+                Err(refusal) => self.sender.reply(asked, Err(refusal), out),
+            },
+        }
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a request needs a session unless it is named here: the safe default"
+    )]
+    fn decide(
+        &mut self,
+        asked: Asked,
+        session: u32,
+        request: Request<'_>,
+    ) -> Result<Answer<'static>, Refusal> {
+        match request {
+            Request::Hello { min, current } => self.hello(min, current),
+            Request::Status => Ok(Answer::Now(Reply::Status(self.status()))),
+            Request::OpenSession { take_over } => self.open_session(asked, take_over),
+            // Answered before; listed so that a new request has to choose its place.
+            Request::Identify | Request::Area { .. } | Request::Check { .. } => Err(Refusal::Busy),
+            other => {
+                self.session.admit(session, self.now_ms)?;
+                self.trial_clock.renew(self.now_ms);
+                self.decide_in_session(asked, other)
+            }
+        }
+    }
+
+    fn decide_in_session(
+        &mut self,
+        asked: Asked,
+        request: Request<'_>,
+    ) -> Result<Answer<'static>, Refusal> {
+        if request == Request::Renew {
+            return Ok(Answer::Now(self.renewed()));
+        }
+        if !matches!(self.job, Job::Idle) {
+            return Err(Refusal::Busy);
+        }
+        match request {
+            Request::CloseSession => {
+                self.session.close();
+                done(How::Done)
+            }
+            Request::Offer { total_bytes, offset, bytes } => self.offer(total_bytes, offset, bytes),
+            Request::Enroll => self.enroll(asked),
+            Request::Stage { again } => self.stage(asked, again),
+            Request::OpenComponent { index } => self.open_component(index),
+            Request::BlockList { first_block, digests } => {
+                self.block_list(asked, first_block, digests)
+            }
+            Request::Missing { first_block } => self.missing(first_block),
+            Request::Finish => self.finish(asked),
+            Request::OpenTrial { bundle, plan, terms } => {
+                self.open_trial(asked, bundle, plan, terms)
+            }
+            Request::Arm { trial_id, boots } => self.arm(asked, trial_id, boots),
+            Request::Reset { boot_nonce } => self.reset(boot_nonce),
+            Request::Confirm { trial_id, boot_nonce } => self.confirm(asked, trial_id, boot_nonce),
+            Request::Rollback { trial_id } => self.rollback(asked, trial_id),
+            Request::RunCheck { index } => self.run_check(asked, index),
+            Request::HashComponent { slot, area } => self.hash_component(asked, slot, area),
+            Request::Hello { .. }
+            | Request::Identify
+            | Request::Status
+            | Request::Area { .. }
+            | Request::Check { .. }
+            | Request::OpenSession { .. }
+            | Request::Renew => Err(Refusal::Busy),
+        }
+    }
+
+    fn hello(&self, min: u8, current: u8) -> Result<Answer<'static>, Refusal> {
+        let version = PROTOCOL_CURRENT.min(current);
+        if version < PROTOCOL_MIN || version < min {
+            return Err(Refusal::ProtocolVersion { min: PROTOCOL_MIN, current: PROTOCOL_CURRENT });
+        }
+        Ok(Answer::Now(Reply::Hello {
+            version,
+            max_frame_bytes: self.max_frame_bytes,
+            window_bytes: u32::try_from(self.window.as_ref().len()).unwrap_or(u32::MAX),
+            boot_nonce: self.boot_nonce,
+        }))
+    }
+
+    fn open_session(&mut self, asked: Asked, take_over: bool) -> Result<Answer<'static>, Refusal> {
+        let mut bytes = [0; 4];
+        self.board.random(&mut bytes).map_err(|_| Refusal::NoRandom)?;
+        if self.boot_nonce == 0 {
+            return Err(Refusal::NoRandom);
+        }
+        // Zero means "no session" on the wire.
+        let fresh = u32::from_le_bytes(bytes).max(1);
+        let (session, forced) = self.session.open(asked, take_over, fresh, self.now_ms)?;
+        self.trial_clock.renew(self.now_ms);
+        Ok(Answer::Now(Reply::Session { session, taken_over: forced }))
+    }
+
+    fn renewed(&self) -> Reply<'static> {
+        match self.state().trial {
+            Some(open) => Reply::Renewed {
+                lease_left_ms: self.trial_clock.lease_left_ms(&open, self.now_ms),
+                boot_left_ms: self.trial_clock.boot_left_ms(&open, self.now_ms),
+            },
+            None => Reply::Renewed { lease_left_ms: 0, boot_left_ms: 0 },
+        }
+    }
+
+    /// Takes the next piece of a document; a piece that is there already is found done.
+    fn offer(
+        &mut self,
+        total_bytes: u32,
+        offset: u32,
+        bytes: &[u8],
+    ) -> Result<Answer<'static>, Refusal> {
+        let limit = MAX_ENVELOPE_BYTES.min(self.window.as_ref().len());
+        let total = usize::try_from(total_bytes).unwrap_or(usize::MAX);
+        let at = usize::try_from(offset).unwrap_or(usize::MAX);
+        if total > limit {
+            let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+            return Err(Refusal::DocumentTooLong { got: total_bytes, limit });
+        }
+        if at == 0 {
+            // A new document takes the window over, and with it any transfer that was under way.
+            self.receiver = None;
+            self.document_bytes = 0;
+        }
+        let end = at.saturating_add(bytes.len());
+        let expected = u32::try_from(self.document_bytes).unwrap_or(u32::MAX);
+        if self.receiver.is_some() || at > self.document_bytes || end > total {
+            return Err(Refusal::DocumentPiece { expected, got: offset });
+        }
+        let place = self.window.as_mut().get_mut(at..end);
+        let place = place.ok_or(Refusal::DocumentPiece { expected, got: offset })?;
+        place.copy_from_slice(bytes);
+        self.document_bytes = self.document_bytes.max(end);
+        let held_bytes = u32::try_from(self.document_bytes).unwrap_or(u32::MAX);
+        Ok(Answer::Now(Reply::Offered { held_bytes }))
+    }
+
+    fn enroll(&mut self, asked: Asked) -> Result<Answer<'static>, Refusal> {
+        let document = self.window.as_ref().get(..self.document_bytes).unwrap_or_default();
+        if document.len() > MAX_ROOT_BYTES {
+            let got = u32::try_from(document.len()).unwrap_or(u32::MAX);
+            let limit = u32::try_from(MAX_ROOT_BYTES).unwrap_or(u32::MAX);
+            return Err(Refusal::DocumentTooLong { got, limit });
+        }
+        let root = trust::verify_first_root(document)?;
+        let state = self.state();
+        if state.life_cycle != LifeCycle::Factory {
+            let same = state.root_digest == root.digest();
+            return if same { done(How::FoundDone) } else { Err(Refusal::AlreadyEnrolled) };
+        }
+        let enrolled = BootState {
+            life_cycle: root.claims().life_cycle,
+            root_version: root.claims().version,
+            root_digest: root.digest(),
+            ..state
+        };
+        let range = self.trust_range(root.claims().version);
+        let store = Job::store(range, self.document_bytes);
+        self.job = store.followed_by_record(enrolled, Then::Done, asked);
+        Ok(Answer::Later)
+    }
+
+    /// The root record in force.
+    pub(super) fn root(&mut self) -> Result<RootRecord, Refusal> {
+        let state = self.state();
+        if state.life_cycle == LifeCycle::Factory {
+            return Err(Refusal::NotEnrolled);
+        }
+        let range = self.trust_range(state.root_version);
+        let mut bytes = [0; MAX_ROOT_BYTES];
+        self.flash.read(range.start, &mut bytes).map_err(|_| Refusal::Flash)?;
+        let root = trust::admitted_root(&bytes, state.root_digest).map_err(|_| Refusal::Flash)?;
+        Ok(root.claims().clone())
+    }
+
+    /// Root records of odd and even versions have a place each, so the one in force is never
+    /// overwritten.
+    fn trust_range(&self, version: u32) -> crate::flash::Range {
+        let [even, odd] = self.layout.trust;
+        if version.is_multiple_of(2) { even } else { odd }
+    }
+
+    fn open_trial(
+        &mut self,
+        asked: Asked,
+        bundle: crate::digest::Digest,
+        plan: crate::digest::Digest,
+        terms: TrialTerms,
+    ) -> Result<Answer<'static>, Refusal> {
+        let policy = self.root()?.policy;
+        let state = self.state();
+        let spare = self.spare(&state);
+        self.receiver = None;
+        self.document_bytes = 0;
+        let scratch = self.window.as_mut();
+        let bytes = describe::read_manifest(&mut self.flash, &self.layout, spare, scratch)
+            .ok_or(Refusal::NotStaged)?;
+        let manifest = trust::admitted_manifest(bytes, bundle).map_err(|_| Refusal::NotStaged)?;
+        match trial::open(&state, spare, &manifest, plan, terms, &policy)? {
+            Some(opened) => {
+                self.trial_clock = trial::TrialClock::new(self.now_ms);
+                self.job = Job::write_record(opened, Then::Trial, Some(asked));
+                Ok(Answer::Later)
+            }
+            None => Ok(Answer::Now(trial_reply(&state, How::FoundDone))),
+        }
+    }
+
+    fn arm(&mut self, asked: Asked, trial_id: u32, boots: u8) -> Result<Answer<'static>, Refusal> {
+        let state = self.state();
+        match trial::arm(&state, trial_id, boots)? {
+            Some(armed) => {
+                self.job = Job::write_record(armed, Then::Trial, Some(asked));
+                Ok(Answer::Later)
+            }
+            None => Ok(Answer::Now(trial_reply(&state, How::FoundDone))),
+        }
+    }
+
+    fn reset(&mut self, boot_nonce: u64) -> Result<Answer<'static>, Refusal> {
+        if boot_nonce != self.boot_nonce {
+            return Err(Refusal::WrongBoot);
+        }
+        self.reset_at_ms = Some(self.now_ms.saturating_add(RESET_GRACE_MS));
+        done(How::Done)
+    }
+
+    fn confirm(
+        &mut self,
+        asked: Asked,
+        trial_id: u32,
+        boot_nonce: u64,
+    ) -> Result<Answer<'static>, Refusal> {
+        let mut state = self.state();
+        if state.trial.is_none() && state.confirmed_trial_id == trial_id && trial_id != 0 {
+            return done(How::FoundDone);
+        }
+        trial::named(&state, trial_id)?;
+        if boot_nonce != self.boot_nonce {
+            return Err(Refusal::WrongBoot);
+        }
+        if !self.in_trial() {
+            return Err(Refusal::NotInTrial);
+        }
+        confirm_trial(&mut state);
+        self.job = Job::write_record(state, Then::Done, Some(asked));
+        Ok(Answer::Later)
+    }
+
+    fn rollback(&mut self, asked: Asked, trial_id: u32) -> Result<Answer<'static>, Refusal> {
+        let state = self.state();
+        if state.trial.is_none() && trial::was_rolled_back(&state, trial_id) {
+            return done(How::FoundDone);
+        }
+        trial::named(&state, trial_id)?;
+        let then = if self.in_trial() { Then::DoneAndReset } else { Then::Done };
+        self.give_up_trial(RejectReason::HostDecided, then, Some(asked));
+        Ok(Answer::Later)
+    }
+
+    fn run_check(&mut self, asked: Asked, index: u8) -> Result<Answer<'static>, Refusal> {
+        if index >= self.board.check_count() {
+            return Err(Refusal::NoSuchItem { index: u32::from(index) });
+        }
+        self.board.start_check(index, self.now_ms);
+        self.job = Job::Check { asked, index };
+        Ok(Answer::Later)
+    }
+
+    fn hash_component(
+        &mut self,
+        asked: Asked,
+        slot: SlotId,
+        area: u8,
+    ) -> Result<Answer<'static>, Refusal> {
+        let place = self.layout.slots.get(slot).areas.get(usize::from(area)).cloned();
+        let place = place.ok_or(Refusal::NoSuchItem { index: u32::from(area) })?;
+        let bundle = self.state().slots.get(slot).bundle().ok_or(Refusal::NotStaged)?;
+        self.receiver = None;
+        self.document_bytes = 0;
+        let scratch = self.window.as_mut();
+        let bytes = describe::read_manifest(&mut self.flash, &self.layout, slot, scratch)
+            .ok_or(Refusal::Flash)?;
+        let found = trust::admitted_manifest(bytes, bundle).map_err(|_| Refusal::Malformed)?;
+        let component = found.claims().components.iter().find(|item| item.name == place.name);
+        let variant = component.and_then(|component| component.variant_for(slot));
+        let variant = *variant.ok_or(Refusal::NoSuchItem { index: u32::from(area) })?;
+        self.job = Job::hash(place.range, &variant, asked).ok_or(Refusal::Malformed)?;
+        Ok(Answer::Later)
+    }
+}
+
+/// What `OpenTrial` and `Arm` answer.
+pub(super) fn trial_reply(state: &BootState, how: How) -> Reply<'static> {
+    match state.trial {
+        Some(open) => Reply::Trial { trial_id: open.trial_id, armed: open.armed, how },
+        None => Reply::Done(how),
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "it ends handlers that may refuse")]
+pub(super) fn done(how: How) -> Result<Answer<'static>, Refusal> {
+    Ok(Answer::Now(Reply::Done(how)))
+}

@@ -1,0 +1,129 @@
+//! Requests of a transfer: from the offered manifest to the slot that is read back.
+
+use crate::boot::BootState;
+use crate::flash::Flash;
+use crate::message::{How, Reply};
+use crate::receiver::Receiver;
+use crate::refusal::Refusal;
+use crate::slot::SlotState;
+use crate::trust;
+
+use super::admission::{self, Place};
+use super::job::{Job, Then};
+use super::link::Asked;
+use super::requests::Answer;
+use super::{Board, Device};
+
+impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
+    /// Holds the offered manifest against everything, then marks the slot and stores the manifest.
+    pub(super) fn stage(&mut self, asked: Asked, again: bool) -> Result<Answer<'static>, Refusal> {
+        let root = self.root()?;
+        let state = self.state();
+        if let Some(open) = state.trial {
+            return Err(Refusal::TrialOpen { trial_id: open.trial_id });
+        }
+        if let Some(receiver) = &self.receiver {
+            // The document has given way to the transfer it began: the same question again.
+            let slot = receiver.target().slot;
+            return Ok(Answer::Now(Reply::Stage { slot, how: How::Resumed }));
+        }
+        let spare = self.spare(&state);
+        let document = self.window.as_ref().get(..self.document_bytes).unwrap_or_default();
+        let manifest = trust::verify_manifest(document, &root)?;
+        let place = Place {
+            info: self.board.info(),
+            layout: &self.layout,
+            state: &state,
+            running_version: self.running_version.as_ref(),
+            spare,
+            window_bytes: self.window.as_ref().len(),
+        };
+        let target = admission::admit(&manifest, &place, &self.flash)?;
+        let bundle = target.bundle;
+        let how = match *state.slots.get(spare) {
+            SlotState::Staged { bundle: held } if held == bundle => How::FoundDone,
+            SlotState::Writing { bundle: held } if held == bundle => How::Resumed,
+            SlotState::Rejected { bundle: held, trial_id, .. } if held == bundle && !again => {
+                return Err(Refusal::RejectedBefore { trial_id });
+            }
+            SlotState::Empty
+            | SlotState::Writing { .. }
+            | SlotState::Staged { .. }
+            | SlotState::Rejected { .. }
+            | SlotState::Admitted { .. } => How::Done,
+        };
+        self.receiver = Some(Receiver::new(target));
+        let range = self.layout.slots.get(spare).manifest;
+        let document = self.window.as_ref().get(..self.document_bytes).unwrap_or_default();
+        let resumes = how == How::Resumed && is_stored(&mut self.flash, range.start, document);
+        if how == How::FoundDone || resumes {
+            return Ok(Answer::Now(Reply::Stage { slot: spare, how }));
+        }
+        let mut writing = state;
+        *writing.slots.get_mut(spare) = SlotState::Writing { bundle };
+        let store = Job::store(range, self.document_bytes);
+        self.job = store.behind_record(writing, Then::Stage { how }, asked);
+        Ok(Answer::Later)
+    }
+
+    pub(super) fn open_component(&mut self, index: u8) -> Result<Answer<'static>, Refusal> {
+        let receiver = self.receiver.as_mut().ok_or(Refusal::NoStage)?;
+        let blocks = receiver.open(usize::from(index));
+        let blocks = blocks.ok_or(Refusal::NoSuchItem { index: u32::from(index) })?;
+        let worth_listing = receiver.target().worth_listing;
+        Ok(Answer::Now(Reply::Component { blocks, worth_listing }))
+    }
+
+    pub(super) fn block_list(
+        &mut self,
+        asked: Asked,
+        first_block: u32,
+        digests: &[u8],
+    ) -> Result<Answer<'static>, Refusal> {
+        let receiver = self.receiver.as_mut().ok_or(Refusal::NoStage)?;
+        let queued = receiver.list(self.window.as_mut(), first_block, digests);
+        if let Some(blocks) = queued.ok_or(Refusal::Malformed)? {
+            return Ok(Answer::Now(Reply::Listed { blocks }));
+        }
+        self.job = Job::Listing { asked };
+        Ok(Answer::Later)
+    }
+
+    pub(super) fn missing(&self, first_block: u32) -> Result<Answer<'static>, Refusal> {
+        let receiver = self.receiver.as_ref().ok_or(Refusal::NoStage)?;
+        let (missing, bits) = receiver.missing(first_block).ok_or(Refusal::NoStage)?;
+        Ok(Answer::Now(Reply::Missing { first_block, missing, bits }))
+    }
+
+    pub(super) fn finish(&mut self, asked: Asked) -> Result<Answer<'static>, Refusal> {
+        let receiver = self.receiver.as_ref().ok_or(Refusal::NoStage)?;
+        let target = receiver.target();
+        let staged = SlotState::Staged { bundle: target.bundle };
+        if *self.state().slots.get(target.slot) == staged {
+            return Ok(Answer::Now(Reply::Staged { bundle: target.bundle, how: How::FoundDone }));
+        }
+        let back = receiver.read_back();
+        self.job = Job::ReadBack { asked, back };
+        Ok(Answer::Later)
+    }
+
+    /// The state in which the slot that was received is staged.
+    pub(super) fn staged_state(&self) -> Option<BootState> {
+        let target = self.receiver.as_ref()?.target();
+        let mut state = self.state();
+        *state.slots.get_mut(target.slot) = SlotState::Staged { bundle: target.bundle };
+        Some(state)
+    }
+}
+
+/// Whether flash at `address` holds `document` already.
+fn is_stored<F: Flash>(flash: &mut F, address: u32, document: &[u8]) -> bool {
+    let mut bytes = [0; 128];
+    let mut address = address;
+    document.chunks(bytes.len()).all(|piece| {
+        let Some(bytes) = bytes.get_mut(..piece.len()) else { return false };
+        let same = flash.read(address, bytes).is_ok() && bytes == piece;
+        address = address.saturating_add(u32::try_from(piece.len()).unwrap_or(u32::MAX));
+        same
+    })
+}

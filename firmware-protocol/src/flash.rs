@@ -1,0 +1,184 @@
+//! NOR flash as the engine sees it, and where on it everything lies.
+//!
+//! The engine asks four things of flash: its geometry, and to read, program and erase. A real
+//! device gets them from any [`embedded_storage`] driver through [`OnNorFlash`]; the simulator
+//! implements [`Flash`] itself because its geometry is chosen at run time and may be uneven.
+
+use embedded_storage::nor_flash::NorFlash;
+use heapless::{String, Vec};
+use thiserror::Error;
+
+use crate::slot::PerSlot;
+
+/// Most components that one bundle, and so one slot, can have.
+pub const MAX_COMPONENTS: usize = 4;
+/// Longest component name, in bytes.
+pub const NAME_BYTES: usize = 16;
+
+/// A component's name.
+pub type Name = String<NAME_BYTES>;
+
+/// A run of flash bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Range {
+    /// Address of the first byte.
+    pub start: u32,
+    /// Length in bytes.
+    pub len_bytes: u32,
+}
+
+impl Range {
+    /// Address of the first byte behind the range.
+    #[must_use]
+    pub const fn end(&self) -> u32 {
+        self.start.saturating_add(self.len_bytes)
+    }
+
+    /// The first `length` bytes, and what is behind them; `None` when the range is shorter.
+    #[must_use]
+    pub fn split_at(&self, length: u64) -> Option<(Self, Self)> {
+        let len_bytes = u32::try_from(length).ok().filter(|length| *length <= self.len_bytes)?;
+        let front = Self { start: self.start, len_bytes };
+        let back = Self { start: front.end(), len_bytes: self.len_bytes.saturating_sub(len_bytes) };
+        Some((front, back))
+    }
+}
+
+/// What does not change about a flash part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Geometry {
+    /// Smallest unit of a program, in bytes; addresses and lengths of programs are multiples of it.
+    pub word_bytes: u32,
+    /// Most that one program call writes, in bytes; a multiple of `word_bytes`.
+    pub page_bytes: u32,
+    /// What an erased byte reads as.
+    pub erased: u8,
+}
+
+/// Why a flash operation did not happen, or cannot be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum FlashError {
+    /// The address, length or alignment does not fit the part.
+    #[error("flash access outside the part or not aligned")]
+    OutOfBounds,
+    /// The bytes cannot be read back, for example after an ECC double error.
+    #[error("flash cannot be read at this address")]
+    Unreadable,
+    /// The part reported a failed program or erase.
+    #[error("flash reported a failed program or erase")]
+    Failed,
+}
+
+/// A NOR flash part.
+pub trait Flash {
+    /// The part's geometry.
+    fn geometry(&self) -> Geometry;
+
+    /// The erase block that holds `address`; `None` outside the part.
+    fn block_at(&self, address: u32) -> Option<Range>;
+
+    /// Fills `buffer` from `address` on.
+    ///
+    /// # Errors
+    /// [`FlashError::Unreadable`] where the part cannot give the bytes; a driver whose part raises a
+    /// bus fault instead must catch it and say so here.
+    fn read(&mut self, address: u32, buffer: &mut [u8]) -> Result<(), FlashError>;
+
+    /// Programs `bytes` at `address`; both are multiples of the word, within one page's length.
+    ///
+    /// # Errors
+    /// When the part refuses; the bytes are then anything.
+    fn program(&mut self, address: u32, bytes: &[u8]) -> Result<(), FlashError>;
+
+    /// Erases one block as [`Flash::block_at`] gave it.
+    ///
+    /// # Errors
+    /// When the part refuses; the block is then anything.
+    fn erase(&mut self, block: Range) -> Result<(), FlashError>;
+}
+
+/// Any `embedded-storage` NOR flash, with the two facts its trait does not tell.
+#[derive(Debug)]
+pub struct OnNorFlash<T> {
+    inner: T,
+    page_bytes: u32,
+    erased: u8,
+}
+
+impl<T: NorFlash> OnNorFlash<T> {
+    /// Wraps a driver.
+    ///
+    /// `page_bytes` bounds one program call; `erased` is what the part's erased bytes read as.
+    pub const fn new(inner: T, page_bytes: u32, erased: u8) -> Self {
+        Self { inner, page_bytes, erased }
+    }
+}
+
+impl<T: NorFlash> Flash for OnNorFlash<T> {
+    fn geometry(&self) -> Geometry {
+        let word_bytes = u32::try_from(T::WRITE_SIZE.max(T::READ_SIZE)).unwrap_or(1).max(1);
+        Geometry { word_bytes, page_bytes: self.page_bytes.max(word_bytes), erased: self.erased }
+    }
+
+    fn block_at(&self, address: u32) -> Option<Range> {
+        let len_bytes = u32::try_from(T::ERASE_SIZE).ok()?;
+        let within = usize::try_from(address).ok()? < self.inner.capacity();
+        let start = address.checked_sub(address.checked_rem(len_bytes)?)?;
+        within.then_some(Range { start, len_bytes })
+    }
+
+    fn read(&mut self, address: u32, buffer: &mut [u8]) -> Result<(), FlashError> {
+        self.inner.read(address, buffer).map_err(|_| FlashError::Unreadable)
+    }
+
+    fn program(&mut self, address: u32, bytes: &[u8]) -> Result<(), FlashError> {
+        self.inner.write(address, bytes).map_err(|_| FlashError::Failed)
+    }
+
+    fn erase(&mut self, block: Range) -> Result<(), FlashError> {
+        self.inner.erase(block.start, block.end()).map_err(|_| FlashError::Failed)
+    }
+}
+
+/// Where one component of a slot lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Area {
+    /// The component's name.
+    pub name: Name,
+    /// Its flash; whole erase blocks.
+    pub range: Range,
+}
+
+/// Where one slot lies: the manifest of what it holds, then its components.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotLayout {
+    /// Whole erase blocks for the signed manifest.
+    pub manifest: Range,
+    /// One area a component, in the same order in both slots.
+    pub areas: Vec<Area, MAX_COMPONENTS>,
+}
+
+impl SlotLayout {
+    /// The area of the component `name`, with its index.
+    #[must_use]
+    pub fn area(&self, name: &str) -> Option<(usize, &Area)> {
+        self.areas.iter().enumerate().find(|(_, area)| area.name == name)
+    }
+}
+
+/// Where everything lies on the device's flash; chosen by the firmware author, never changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// Two ranges of whole erase blocks for the boot record.
+    pub record: [Range; 2],
+    /// Two ranges of whole erase blocks for the root record.
+    pub trust: [Range; 2],
+    /// The slots.
+    pub slots: PerSlot<SlotLayout>,
+}
+
+/// True when every byte of `bytes` reads as erased.
+#[must_use]
+pub fn is_blank(bytes: &[u8], erased: u8) -> bool {
+    bytes.iter().all(|byte| *byte == erased)
+}

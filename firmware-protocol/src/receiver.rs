@@ -1,0 +1,491 @@
+//! Takes a bundle's components into the spare slot (PROTOCOL.md, "Transfer").
+//!
+//! Chunks arrive in any order and are put together into blocks in the window; a whole block is then
+//! written to its place, one erase or one page a step. What is written is never written again, and
+//! what is lost with the window is at most the window. Nothing about the transfer is kept on flash:
+//! after a reset the map of blocks comes back by hashing the slot against the signed block list.
+
+mod blocks;
+mod writing;
+
+use heapless::Vec;
+
+use crate::digest::{Digest, Hasher};
+use crate::flash::{Flash, FlashError, MAX_COMPONENTS, Range};
+use crate::manifest::Variant;
+use crate::scan::{BlankScan, HashScan};
+use crate::slot::SlotId;
+
+use self::blocks::BlockMap;
+use self::writing::{Assembly, Writing};
+
+/// Length of one digest in a block list, in bytes.
+const DIGEST_BYTES: usize = 32;
+
+/// Where one component goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Its area in the slot.
+    pub range: Range,
+    /// What goes there.
+    pub variant: Variant,
+}
+
+/// What is being received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The spare slot.
+    pub slot: SlotId,
+    /// The bundle.
+    pub bundle: Digest,
+    /// Its components, in manifest order.
+    pub parts: Vec<Part, MAX_COMPONENTS>,
+    /// The slot held something before, so its blocks may be worth keeping.
+    pub worth_listing: bool,
+}
+
+/// What became of a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChunkFate {
+    /// Kept; `new_bytes` of it had not arrived before.
+    Taken {
+        /// Bytes that were new.
+        new_bytes: u32,
+    },
+    /// No room now: it has to be sent again.
+    NoRoom,
+    /// It does not belong anywhere.
+    Misplaced,
+}
+
+/// What a step of writing did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing is to be done.
+    Idle,
+    /// Something was done, more may follow.
+    Worked,
+    /// A block has left the window, so there is room for another one.
+    BlockWritten,
+}
+
+/// The receiving side of a transfer.
+#[derive(Debug)]
+pub struct Receiver {
+    target: Target,
+    complete: [bool; MAX_COMPONENTS],
+    open: Option<OpenPart>,
+    erases: u32,
+}
+
+/// The component that chunks are taken for.
+#[derive(Debug)]
+struct OpenPart {
+    index: usize,
+    part: Part,
+    map: BlockMap,
+    assemblies: Vec<Assembly, { writing::MAX_ASSEMBLIES }>,
+    writing: Option<Writing>,
+    listing: Option<Listing>,
+    failures: u8,
+}
+
+/// The signed block list as it streams through.
+#[derive(Debug)]
+struct Listing {
+    /// Blocks told of and hashed so far.
+    blocks: u32,
+    list: Hasher,
+    /// Digests that wait at the window's start: how many, how many are done.
+    queued: u32,
+    taken: u32,
+    scan: Option<HashScan>,
+}
+
+/// How a block list ended, or goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListStep {
+    /// More blocks are to be hashed.
+    Working,
+    /// Everything that was queued is hashed: blocks told of so far.
+    Taken(u32),
+    /// The list is not the signed one; nothing of it counts.
+    Forged,
+}
+
+impl Receiver {
+    /// Begins to receive.
+    #[must_use]
+    pub const fn new(target: Target) -> Self {
+        Self { target, complete: [false; MAX_COMPONENTS], open: None, erases: 0 }
+    }
+
+    /// What is being received.
+    #[must_use]
+    pub const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Blocks erased since the transfer began.
+    #[must_use]
+    pub const fn erases(&self) -> u32 {
+        self.erases
+    }
+
+    /// Goes on to component `index`; gives its number of blocks. Going on to the open one changes
+    /// nothing.
+    pub fn open(&mut self, index: usize) -> Option<u32> {
+        let part = *self.target.parts.get(index)?;
+        let blocks = part.variant.block_count()?;
+        let already = self.open.as_ref().is_some_and(|open| open.index == index);
+        if !already {
+            let complete = self.complete.get(index).copied().unwrap_or(false);
+            self.open = Some(OpenPart {
+                index,
+                part,
+                map: BlockMap::new(blocks, complete),
+                assemblies: Vec::new(),
+                writing: None,
+                listing: None,
+                failures: 0,
+            });
+        }
+        Some(blocks)
+    }
+
+    /// True while a component is open.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
+    /// Blocks of the open component that are not written, and the bits of those from `first` on.
+    #[must_use]
+    pub fn missing(&self, first: u32) -> Option<(u32, Vec<u8, 64>)> {
+        let open = self.open.as_ref()?;
+        Some((open.map.missing(), open.map.missing_bits(first)))
+    }
+
+    /// Blocks that can be begun now.
+    #[must_use]
+    pub fn credit_blocks(&self, window_bytes: usize) -> u16 {
+        self.open.as_ref().map_or(0, |open| {
+            let free = open.capacity(window_bytes).saturating_sub(open.assemblies.len());
+            if open.listing.is_some() { 0 } else { u16::try_from(free).unwrap_or(u16::MAX) }
+        })
+    }
+
+    /// Takes a chunk into the window.
+    pub fn chunk(
+        &mut self,
+        window: &mut [u8],
+        component: u8,
+        offset: u64,
+        bytes: &[u8],
+        erased: u8,
+    ) -> ChunkFate {
+        let component = usize::from(component);
+        if self.complete.get(component) == Some(&true) {
+            return ChunkFate::Taken { new_bytes: 0 };
+        }
+        match &mut self.open {
+            Some(open) if open.index == component && open.listing.is_none() => {
+                open.chunk(window, offset, bytes, erased)
+            }
+            Some(_) | None => ChunkFate::NoRoom,
+        }
+    }
+
+    /// Does one step of writing.
+    ///
+    /// # Errors
+    /// When a block does not hold what was written to it, several times over.
+    pub fn step<F: Flash>(&mut self, flash: &mut F, window: &[u8]) -> Result<Step, FlashError> {
+        let Some(open) = &mut self.open else {
+            return Ok(Step::Idle);
+        };
+        let step = open.write_step(flash, window, &mut self.erases)?;
+        if open.map.missing() == 0
+            && let Some(complete) = self.complete.get_mut(open.index)
+        {
+            *complete = true;
+        }
+        Ok(step)
+    }
+
+    /// Takes digests of the block list into the window's start; gives the blocks told of so far when
+    /// there is nothing to hash (a repeated piece), `None` when the piece does not join.
+    pub fn list(
+        &mut self,
+        window: &mut [u8],
+        first_block: u32,
+        digests: &[u8],
+    ) -> Option<Option<u32>> {
+        let open = self.open.as_mut()?;
+        let untouched = open.assemblies.is_empty() && open.writing.is_none();
+        let blocks = open.map.blocks();
+        let listing = match &mut open.listing {
+            Some(listing) => listing,
+            None if open.map.listed() => return Some(Some(blocks)),
+            None if untouched && first_block == 0 => open.listing.insert(Listing::new()),
+            None => return None,
+        };
+        let told = u32::try_from(digests.len().checked_div(DIGEST_BYTES)?).ok()?;
+        if first_block < listing.blocks {
+            return Some(Some(listing.blocks));
+        }
+        let joins = first_block == listing.blocks && told > 0 && listing.queued == listing.taken;
+        if !joins || first_block.saturating_add(told) > blocks {
+            return None;
+        }
+        window.get_mut(..digests.len())?.copy_from_slice(digests);
+        listing.queued = told;
+        listing.taken = 0;
+        Some(None)
+    }
+
+    /// Hashes on against the digests that were queued.
+    ///
+    /// # Errors
+    /// When flash cannot be read.
+    pub fn list_step<F: Flash>(
+        &mut self,
+        flash: &mut F,
+        window: &[u8],
+    ) -> Result<ListStep, FlashError> {
+        let Some(open) = &mut self.open else {
+            return Ok(ListStep::Forged);
+        };
+        open.list_step(flash, window)
+    }
+
+    /// Begins to read the slot back.
+    #[must_use]
+    pub fn read_back(&self) -> ReadBack {
+        ReadBack { index: 0, phase: BackPhase::Begin }
+    }
+
+    /// Reads on.
+    ///
+    /// # Errors
+    /// When flash cannot be read or erased.
+    pub fn read_back_step<F: Flash>(
+        &mut self,
+        flash: &mut F,
+        back: &mut ReadBack,
+    ) -> Result<BackStep, FlashError> {
+        let Some(part) = self.target.parts.get(back.index).copied() else {
+            return Ok(BackStep::AllMatch);
+        };
+        match back.step(flash, &part, &mut self.erases)? {
+            PartStep::Working => Ok(BackStep::Working),
+            PartStep::Matches => {
+                *back = ReadBack { index: back.index.saturating_add(1), phase: BackPhase::Begin };
+                Ok(BackStep::Working)
+            }
+            PartStep::Differs => {
+                // Whatever was thought written is not: the component starts over.
+                if let Some(complete) = self.complete.get_mut(back.index) {
+                    *complete = false;
+                }
+                self.open = None;
+                Ok(BackStep::Differs { component: back.index })
+            }
+        }
+    }
+}
+
+impl Listing {
+    fn new() -> Self {
+        Self { blocks: 0, list: Hasher::new(), queued: 0, taken: 0, scan: None }
+    }
+}
+
+impl OpenPart {
+    fn list_step<F: Flash>(
+        &mut self,
+        flash: &mut F,
+        window: &[u8],
+    ) -> Result<ListStep, FlashError> {
+        let Some(listing) = &mut self.listing else {
+            return Ok(ListStep::Taken(self.map.blocks()));
+        };
+        if listing.taken < listing.queued {
+            let at =
+                usize::try_from(listing.taken).unwrap_or(usize::MAX).saturating_mul(DIGEST_BYTES);
+            let told = window.get(at..).and_then(|rest| rest.first_chunk::<DIGEST_BYTES>());
+            let (Some(told), Some(range)) = (told, block_range(&self.part, listing.blocks)) else {
+                return Ok(ListStep::Forged);
+            };
+            let scan = listing.scan.get_or_insert_with(|| HashScan::new(range));
+            let Some(digest) = scan.step(flash)? else {
+                return Ok(ListStep::Working);
+            };
+            listing.scan = None;
+            listing.list.update(told);
+            if digest.0 == *told {
+                self.map.set_done(listing.blocks);
+            }
+            listing.taken = listing.taken.saturating_add(1);
+            listing.blocks = listing.blocks.saturating_add(1);
+            return Ok(ListStep::Working);
+        }
+        let told = listing.blocks;
+        if told < self.map.blocks() {
+            return Ok(ListStep::Taken(told));
+        }
+        let genuine = listing.list.clone().finish() == self.part.variant.block_list_digest;
+        self.listing = None;
+        if genuine {
+            self.map.end_listing();
+            self.keep_whole_erase_blocks(flash)?;
+            Ok(ListStep::Taken(told))
+        } else {
+            self.map.forget();
+            Ok(ListStep::Forged)
+        }
+    }
+
+    /// A block shares its erase block with others: unless all of them are kept, none can be. The
+    /// same holds for what must be erased behind the component's end.
+    fn keep_whole_erase_blocks<F: Flash>(&mut self, flash: &mut F) -> Result<(), FlashError> {
+        let last = self.map.blocks().saturating_sub(1);
+        if self.map.is_done(last) && !self.rest_is_blank(flash)? {
+            self.map.set_missing(last);
+        }
+        for block in 0..self.map.blocks() {
+            if !self.map.is_done(block) {
+                self.spoil(flash, block);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the erase block that the component ends in is erased behind its end.
+    fn rest_is_blank<F: Flash>(&self, flash: &mut F) -> Result<bool, FlashError> {
+        let end = tail(&self.part).start;
+        let Some(block) = flash.block_at(end.saturating_sub(1)) else {
+            return Ok(false);
+        };
+        let rest = Range { start: end, len_bytes: block.end().saturating_sub(end) };
+        crate::scan::is_blank(flash, rest)
+    }
+
+    /// Counts every block as missing that shares an erase block with `block`.
+    fn spoil<F: Flash>(&mut self, flash: &F, block: u32) {
+        let Some(range) = block_range(&self.part, block) else { return };
+        let Some(erase) = flash.block_at(range.start) else { return };
+        let size = self.part.variant.block_size.max(1);
+        let from = erase.start.saturating_sub(self.part.range.start).checked_div(size).unwrap_or(0);
+        let to = erase.end().saturating_sub(self.part.range.start).div_ceil(size);
+        for neighbour in from..to.min(self.map.blocks()) {
+            self.map.set_missing(neighbour);
+        }
+    }
+}
+
+/// Where a block lies on flash, as far as the component reaches.
+fn block_range(part: &Part, block: u32) -> Option<Range> {
+    let size = part.variant.block_size;
+    let offset = block.checked_mul(size)?;
+    let length = u32::try_from(part.variant.length).ok()?;
+    let len_bytes = size.min(length.checked_sub(offset)?);
+    Some(Range { start: part.range.start.checked_add(offset)?, len_bytes })
+}
+
+/// The area behind the component's end.
+fn tail(part: &Part) -> Range {
+    part.range.split_at(part.variant.length).map_or(Range::default(), |(_, tail)| tail)
+}
+
+/// A slot that is being read back.
+#[derive(Debug)]
+pub struct ReadBack {
+    index: usize,
+    phase: BackPhase,
+}
+
+#[derive(Debug)]
+enum BackPhase {
+    Begin,
+    Hash(HashScan),
+    Tail { at: u32, scan: BlankScan },
+}
+
+enum PartStep {
+    Working,
+    Matches,
+    Differs,
+}
+
+/// What a step of reading back found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackStep {
+    /// More is to be read.
+    Working,
+    /// Every component is what the manifest says, and erased behind its end.
+    AllMatch,
+    /// A component is not; it has to be sent again.
+    Differs {
+        /// Which.
+        component: usize,
+    },
+}
+
+impl ReadBack {
+    fn step<F: Flash>(
+        &mut self,
+        flash: &mut F,
+        part: &Part,
+        erases: &mut u32,
+    ) -> Result<PartStep, FlashError> {
+        match &mut self.phase {
+            BackPhase::Begin => {
+                let body =
+                    part.range.split_at(part.variant.length).ok_or(FlashError::OutOfBounds)?.0;
+                self.phase = BackPhase::Hash(HashScan::new(body));
+                Ok(PartStep::Working)
+            }
+            BackPhase::Hash(scan) => match scan.step(flash)? {
+                None => Ok(PartStep::Working),
+                Some(digest) if digest != part.variant.digest => Ok(PartStep::Differs),
+                Some(_) => self.go_on(flash, part, tail(part).start),
+            },
+            BackPhase::Tail { at, scan } => {
+                let at = *at;
+                match scan.step(flash)? {
+                    None => Ok(PartStep::Working),
+                    Some(true) => {
+                        let end = flash.block_at(at).ok_or(FlashError::OutOfBounds)?.end();
+                        self.go_on(flash, part, end)
+                    }
+                    Some(false) => {
+                        let block = flash.block_at(at).ok_or(FlashError::OutOfBounds)?;
+                        if block.start < at {
+                            return Ok(PartStep::Differs);
+                        }
+                        flash.erase(block)?;
+                        *erases = erases.saturating_add(1);
+                        self.go_on(flash, part, at)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Looks at the erase block at `at`, unless the area ends there.
+    fn go_on<F: Flash>(
+        &mut self,
+        flash: &mut F,
+        part: &Part,
+        at: u32,
+    ) -> Result<PartStep, FlashError> {
+        if at >= part.range.end() {
+            return Ok(PartStep::Matches);
+        }
+        let block = flash.block_at(at).ok_or(FlashError::OutOfBounds)?;
+        let rest = Range { start: at, len_bytes: block.end().saturating_sub(at) };
+        self.phase = BackPhase::Tail { at, scan: BlankScan::new(rest) };
+        Ok(PartStep::Working)
+    }
+}

@@ -1,0 +1,160 @@
+//! The boot stage's work: read the record, check the chosen slot, store what was decided.
+//!
+//! It never speaks, and what it gives back is all that the image it starts learns of it. The caller
+//! starts the watchdog first, then calls [`boot`], then jumps.
+
+use crate::boot::{self, BootRow, Damage, Decision, ResetCause, Start};
+use crate::digest::Digest;
+use crate::flash::{Flash, FlashError, Layout, SlotLayout};
+use crate::record::RecordStore;
+use crate::scan;
+use crate::slot::SlotId;
+use crate::trust::{self, MAX_ENVELOPE_BYTES};
+
+/// How thoroughly a confirmed slot is checked at every start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BootCheck {
+    /// Hash everything, always.
+    #[default]
+    Full,
+    /// Hash everything unless the confirmed image starts again after an orderly reset.
+    OnChange,
+}
+
+/// What the boot stage tells the image that it starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Handover {
+    /// What was started.
+    pub start: Start,
+    /// Why.
+    pub row: BootRow,
+    /// Why the device reset.
+    pub cause: ResetCause,
+    /// Until the trial's hardware deadline, in milliseconds; `None` outside a trial. A board that has
+    /// a second timer starts it before the jump.
+    pub deadline_ms: Option<u32>,
+}
+
+/// Decides what to start, and stores the decision before it returns.
+///
+/// A record that cannot be written does not stop a confirmed image from starting; a trial whose
+/// spent attempt cannot be stored is not started.
+pub fn boot<F: Flash>(
+    flash: &mut F,
+    layout: &Layout,
+    cause: ResetCause,
+    check: BootCheck,
+) -> Handover {
+    let mut store = RecordStore::load(flash, layout.record);
+    let before = store.state().cloned();
+    let decision = decide_verified(flash, layout, &store, cause, check);
+    let changed = before.as_ref().is_some_and(|before| *before != decision.state);
+    let stored = !changed || store.write(flash, &decision.state).is_ok();
+    let (start, row) = match (decision.row, stored, decision.state.active) {
+        (BootRow::TrialArmed, false, Some(active)) => (Start::Slot(active), BootRow::TrialPaused),
+        (BootRow::TrialArmed, false, None) => (Start::Recovery, BootRow::NothingBoots),
+        (row, _, _) => (decision.start, row),
+    };
+    let deadline_ms = match (row, decision.state.trial) {
+        (BootRow::TrialArmed, Some(trial)) => {
+            Some(hardware_deadline_ms(trial.lease_ms.min(trial.boot_max_ms)))
+        }
+        _ => None,
+    };
+    Handover { start, row, cause, deadline_ms }
+}
+
+/// How far the hardware deadline lies behind the engine's own: the engine first gets the time to
+/// store why the trial ended.
+pub const DEADLINE_SLACK_MS: u32 = 2_000;
+
+/// The hardware deadline that goes with `left_ms` of lease or boot limit.
+#[must_use]
+pub const fn hardware_deadline_ms(left_ms: u32) -> u32 {
+    left_ms.saturating_add(DEADLINE_SLACK_MS)
+}
+
+/// Asks [`boot::decide`] until the slot it picks verifies, at most once for each slot.
+fn decide_verified<F: Flash>(
+    flash: &mut F,
+    layout: &Layout,
+    store: &RecordStore,
+    cause: ResetCause,
+    check: BootCheck,
+) -> Decision {
+    let mut damage = Damage::default();
+    loop {
+        let decision = boot::decide(store.state(), damage, cause);
+        let Start::Slot(slot) = decision.start else {
+            return decision;
+        };
+        let orderly = check == BootCheck::OnChange
+            && decision.row == BootRow::Confirmed
+            && cause == ResetCause::Requested;
+        let bundle = decision.state.slots.get(slot).bundle();
+        let verified = bundle.is_some_and(|bundle| {
+            orderly || verify_slot(flash, layout.slots.get(slot), slot, bundle).is_ok()
+        });
+        if verified {
+            return decision;
+        }
+        *damage.get_mut(slot) = true;
+    }
+}
+
+/// Why a slot does not verify.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SlotFault {
+    /// Its manifest is not the recorded one.
+    #[error("the slot's manifest is not the recorded one")]
+    Manifest,
+    /// A component is not what the manifest says.
+    #[error("component {area} does not match its manifest")]
+    Component {
+        /// Area of the component.
+        area: u8,
+    },
+    /// Flash cannot be read.
+    #[error("the slot cannot be read")]
+    Flash(#[from] FlashError),
+}
+
+/// Holds everything in a slot against the bundle digest that was recorded for it.
+///
+/// # Errors
+/// The first thing that does not match.
+pub fn verify_slot<F: Flash>(
+    flash: &mut F,
+    slot: &SlotLayout,
+    id: SlotId,
+    bundle: Digest,
+) -> Result<(), SlotFault> {
+    let mut bytes = [0; MAX_ENVELOPE_BYTES];
+    let envelope = read_manifest(flash, slot, &mut bytes)?;
+    let manifest = trust::admitted_manifest(envelope, bundle).map_err(|_| SlotFault::Manifest)?;
+    for component in &manifest.claims().components {
+        let (index, area) = slot.area(component.name).ok_or(SlotFault::Manifest)?;
+        let index = u8::try_from(index).unwrap_or(u8::MAX);
+        let variant = component.variant_for(id).ok_or(SlotFault::Manifest)?;
+        let (body, tail) = area.range.split_at(variant.length).ok_or(SlotFault::Manifest)?;
+        if scan::digest(flash, body)? != variant.digest || !scan::is_blank(flash, tail)? {
+            return Err(SlotFault::Component { area: index });
+        }
+    }
+    Ok(())
+}
+
+/// Reads a slot's manifest area, as far as an envelope can reach.
+///
+/// # Errors
+/// When flash cannot be read.
+pub fn read_manifest<'b, F: Flash>(
+    flash: &mut F,
+    slot: &SlotLayout,
+    bytes: &'b mut [u8; MAX_ENVELOPE_BYTES],
+) -> Result<&'b [u8], FlashError> {
+    let area = usize::try_from(slot.manifest.len_bytes).unwrap_or(usize::MAX);
+    let bytes = bytes.get_mut(..area.min(MAX_ENVELOPE_BYTES)).ok_or(FlashError::OutOfBounds)?;
+    flash.read(slot.manifest.start, bytes)?;
+    Ok(bytes)
+}

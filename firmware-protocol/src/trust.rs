@@ -1,0 +1,280 @@
+//! From signed bytes to claims that may be acted on: the only way in (BUNDLE.md, "Envelope").
+//!
+//! An envelope is `domain, type, body length, body, signature count, (key hint, signature)...`. The
+//! signatures cover everything before their count *as received*: nothing signed is ever encoded
+//! again. A [`Verified`] can only be made here, by counting unique trusted keys whose strict
+//! signature holds.
+
+use ed25519_dalek::{Signature, VerifyingKey};
+use thiserror::Error;
+
+use crate::digest::Digest;
+use crate::manifest::{self, DecodeError, Manifest, PublicKey, RoleKeys, RootRecord};
+use crate::refusal::Refusal;
+
+/// First bytes of every envelope: keeps these signatures apart from all others a key may make.
+pub const DOMAIN: [u8; 16] = *b"noflake-signed-1";
+/// Longest envelope, in bytes.
+pub const MAX_ENVELOPE_BYTES: usize = 4096;
+/// Most signatures on one envelope.
+pub const MAX_SIGNATURES: usize = 8;
+/// Length of a key hint: the first bytes of the SHA-256 of the public key.
+pub const HINT_BYTES: usize = 8;
+
+const SIGNATURE_BYTES: usize = 64;
+const BODY_AT: usize = 21;
+
+/// What an envelope's body is. The number is signed: append only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum BodyType {
+    /// A root record.
+    Root = 1,
+    /// A bundle's manifest.
+    Manifest = 2,
+}
+
+/// Why bytes are not an envelope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum EnvelopeError {
+    /// The bytes end before the envelope does.
+    #[error("the envelope is cut short")]
+    Truncated,
+    /// It does not start as an envelope does.
+    #[error("not a signed noflake document")]
+    Domain,
+    /// It is signed as something else.
+    #[error("signed as type {got}, expected type {expected}")]
+    Type {
+        /// Type needed here.
+        expected: u8,
+        /// Type signed.
+        got: u8,
+    },
+    /// A length is outside its bounds.
+    #[error("a length in the envelope is out of bounds")]
+    Length,
+    /// Bytes are left behind it.
+    #[error("bytes are left behind the envelope")]
+    Trailing,
+}
+
+/// A parsed envelope: nobody has vouched for it yet.
+#[derive(Debug, Clone, Copy)]
+pub struct Envelope<'a> {
+    signed: &'a [u8],
+    body: &'a [u8],
+    signatures: &'a [u8],
+}
+
+impl<'a> Envelope<'a> {
+    /// Takes an envelope of type `expected` apart; `bytes` hold it and nothing else.
+    ///
+    /// # Errors
+    /// When the bytes are no envelope of this type.
+    pub fn parse(bytes: &'a [u8], expected: BodyType) -> Result<Self, EnvelopeError> {
+        let (envelope, rest) = Self::parse_front(bytes, expected)?;
+        if rest.is_empty() { Ok(envelope) } else { Err(EnvelopeError::Trailing) }
+    }
+
+    /// Takes the envelope at the front of `bytes` apart and gives what stands behind it.
+    ///
+    /// # Errors
+    /// When the front is no envelope of this type.
+    pub fn parse_front(
+        bytes: &'a [u8],
+        expected: BodyType,
+    ) -> Result<(Self, &'a [u8]), EnvelopeError> {
+        let (head, rest) = bytes.split_first_chunk::<BODY_AT>().ok_or(EnvelopeError::Truncated)?;
+        let (domain, tail) = head.split_at(DOMAIN.len());
+        let &[got, a, b, c, d] = tail else { return Err(EnvelopeError::Truncated) };
+        if domain != DOMAIN {
+            return Err(EnvelopeError::Domain);
+        }
+        if got != expected as u8 {
+            return Err(EnvelopeError::Type { expected: expected as u8, got });
+        }
+        let length = usize::try_from(u32::from_le_bytes([a, b, c, d]))
+            .ok()
+            .filter(|length| *length <= MAX_ENVELOPE_BYTES)
+            .ok_or(EnvelopeError::Length)?;
+        let (body, rest) = rest.split_at_checked(length).ok_or(EnvelopeError::Truncated)?;
+        let (count, rest) = rest.split_first().ok_or(EnvelopeError::Truncated)?;
+        if usize::from(*count) > MAX_SIGNATURES {
+            return Err(EnvelopeError::Length);
+        }
+        let signatures_len = usize::from(*count).saturating_mul(HINT_BYTES + SIGNATURE_BYTES);
+        let (signatures, rest) =
+            rest.split_at_checked(signatures_len).ok_or(EnvelopeError::Truncated)?;
+        let signed = bytes.get(..BODY_AT.saturating_add(length)).ok_or(EnvelopeError::Truncated)?;
+        Ok((Self { signed, body, signatures }, rest))
+    }
+
+    /// The bytes that signatures cover.
+    #[must_use]
+    pub const fn signed(&self) -> &'a [u8] {
+        self.signed
+    }
+
+    /// The body as received. Not verified: look, do not act.
+    #[must_use]
+    pub const fn body(&self) -> &'a [u8] {
+        self.body
+    }
+
+    /// SHA-256 of the body as received; a manifest's is the bundle digest.
+    #[must_use]
+    pub fn body_digest(&self) -> Digest {
+        Digest::of(self.body)
+    }
+
+    /// Key hints of the signatures, in order. Hints only help people to find a key.
+    pub fn hints(&self) -> impl Iterator<Item = [u8; HINT_BYTES]> + use<'a> {
+        self.each_signature().map(|(hint, _)| hint)
+    }
+
+    /// Counts the unique keys of `role` whose strict signature over the received bytes holds.
+    fn valid_keys(&self, role: &RoleKeys) -> u8 {
+        let holds = |key: &&PublicKey| {
+            self.each_signature().any(|(_, signature)| verify(key, self.signed, &signature))
+        };
+        let valid = role.keys.iter().filter(holds).count();
+        u8::try_from(valid).unwrap_or(u8::MAX)
+    }
+
+    fn each_signature(
+        &self,
+    ) -> impl Iterator<Item = ([u8; HINT_BYTES], [u8; SIGNATURE_BYTES])> + use<'a> {
+        self.signatures.chunks_exact(HINT_BYTES + SIGNATURE_BYTES).filter_map(|entry| {
+            let (hint, signature) = entry.split_first_chunk::<HINT_BYTES>()?;
+            Some((*hint, *signature.first_chunk::<SIGNATURE_BYTES>()?))
+        })
+    }
+}
+
+/// Something whose signatures met their role's threshold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified<T> {
+    claims: T,
+    digest: Digest,
+}
+
+impl<T> Verified<T> {
+    /// What was signed.
+    pub const fn claims(&self) -> &T {
+        &self.claims
+    }
+
+    /// SHA-256 of the signed body.
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+/// Why an envelope was not admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum TrustError {
+    /// Not an envelope.
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    /// Too few signatures count.
+    #[error("{valid} of {needed} needed signatures are by trusted keys and correct")]
+    Signatures {
+        /// Unique trusted keys whose signature holds.
+        valid: u8,
+        /// Threshold of the role.
+        needed: u8,
+    },
+    /// Signed, and not what it should be.
+    #[error("the signed body {0}")]
+    Body(#[from] DecodeError),
+}
+
+impl From<TrustError> for Refusal {
+    fn from(error: TrustError) -> Self {
+        match error {
+            TrustError::Envelope(_) | TrustError::Body(_) => Self::Malformed,
+            TrustError::Signatures { valid, needed } => Self::UntrustedSignature { valid, needed },
+        }
+    }
+}
+
+/// Verifies a manifest envelope under the release keys.
+///
+/// # Errors
+/// When it is no envelope, too few release keys signed it, or its body breaks the format.
+pub fn verify_manifest<'a>(
+    bytes: &'a [u8],
+    root: &RootRecord,
+) -> Result<Verified<Manifest<'a>>, TrustError> {
+    let envelope = Envelope::parse(bytes, BodyType::Manifest)?;
+    meet_threshold(&envelope, &root.release)?;
+    let claims = manifest::decode_manifest(envelope.body)?;
+    Ok(Verified { claims, digest: envelope.body_digest() })
+}
+
+/// Verifies a first root record: it must be signed under its own root keys. That proves that whoever
+/// made it holds the keys it names; whom a device should believe is decided by who may enrol it.
+///
+/// # Errors
+/// When it is no envelope, its own root keys did not sign it, or its body breaks the format.
+pub fn verify_first_root(bytes: &[u8]) -> Result<Verified<RootRecord>, TrustError> {
+    let envelope = Envelope::parse(bytes, BodyType::Root)?;
+    let claims = manifest::decode_root(envelope.body)?;
+    meet_threshold(&envelope, &claims.root)?;
+    Ok(Verified { claims, digest: envelope.body_digest() })
+}
+
+/// Takes back a root record that was verified before and whose digest was recorded then.
+///
+/// # Errors
+/// When the bytes are not those of the recorded digest.
+pub fn admitted_root(bytes: &[u8], recorded: Digest) -> Result<Verified<RootRecord>, TrustError> {
+    let (envelope, _) = Envelope::parse_front(bytes, BodyType::Root)?;
+    if envelope.body_digest() != recorded {
+        return Err(TrustError::Body(DecodeError::Rule("its digest is the recorded one")));
+    }
+    Ok(Verified { claims: manifest::decode_root(envelope.body)?, digest: recorded })
+}
+
+/// Takes back a manifest that was admitted before and whose digest was recorded then.
+///
+/// # Errors
+/// When the bytes are not those of the recorded digest.
+pub fn admitted_manifest(
+    bytes: &[u8],
+    recorded: Digest,
+) -> Result<Verified<Manifest<'_>>, TrustError> {
+    let (envelope, _) = Envelope::parse_front(bytes, BodyType::Manifest)?;
+    if envelope.body_digest() != recorded {
+        return Err(TrustError::Body(DecodeError::Rule("its digest is the recorded one")));
+    }
+    Ok(Verified { claims: manifest::decode_manifest(envelope.body)?, digest: recorded })
+}
+
+/// The hint that stands before a signature by `key`.
+#[must_use]
+pub fn key_hint(key: &PublicKey) -> [u8; HINT_BYTES] {
+    let mut hint = [0; HINT_BYTES];
+    for (place, byte) in hint.iter_mut().zip(Digest::of(key).0) {
+        *place = byte;
+    }
+    hint
+}
+
+fn meet_threshold(envelope: &Envelope<'_>, role: &RoleKeys) -> Result<(), TrustError> {
+    let valid = envelope.valid_keys(role);
+    // A threshold of zero never gets this far: decode_root refuses it.
+    if valid >= role.threshold && role.threshold > 0 {
+        Ok(())
+    } else {
+        Err(TrustError::Signatures { valid, needed: role.threshold })
+    }
+}
+
+/// Strict Ed25519: refuses small-order keys and points, and non-canonical encodings.
+fn verify(key: &PublicKey, message: &[u8], signature: &[u8; SIGNATURE_BYTES]) -> bool {
+    VerifyingKey::from_bytes(key).is_ok_and(|key| {
+        !key.is_weak() && key.verify_strict(message, &Signature::from_bytes(signature)).is_ok()
+    })
+}

@@ -1,0 +1,11 @@
+//! Carries out what a deployment's machine asks for: on a device, on this host, in the record.
+
+mod command;
+mod device;
+mod facts;
+mod run;
+mod source;
+
+pub use self::device::{Device, DeviceError, Opened, Opening};
+pub use self::facts::{device_facts, status_facts};
+pub use self::run::{Progressed, RunError, RunSetup, run};

@@ -1,0 +1,499 @@
+//! One device behind noflake's own protocol: connects, asks, stages, and reports what it saw.
+
+use firmware_protocol::digest::Digest;
+use firmware_protocol::message::{
+    Identity, PROTOCOL_CURRENT, PROTOCOL_MIN, Reply, Request, Status, TrialTerms,
+};
+use firmware_protocol::refusal::Refusal;
+use firmware_protocol::slot::SlotId;
+use thiserror::Error;
+
+use super::facts;
+use crate::driver::{ConsoleText, Driver, DriverError};
+use crate::link::{Address, Link, LinkError, LinkStart};
+use crate::qualify::observation::{CheckInfo, DeviceFacts, Seen, StatusFacts};
+use crate::session::transfer::{LinkTuning, Staged};
+use crate::session::{Answer, Patience, Traffic};
+
+/// Between two attempts to reach a device, in milliseconds.
+const RETRY_MS: u64 = 50;
+/// Patience with one attempt to reach a device, in microseconds.
+const PROBE_US: u64 = 1_000_000;
+/// Largest chunk worth trying on a serial line: two halves of the usual block.
+const SERIAL_CHUNK_BYTES: usize = 2_048;
+/// Largest chunk worth trying on a stream.
+const STREAM_CHUNK_BYTES: usize = 32 * 1_024;
+/// Most bytes in flight.
+const WINDOW_BYTES: usize = 256 * 1_024;
+/// Most bytes in flight on a serial line: 40 ms of round trip at 3 Mbaud fit four times.
+const SERIAL_WINDOW_BYTES: usize = 32 * 1_024;
+
+/// How to reach a device.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    /// Where it is.
+    pub address: Address,
+    /// What a simulated one starts from.
+    pub start: LinkStart,
+    /// Take the session from its holder, alive or not.
+    pub take_over: bool,
+    /// First request id; differs between runs.
+    pub first_id: u32,
+}
+
+/// Why something was not done on a device.
+#[derive(Debug, Error)]
+pub enum DeviceError {
+    /// The link or the conversation failed.
+    #[error(transparent)]
+    Driver(#[from] DriverError),
+    /// The device refused.
+    #[error("the device refused: {0}")]
+    Refused(Refusal),
+    /// The device answered something else.
+    #[error("the device answered out of turn to {0}")]
+    OutOfTurn(&'static str),
+    /// The device was not reached in time.
+    #[error("no device answers at {address} within {waited_ms} ms")]
+    NotReached {
+        /// Where it was looked for.
+        address: Address,
+        /// For how long, in milliseconds.
+        waited_ms: u64,
+        /// What the last attempt came to.
+        #[source]
+        source: Box<Self>,
+    },
+    /// Another host keeps its session alive.
+    #[error("another host is working on the device: {0}")]
+    Held(Refusal),
+}
+
+impl From<LinkError> for DeviceError {
+    fn from(error: LinkError) -> Self {
+        Self::Driver(DriverError::Link(error))
+    }
+}
+
+/// A device that answered.
+#[derive(Debug, Clone)]
+pub struct Opened {
+    /// Who it is.
+    pub facts: DeviceFacts,
+    /// What its record says.
+    pub status: StatusFacts,
+    /// When its first answer came, in milliseconds on the link's clock.
+    pub at_ms: u64,
+}
+
+/// A device and the way to it.
+#[derive(Debug)]
+pub struct Device {
+    opening: Opening,
+    driver: Option<Driver>,
+    /// The last exchange was cut off in its middle, so the link is in an unknown state.
+    is_torn: bool,
+    /// The link has failed and must be opened anew.
+    is_dead: bool,
+    /// It has answered once: what is missing now may come back.
+    was_reached: bool,
+    next_id: u32,
+    max_frame_bytes: u32,
+    window_bytes: u32,
+    checks: Option<Vec<CheckInfo>>,
+    console: Vec<ConsoleText>,
+    traffic_before: Traffic,
+    now_ms: u64,
+}
+
+impl Device {
+    /// A device that is not reached yet.
+    #[must_use]
+    pub fn new(opening: Opening) -> Self {
+        Self {
+            next_id: opening.first_id,
+            opening,
+            driver: None,
+            is_torn: false,
+            is_dead: false,
+            was_reached: false,
+            max_frame_bytes: 1_024,
+            window_bytes: 4_096,
+            checks: None,
+            console: Vec::new(),
+            traffic_before: Traffic::default(),
+            now_ms: 0,
+        }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub const fn address(&self) -> &Address {
+        &self.opening.address
+    }
+
+    /// Time on the link's clock, in milliseconds; never goes back.
+    pub fn now_ms(&mut self) -> u64 {
+        let now_ms = match &self.driver {
+            Some(driver) => driver.now_ms(),
+            None => self.opening.start.now_ms(),
+        };
+        self.now_ms = self.now_ms.max(now_ms);
+        self.now_ms
+    }
+
+    /// What all connections of this run have carried.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        let now = self.driver.as_ref().map(Driver::traffic).unwrap_or_default();
+        self.traffic_before.plus(now)
+    }
+
+    /// Console lines since the last call.
+    pub fn take_console(&mut self) -> Vec<ConsoleText> {
+        if let Some(driver) = &mut self.driver {
+            self.console.extend(driver.take_console());
+        }
+        std::mem::take(&mut self.console)
+    }
+
+    /// Finds the device, looks at it and, with `session`, opens a session; with `not_boot`, waits until
+    /// it runs another boot than that.
+    ///
+    /// # Errors
+    /// When none answers until `until_ms`, or another host holds it and goes on doing so.
+    pub async fn connect(
+        &mut self,
+        until_ms: u64,
+        not_boot: Option<u64>,
+        session: bool,
+    ) -> Result<Opened, DeviceError> {
+        let began_ms = self.now_ms();
+        loop {
+            let error = match self.try_connect(not_boot, session).await {
+                Ok(Some(opened)) => return Ok(opened),
+                Ok(None) => DeviceError::OutOfTurn("identify: the boot before still runs"),
+                Err(error) if error.is_final(self.was_reached) => return Err(error),
+                Err(error) => error,
+            };
+            let now_ms = self.now_ms();
+            if now_ms >= until_ms {
+                return Err(match error {
+                    DeviceError::Refused(held @ Refusal::SessionHeld { .. }) => {
+                        DeviceError::Held(held)
+                    }
+                    error => DeviceError::NotReached {
+                        address: self.opening.address.clone(),
+                        waited_ms: now_ms.saturating_sub(began_ms),
+                        source: Box::new(error),
+                    },
+                });
+            }
+            self.pause(RETRY_MS).await;
+        }
+    }
+
+    /// Gives the session back, so that the next host need not wait for it to go stale.
+    pub async fn close(&mut self) {
+        if let Some(driver) = &mut self.driver {
+            let _ = driver.ask(Request::CloseSession).await;
+        }
+    }
+
+    /// Asks one request.
+    ///
+    /// # Errors
+    /// When no answer comes. A refusal is an answer.
+    pub async fn ask(&mut self, request: Request<'_>) -> Result<Answer, DeviceError> {
+        self.is_torn = true;
+        let driver = self.driver.as_mut().ok_or(LinkError::Closed)?;
+        let answer = driver.ask(request).await;
+        self.note_failure(answer.as_ref().err());
+        self.is_torn = answer.is_err();
+        Ok(answer?)
+    }
+
+    /// Waits until `until_ms`, keeping the lease.
+    ///
+    /// # Errors
+    /// When the link is gone.
+    pub async fn wait_until(&mut self, until_ms: u64) -> Result<(), DeviceError> {
+        self.is_torn = true;
+        let driver = self.driver.as_mut().ok_or(LinkError::Closed)?;
+        let waited = driver.wait_until(until_ms).await;
+        self.note_failure(waited.as_ref().err());
+        self.is_torn = waited.is_err();
+        Ok(waited?)
+    }
+
+    /// Who the device is now.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn identify(&mut self) -> Result<DeviceFacts, DeviceError> {
+        let answer = self.ask(Request::Identify).await?;
+        Ok(facts::device_facts(&identity(&answer)?))
+    }
+
+    /// How long the shortest question takes, in microseconds.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn ping(&mut self) -> Result<u64, DeviceError> {
+        let answer = self.ask(Request::Renew).await?;
+        answer.reply().map(|_| answer.took_us).map_err(DeviceError::Refused)
+    }
+
+    /// True when the device lives in this process, in virtual time.
+    #[must_use]
+    pub fn is_simulated(&self) -> bool {
+        self.driver.as_ref().is_some_and(Driver::is_simulated)
+    }
+
+    /// Takes what a transfer came to.
+    pub(super) fn note_staged(
+        &mut self,
+        staged: Result<Staged, DriverError>,
+    ) -> Result<Staged, DeviceError> {
+        self.note_failure(staged.as_ref().err());
+        self.is_torn = matches!(staged, Err(DriverError::Link(_) | DriverError::NoAnswer { .. }));
+        Ok(staged?)
+    }
+
+    /// The conversation, for a transfer.
+    ///
+    /// # Errors
+    /// When the device is not connected.
+    pub fn driver(&mut self) -> Result<&mut Driver, DeviceError> {
+        self.driver.as_mut().ok_or(DeviceError::Driver(DriverError::Link(LinkError::Closed)))
+    }
+
+    /// The exchange that was begun is not ended: the link must be made anew if nothing says it is.
+    pub const fn mark_torn(&mut self, is_torn: bool) {
+        self.is_torn = is_torn;
+    }
+
+    /// What is known about the link for a transfer.
+    #[must_use]
+    pub fn tuning(&self) -> LinkTuning {
+        let baud = self.driver.as_ref().and_then(Driver::baud);
+        let (wish_bytes, window_bytes) = match baud {
+            Some(_) => (SERIAL_CHUNK_BYTES, SERIAL_WINDOW_BYTES),
+            None => (STREAM_CHUNK_BYTES, WINDOW_BYTES),
+        };
+        LinkTuning {
+            baud,
+            chunk_bytes: crate::session::transfer::first_chunk_bytes(self.max_frame_bytes, wish_bytes),
+            window_bytes,
+            device_window_bytes: self.window_bytes,
+        }
+    }
+
+    /// What the device's record says now.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn status(&mut self) -> Result<Status, DeviceError> {
+        let answer = self.ask(Request::Status).await?;
+        match answer.reply().map_err(DeviceError::Refused)? {
+            Reply::Status(status) => Ok(status),
+            _ => Err(DeviceError::OutOfTurn("status")),
+        }
+    }
+
+    /// The device's checks; asked for once a boot.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn checks(&mut self) -> Result<Vec<CheckInfo>, DeviceError> {
+        if let Some(checks) = &self.checks {
+            return Ok(checks.clone());
+        }
+        let answer = self.ask(Request::Identify).await?;
+        let count = identity(&answer)?.checks;
+        let mut checks = Vec::new();
+        for index in 0..count {
+            let answer = self.ask(Request::Check { index }).await?;
+            match answer.reply().map_err(DeviceError::Refused)? {
+                Reply::Check(check) => checks.push(facts::check_info(&check)),
+                _ => return Err(DeviceError::OutOfTurn("check")),
+            }
+        }
+        self.checks = Some(checks.clone());
+        Ok(checks)
+    }
+
+    /// Runs the on-device check `name`.
+    ///
+    /// # Errors
+    /// When it does not answer, or has no such check.
+    pub async fn run_check(&mut self, name: &str) -> Result<Seen, DeviceError> {
+        let checks = self.checks().await?;
+        let index = checks.iter().position(|check| check.name == name);
+        let Some(index) = index.and_then(|index| u8::try_from(index).ok()) else {
+            let has: Vec<&str> = checks.iter().map(|check| check.name.as_str()).collect();
+            let reason = format!("the device has no check `{name}`; it has {}", has.join(", "));
+            return Ok(Seen::Refused { reason });
+        };
+        let answer = self.ask(Request::RunCheck { index }).await?;
+        match answer.reply().map_err(DeviceError::Refused)? {
+            Reply::Checked(reading) => Ok(facts::reading(name, &reading)),
+            _ => Err(DeviceError::OutOfTurn("run check")),
+        }
+    }
+
+    /// The component areas: name and size in slot A and B.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn areas(&mut self) -> Result<Vec<String>, DeviceError> {
+        let answer = self.ask(Request::Identify).await?;
+        let count = identity(&answer)?.areas;
+        let mut areas = Vec::new();
+        for index in 0..count {
+            let answer = self.ask(Request::Area { index }).await?;
+            match answer.reply().map_err(DeviceError::Refused)? {
+                Reply::Area(area) => areas.push(area.name.to_string()),
+                _ => return Err(DeviceError::OutOfTurn("area")),
+            }
+        }
+        Ok(areas)
+    }
+
+    /// Hashes what a slot holds of one area: digest, length, and whether it is erased behind that.
+    ///
+    /// # Errors
+    /// When it does not answer, or the slot holds nothing that can be told.
+    pub async fn hash(&mut self, slot: SlotId, area: u8) -> Result<(Digest, u64, bool), DeviceError> {
+        let answer = self.ask(Request::HashComponent { slot, area }).await?;
+        match answer.reply().map_err(DeviceError::Refused)? {
+            Reply::Hash { digest, length, tail_blank } => Ok((digest, length, tail_blank)),
+            _ => Err(DeviceError::OutOfTurn("hash")),
+        }
+    }
+
+    /// Opens a trial.
+    ///
+    /// # Errors
+    /// When the device refuses or does not answer.
+    pub async fn open_trial(
+        &mut self,
+        bundle: Digest,
+        plan: Digest,
+        terms: TrialTerms,
+    ) -> Result<u32, DeviceError> {
+        let answer = self.ask(Request::OpenTrial { bundle, plan, terms }).await?;
+        match answer.reply().map_err(DeviceError::Refused)? {
+            Reply::Trial { trial_id, .. } => Ok(trial_id),
+            _ => Err(DeviceError::OutOfTurn("open trial")),
+        }
+    }
+
+    async fn try_connect(
+        &mut self,
+        not_boot: Option<u64>,
+        session: bool,
+    ) -> Result<Option<Opened>, DeviceError> {
+        self.fresh_driver().await?;
+        let hello = Request::Hello { min: PROTOCOL_MIN, current: PROTOCOL_CURRENT };
+        let answer = self.ask_briefly(hello).await?;
+        let at_ms = self.now_ms();
+        self.was_reached = true;
+        match answer.reply().map_err(DeviceError::Refused)? {
+            Reply::Hello { max_frame_bytes, window_bytes, boot_nonce, .. } => {
+                if not_boot == Some(boot_nonce) {
+                    return Ok(None);
+                }
+                self.max_frame_bytes = max_frame_bytes;
+                self.window_bytes = window_bytes;
+                self.checks = None;
+            }
+            _ => return Err(DeviceError::OutOfTurn("hello")),
+        }
+        if session {
+            let take_over = self.opening.take_over;
+            let answer = self.ask(Request::OpenSession { take_over }).await?;
+            match answer.reply().map_err(DeviceError::Refused)? {
+                Reply::Session { session, .. } => self.driver()?.enter(session),
+                _ => return Err(DeviceError::OutOfTurn("open session")),
+            }
+        }
+        let answer = self.ask(Request::Identify).await?;
+        let facts = facts::device_facts(&identity(&answer)?);
+        let status = facts::status_facts(&self.status().await?);
+        Ok(Some(Opened { facts, status, at_ms }))
+    }
+
+    async fn ask_briefly(&mut self, request: Request<'_>) -> Result<Answer, DeviceError> {
+        self.driver()?.set_patience(Patience { silence_us: PROBE_US });
+        let answer = self.ask(request).await;
+        if let Some(driver) = &mut self.driver {
+            driver.set_patience(Patience::default());
+        }
+        answer
+    }
+
+    /// A fresh session on the link there is, or on a new one.
+    async fn fresh_driver(&mut self) -> Result<(), DeviceError> {
+        let link = match self.take_link() {
+            Some(link) => link,
+            None => Link::open(&self.opening.address, &self.opening.start).await?,
+        };
+        self.next_id = self.next_id.wrapping_add(1_000);
+        self.driver = Some(Driver::new(link, self.next_id, Patience::default()));
+        Ok(())
+    }
+
+    fn take_link(&mut self) -> Option<Link> {
+        let mut driver = self.driver.take()?;
+        self.traffic_before = self.traffic_before.plus(driver.traffic());
+        self.console.extend(driver.take_console());
+        let link = driver.into_link();
+        // A stream in the middle of a frame cannot be gone on with; a serial line can.
+        let is_torn = std::mem::take(&mut self.is_torn) && !link.survives_a_cut();
+        let is_dead = std::mem::take(&mut self.is_dead) && !link.is_simulated();
+        (!is_torn && !is_dead).then_some(link)
+    }
+
+    fn note_failure(&mut self, error: Option<&DriverError>) {
+        self.is_dead |= matches!(error, Some(DriverError::Link(_)));
+    }
+
+    async fn pause(&mut self, pause_ms: u64) {
+        let until_ms = self.now_ms().saturating_add(pause_ms);
+        let is_alive = self.driver.is_some() && !self.is_dead;
+        if !is_alive || self.wait_until(until_ms).await.is_err() {
+            // The link is gone: only this host's own clock is left to wait on.
+            self.opening.start.sleep(pause_ms).await;
+        }
+    }
+}
+
+impl DeviceError {
+    /// Trying again will not help.
+    fn is_final(&self, was_reached: bool) -> bool {
+        match self {
+            Self::Driver(DriverError::Link(error)) => match error {
+                LinkError::NoSimulator | LinkError::Simulated { .. } | LinkError::PortHeld { .. } => {
+                    true
+                }
+                // A port that was there may be coming back while its device restarts.
+                LinkError::NoPort { .. } | LinkError::Open { .. } => !was_reached,
+                LinkError::Connect { .. }
+                | LinkError::Closed
+                | LinkError::Stuck { .. }
+                | LinkError::Io(_) => false,
+            },
+            Self::Refused(Refusal::SessionHeld { .. } | Refusal::Busy) => false,
+            Self::Refused(_) => true,
+            Self::Driver(_) | Self::OutOfTurn(_) | Self::NotReached { .. } | Self::Held(_) => false,
+        }
+    }
+}
+
+fn identity(answer: &Answer) -> Result<Identity<'_>, DeviceError> {
+    match answer.reply().map_err(DeviceError::Refused)? {
+        Reply::Identity(identity) => Ok(identity),
+        _ => Err(DeviceError::OutOfTurn("identify")),
+    }
+}

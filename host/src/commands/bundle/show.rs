@@ -1,0 +1,215 @@
+//! `noflake bundle show`: what a bundle claims, and whether anybody vouches for it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::{Duration, UNIX_EPOCH};
+
+use firmware_protocol::digest::Digest;
+use firmware_protocol::manifest::{ComponentKind, Variant};
+use serde_json::{Value, json};
+
+use crate::bundle::{Bundle, OwnedManifest, slot_word};
+use crate::cli::Context;
+use crate::commands::root::RootArgs;
+use crate::error::{CommandError, causes};
+use crate::output::escape;
+use crate::trust::Hex;
+
+/// Show what a bundle claims
+///
+/// Looks at the manifest only; `bundle verify` also reads all payloads.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The bundle
+    bundle: PathBuf,
+    #[command(flatten)]
+    root: RootArgs,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
+    let bundle = Bundle::open(&args.bundle)?;
+    let root = args.root.load(context)?;
+    let trust = match &root {
+        None => Trust::NotChecked,
+        Some(root) => match bundle.check_signatures(root.record().claims()) {
+            Ok(()) => Trust::Verified,
+            Err(error) => Trust::Refused(causes(&error).join(": ")),
+        },
+    };
+    let hints: Vec<String> =
+        bundle.signer_hints().iter().map(|hint| Hex(hint).to_string()).collect();
+    let sheet = Sheet { manifest: bundle.unverified_manifest(), digest: bundle.digest() };
+    let human = format!(
+        "{trust}\n{sheet}\nsigned by   {} (hints; not proof)\nattached    {} attachment(s), unsigned",
+        hints.join(", "),
+        bundle.attachments().len(),
+    );
+    let mut machine = sheet.to_json();
+    if let Value::Object(fields) = &mut machine {
+        fields.insert("trust".into(), trust.word().into());
+        fields.insert("signer_hints".into(), hints.into());
+        fields.insert("attachments".into(), bundle.attachments().len().into());
+    }
+    context.output.result(&human, &machine);
+    Ok(())
+}
+
+/// Whether the signatures were checked, and how that went.
+enum Trust {
+    NotChecked,
+    Verified,
+    Refused(String),
+}
+
+impl Trust {
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::NotChecked => "not_checked",
+            Self::Verified => "verified",
+            Self::Refused(_) => "refused",
+        }
+    }
+}
+
+impl fmt::Display for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotChecked => f.write_str(
+                "UNVERIFIED: no root record given (--root), so anybody may have written this",
+            ),
+            Self::Verified => f.write_str("verified: enough release keys signed this manifest"),
+            Self::Refused(reason) => write!(f, "UNVERIFIED: {reason}"),
+        }
+    }
+}
+
+/// A manifest as people and scripts read it.
+pub(super) struct Sheet<'a> {
+    pub(super) manifest: &'a OwnedManifest,
+    pub(super) digest: Digest,
+}
+
+impl fmt::Display for Sheet<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let manifest = self.manifest;
+        writeln!(f, "bundle      {}", self.digest)?;
+        writeln!(f, "product     {}", escape(&manifest.product))?;
+        writeln!(f, "version     {}", manifest.version)?;
+        writeln!(f, "security    version {}", manifest.security_version)?;
+        if let Some(from) = &manifest.from_version {
+            writeln!(f, "from        version {from} or newer")?;
+        }
+        if manifest.retires_fallback {
+            writeln!(f, "fallback    retired: no way back after the confirm")?;
+        }
+        let (schema, readable_by) = (manifest.data_schema, manifest.data_readable_by);
+        writeln!(f, "data        schema {schema}, readable by schema {readable_by} or newer")?;
+        for range in &manifest.hardware {
+            let (first, last) = (range.first_revision, range.last_revision);
+            writeln!(f, "hardware    {} revision {first} to {last}", escape(&range.id))?;
+        }
+        self.write_origin(f)?;
+        for component in &manifest.components {
+            for variant in &component.variants {
+                write!(f, "\ncomponent   {} ({})", escape(&component.name), word(component.kind))?;
+                write!(
+                    f,
+                    " slot {}, {} bytes at {:#x}, SHA-256 {}",
+                    slot_word(variant.slot),
+                    variant.length,
+                    variant.load,
+                    variant.digest
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Sheet<'_> {
+    fn write_origin(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let origin = &self.manifest.provenance;
+        if !origin.commit.is_empty() || origin.dirty {
+            let dirty = if origin.dirty { " with changes that are in no commit" } else { "" };
+            writeln!(f, "commit      {}{dirty}", escape(&origin.commit))?;
+        }
+        if !origin.builder.is_empty() {
+            writeln!(f, "builder     {}", escape(&origin.builder))?;
+        }
+        if let Some(time) = time_text(origin.built_at_s) {
+            writeln!(f, "built at    {time}")?;
+        }
+        if !self.manifest.notes.is_empty() {
+            writeln!(f, "notes       {}", escape(&self.manifest.notes))?;
+        }
+        match &self.manifest.plan {
+            Some(plan) => write!(f, "plan        {}", plan.digest),
+            None => f.write_str("plan        none"),
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let manifest = self.manifest;
+        let hardware = manifest.hardware.iter().map(|range| {
+            json!({
+                "id": range.id,
+                "first_revision": range.first_revision,
+                "last_revision": range.last_revision,
+            })
+        });
+        let components = manifest.components.iter().map(|component| {
+            json!({
+                "name": component.name,
+                "kind": word(component.kind),
+                "variants": component.variants.iter().map(variant_json).collect::<Vec<_>>(),
+            })
+        });
+        json!({
+            "bundle_digest": self.digest.to_string(),
+            "product": manifest.product,
+            "version": manifest.version.to_string(),
+            "security_version": manifest.security_version,
+            "from_version": manifest.from_version.as_ref().map(ToString::to_string),
+            "retires_fallback": manifest.retires_fallback,
+            "data_schema": manifest.data_schema,
+            "data_readable_by": manifest.data_readable_by,
+            "hardware": hardware.collect::<Vec<_>>(),
+            "provenance": {
+                "commit": manifest.provenance.commit,
+                "dirty": manifest.provenance.dirty,
+                "builder": manifest.provenance.builder,
+                "built_at_s": manifest.provenance.built_at_s,
+            },
+            "notes": manifest.notes,
+            "plan_digest": manifest.plan.map(|plan| plan.digest.to_string()),
+            "components": components.collect::<Vec<_>>(),
+        })
+    }
+}
+
+fn variant_json(variant: &Variant) -> Value {
+    json!({
+        "slot": slot_word(variant.slot),
+        "load": variant.load,
+        "length_bytes": variant.length,
+        "digest": variant.digest.to_string(),
+        "block_size_bytes": variant.block_size,
+        "block_list_digest": variant.block_list_digest.to_string(),
+    })
+}
+
+const fn word(kind: ComponentKind) -> &'static str {
+    match kind {
+        ComponentKind::Image => "image",
+        ComponentKind::Config => "config",
+    }
+}
+
+/// `None` for zero, which stands for not said, and for times after the year 9999.
+fn time_text(seconds: u64) -> Option<String> {
+    let shown = (1..=LAST_SECOND_OF_9999).contains(&seconds);
+    let time = UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
+    shown.then(|| humantime::format_rfc3339_seconds(time).to_string())
+}
+
+const LAST_SECOND_OF_9999: u64 = 253_402_300_799;

@@ -1,0 +1,41 @@
+//! `noflake device`: one device, without a deployment.
+
+mod enroll;
+mod log;
+mod status;
+mod trial;
+
+use crate::cli::Context;
+use crate::error::{CommandError, Exit};
+
+/// Enrol, identify and look at a device; decide on an open trial
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Enroll(enroll::Args),
+    Identify(status::IdentifyArgs),
+    Status(status::Args),
+    Log(log::Args),
+    Confirm(trial::ConfirmArgs),
+    Rollback(trial::RollbackArgs),
+}
+
+/// Runs `noflake device`.
+///
+/// # Errors
+/// When the device cannot be reached, or refuses.
+pub fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
+    match &args.command {
+        Command::Enroll(args) => enroll::run(args, context).map(|()| Exit::Success),
+        Command::Identify(args) => status::identify(args, context).map(|()| Exit::Success),
+        Command::Status(args) => status::run(args, context),
+        Command::Log(args) => log::run(args, context).map(|()| Exit::Success),
+        Command::Confirm(args) => trial::confirm(args, context).map(|()| Exit::Success),
+        Command::Rollback(args) => trial::rollback(args, context).map(|()| Exit::Success),
+    }
+}

@@ -1,0 +1,194 @@
+//! `noflake device status` and `identify`: what a device is, holds and runs, why, and whether that is
+//! what it should be.
+
+mod against;
+mod explain;
+
+use std::path::PathBuf;
+
+use firmware_protocol::message::Status;
+use serde_json::json;
+
+use crate::bench::Opened;
+use crate::cli::Context;
+use crate::commands::root::RootArgs;
+use crate::commands::runtime;
+use crate::commands::target::{TargetArgs, at, reach};
+use crate::error::{CommandError, Exit};
+use crate::qualify::observation::{DeviceFacts, StatusFacts, Where, short_digest};
+
+/// Show who a device is and what it runs
+#[derive(Debug, clap::Args)]
+pub(super) struct IdentifyArgs {
+    #[command(flatten)]
+    target: TargetArgs,
+    #[command(flatten)]
+    root: RootArgs,
+}
+
+/// Show what a device holds and runs, and why
+///
+/// With --against, every component of the running slot is hashed and held against a bundle: drift is
+/// named component by component, and the command ends with 1.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    target: TargetArgs,
+    #[command(flatten)]
+    root: RootArgs,
+    /// Compare what runs with this bundle
+    #[arg(long, value_name = "BUNDLE")]
+    against: Option<PathBuf>,
+    /// Say in words why the device runs what it runs, and the next safe command
+    #[arg(long)]
+    explain: bool,
+}
+
+pub(super) fn identify(args: &IdentifyArgs, context: &Context) -> Result<(), CommandError> {
+    let root = args.root.load(context)?;
+    let mut device = args.target.one(context, root.as_ref())?;
+    runtime::block_on(async {
+        let opened = reach(&mut device, false).await?;
+        let human = identity_lines(&opened.facts).join("\n");
+        context.output.result(&human, &identity_json(&opened.facts));
+        Ok(())
+    })?
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
+    let root = args.root.load(context)?;
+    let mut device = args.target.one(context, root.as_ref())?;
+    runtime::block_on(async {
+        if let Some(bundle) = &args.against {
+            let root = root.ok_or(CommandError::NotNamed {
+                what: "root record",
+                flag: "--root",
+                key: "trust.root",
+            })?;
+            return against::run(&mut device, bundle, &root, context).await;
+        }
+        let opened = reach(&mut device, false).await?;
+        let status = device.status().await.map_err(|source| at(&device, source))?;
+        let mut lines = identity_lines(&opened.facts);
+        lines.extend(record_lines(&opened.status, &status));
+        let mut machine = status_json(&opened, &status);
+        if args.explain {
+            let words = explain::explain(&opened, &status);
+            lines.push(String::new());
+            lines.extend(words.lines.iter().cloned());
+            lines.push(format!("next: {}", words.next));
+            if let Some(machine) = machine.as_object_mut() {
+                machine.insert("explanation".to_owned(), json!(words.lines));
+                machine.insert("next".to_owned(), json!(words.next));
+            }
+        }
+        context.output.result(&lines.join("\n"), &machine);
+        Ok(Exit::Success)
+    })?
+}
+
+fn identity_lines(facts: &DeviceFacts) -> Vec<String> {
+    let life = if facts.enrolled { "enrolled" } else { "factory state: not enrolled" };
+    let deadline = if facts.watchdog_hardware { "hardware" } else { "software" };
+    vec![
+        format!(
+            "device    {} (product {}, hardware {} revision {})",
+            facts.serial, facts.product, facts.hardware, facts.hardware_rev
+        ),
+        format!("trust     {life}"),
+        format!(
+            "running   {} version {}, bundle {}",
+            facts.running,
+            if facts.version.is_empty() { "unknown" } else { &facts.version },
+            short_digest(facts.bundle.as_ref())
+        ),
+        format!("boot      {:016x}, started by {}", facts.boot_nonce, facts.reset_cause),
+        format!("deadline  trial boots are ended by {deadline}"),
+    ]
+}
+
+fn record_lines(facts: &StatusFacts, status: &Status) -> Vec<String> {
+    let mut lines: Vec<String> = [Where::SlotA, Where::SlotB]
+        .into_iter()
+        .filter_map(|place| facts.slot(place).map(|slot| (place, slot)))
+        .map(|(place, slot)| {
+            let active = if facts.active == Some(place) { ", confirmed" } else { "" };
+            let reason = slot.rejection.map(|rejection| format!(": {}", rejection.reason));
+            format!(
+                "{}    {}{active}, {}{}",
+                place,
+                slot.state,
+                short_digest(slot.bundle.as_ref()),
+                reason.unwrap_or_default()
+            )
+        })
+        .collect();
+    if let Some(trial) = facts.trial {
+        let running = if trial.is_running { "running" } else { "not running" };
+        lines.push(format!(
+            "trial     {} in {}, {running}, {} boots left",
+            trial.trial_id, trial.slot, trial.boots_left
+        ));
+    }
+    lines.push(format!("floor     security version {}", facts.accept_floor));
+    lines.push(format!(
+        "wear      {} record entries ever, {} blocks erased since start",
+        status.record_entries, status.erases
+    ));
+    lines.push(format!(
+        "link      {} frames, {} component bytes ({} repeated) since start",
+        status.link.frames, status.link.payload_bytes, status.link.repeated_bytes
+    ));
+    lines
+}
+
+fn identity_json(facts: &DeviceFacts) -> serde_json::Value {
+    json!({
+        "product": facts.product,
+        "hardware": facts.hardware,
+        "hardware_rev": facts.hardware_rev,
+        "serial": facts.serial,
+        "enrolled": facts.enrolled,
+        "running": facts.running.to_string(),
+        "bundle": facts.bundle.map(|digest| firmware_protocol::digest::Digest(digest).to_string()),
+        "version": facts.version,
+        "boot_nonce": format!("{:016x}", facts.boot_nonce),
+        "reset_cause": facts.reset_cause,
+        "hardware_deadline": facts.watchdog_hardware,
+    })
+}
+
+fn status_json(opened: &Opened, status: &Status) -> serde_json::Value {
+    let slot = |place: Where| {
+        opened.status.slot(place).map(|slot| {
+            json!({
+                "state": slot.state.to_string(),
+                "bundle": slot.bundle.map(|digest| firmware_protocol::digest::Digest(digest).to_string()),
+                "rejected_because": slot.rejection.map(|rejection| rejection.reason),
+                "trial_id": slot.rejection.map(|rejection| rejection.trial_id),
+            })
+        })
+    };
+    json!({
+        "device": identity_json(&opened.facts),
+        "active": opened.status.active.map(|place| place.to_string()),
+        "slot_a": slot(Where::SlotA),
+        "slot_b": slot(Where::SlotB),
+        "trial": opened.status.trial.map(|trial| json!({
+            "trial_id": trial.trial_id,
+            "slot": trial.slot.to_string(),
+            "running": trial.is_running,
+            "boots_left": trial.boots_left,
+        })),
+        "accept_floor": opened.status.accept_floor,
+        "boot_row": status.row.id(),
+        "why": opened.status.why,
+        "record_entries": status.record_entries,
+        "erases": status.erases,
+        "link": {
+            "frames": status.link.frames,
+            "payload_bytes": status.link.payload_bytes,
+            "repeated_bytes": status.link.repeated_bytes,
+        },
+    })
+}

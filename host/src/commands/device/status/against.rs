@@ -1,0 +1,102 @@
+//! Drift: holds every byte of the running slot against a bundle, component by component.
+
+use std::path::Path;
+
+use firmware_protocol::slot::SlotId;
+use serde_json::json;
+
+use crate::bench::{Device, DeviceError};
+use crate::bundle::{Bundle, VerifiedBundle};
+use crate::cli::Context;
+use crate::commands::target::{at, reach};
+use crate::error::{CommandError, Exit};
+use crate::qualify::observation::Where;
+use crate::trust::LoadedRoot;
+
+/// How one component compares.
+struct Compared {
+    name: String,
+    problem: Option<String>,
+}
+
+pub(super) async fn run(
+    device: &mut Device,
+    bundle: &Path,
+    root: &LoadedRoot,
+    context: &Context,
+) -> Result<Exit, CommandError> {
+    let bundle = Bundle::open(bundle)?.verify(root.record().claims())?;
+    let opened = reach(device, true).await?;
+    let slot = match opened.facts.running {
+        Where::SlotA => SlotId::A,
+        Where::SlotB => SlotId::B,
+        Where::Recovery => {
+            return Err(CommandError::InRecovery { address: device.address().clone() });
+        }
+    };
+    let compared = compare(device, &bundle, slot).await;
+    let compared = compared.map_err(|source| at(device, source))?;
+    device.close().await;
+    let drifted = compared.iter().any(|component| component.problem.is_some());
+    let mut lines = vec![format!(
+        "{}: {} runs version {} from {}, held against version {}",
+        device.address(),
+        opened.facts.serial,
+        opened.facts.version,
+        opened.facts.running,
+        bundle.manifest().version
+    )];
+    for Compared { name, problem } in &compared {
+        let word = problem.as_deref().unwrap_or("as in the bundle, every byte");
+        lines.push(format!("  {name:16} {word}"));
+    }
+    if drifted {
+        lines.push("next: noflake deploy this bundle: it repairs what differs".to_owned());
+    }
+    let machine = json!({
+        "device": device.address().to_string(),
+        "drift": drifted,
+        "components": compared
+            .iter()
+            .map(|Compared { name, problem }| json!({ "name": name, "problem": problem }))
+            .collect::<Vec<_>>(),
+    });
+    context.output.result(&lines.join("\n"), &machine);
+    Ok(if drifted { Exit::Rejected } else { Exit::Success })
+}
+
+async fn compare(
+    device: &mut Device,
+    bundle: &VerifiedBundle,
+    slot: SlotId,
+) -> Result<Vec<Compared>, DeviceError> {
+    let areas = device.areas().await?;
+    let mut compared = Vec::new();
+    for (component, claims) in bundle.manifest().components.iter().enumerate() {
+        let area = areas.iter().position(|area| *area == claims.name);
+        let area = area.and_then(|area| u8::try_from(area).ok());
+        let expected = bundle.manifest().variant_for(component, slot);
+        let problem = match (area, expected) {
+            (None, _) => Some("the device has no such component".to_owned()),
+            (_, None) => Some(format!("the bundle has no variant for slot {slot}")),
+            (Some(area), Some((_, variant))) => {
+                let (digest, length, tail_blank) = device.hash(slot, area).await?;
+                if digest != variant.digest {
+                    Some(format!("DRIFT: {digest:.16}, the bundle has {:.16}", variant.digest))
+                } else if length != variant.length || !tail_blank {
+                    Some("DRIFT: bytes stand behind its end".to_owned())
+                } else {
+                    None
+                }
+            }
+        };
+        compared.push(Compared { name: claims.name.clone(), problem });
+    }
+    for area in areas {
+        if !compared.iter().any(|component| component.name == area) {
+            let problem = Some("the bundle has no such component".to_owned());
+            compared.push(Compared { name: area, problem });
+        }
+    }
+    Ok(compared)
+}

@@ -1,0 +1,64 @@
+//! Brick triage in words: which row of the boot table applied, why, and the one next safe command.
+
+use firmware_protocol::boot::BootRow;
+use firmware_protocol::message::Status;
+
+use crate::bench::Opened;
+use crate::qualify::observation::Where;
+
+/// What is said to the person holding the cable.
+pub(super) struct Words {
+    pub(super) lines: Vec<String>,
+    pub(super) next: String,
+}
+
+pub(super) fn explain(opened: &Opened, status: &Status) -> Words {
+    let row = status.row;
+    let since = match (row, opened.status.trial, opened.status.active) {
+        (BootRow::TrialArmed, None, Some(active)) if active == opened.facts.running => {
+            "; it was confirmed since"
+        }
+        _ => "",
+    };
+    let why = row.explanation();
+    let mut lines = vec![format!("why: {why}{since} (rule {} of BOOT.md)", row.id())];
+    for place in [Where::SlotA, Where::SlotB] {
+        let slot = opened.status.slot(place);
+        if let Some(rejection) = slot.and_then(|slot| slot.rejection) {
+            let trial = match rejection.trial_id {
+                0 => String::new(),
+                trial_id => format!(" in trial {trial_id}"),
+            };
+            lines.push(format!("{place} was rejected{trial} because {}", rejection.reason));
+        }
+    }
+    if opened.status.crash_budget_is_short(status.crash_left) {
+        lines.push(format!(
+            "the confirmed image has {} of {} crashes left before its fallback takes over",
+            status.crash_left,
+            firmware_protocol::boot::CONFIRMED_CRASH_BUDGET
+        ));
+    }
+    Words { lines, next: next(opened, row).to_owned() }
+}
+
+fn next(opened: &Opened, row: BootRow) -> &'static str {
+    if !opened.facts.enrolled {
+        return "noflake device enroll";
+    }
+    if opened.status.trial.is_some() {
+        return "noflake device rollback, or run the deploy again that opened the trial";
+    }
+    let spare = opened.facts.running.other().and_then(|place| opened.status.slot(place));
+    let rejection = spare.and_then(|slot| slot.rejection);
+    match (row, rejection) {
+        (BootRow::NoRecord | BootRow::NothingBoots | BootRow::CrashedAlone, _) => {
+            "noflake deploy a bundle that is known to work"
+        }
+        (_, Some(rejection)) if rejection.blames_bundle => {
+            "mend the bundle, then noflake deploy the mended one"
+        }
+        (_, Some(_)) => "run the same noflake deploy again: nothing speaks against the bundle",
+        (_, None) => "nothing needs to be done",
+    }
+}

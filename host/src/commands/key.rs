@@ -1,0 +1,122 @@
+//! `noflake key`: makes keys and shows their public halves.
+
+use std::path::{Path, PathBuf};
+
+use firmware_protocol::trust::key_hint;
+use serde_json::json;
+
+use super::PassphraseArgs;
+use crate::cli::Context;
+use crate::error::CommandError;
+use crate::trust::{Hex, KeyRole, PublicKeyFile, Signer, create_key, open_key, public_path};
+
+/// Make and show keys
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Generate(GenerateArgs),
+    Show(ShowArgs),
+}
+
+/// Make a key: NAME.key, encrypted under a passphrase, and NAME.pub beside it
+#[derive(Debug, clap::Args)]
+struct GenerateArgs {
+    /// What the key is for
+    #[arg(long, value_enum)]
+    role: KeyRole,
+    /// Where to put it, with or without .key
+    name: PathBuf,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+/// Show the public half of a key
+///
+/// Asks for the passphrase only when there is no .pub file beside the key.
+#[derive(Debug, clap::Args)]
+struct ShowArgs {
+    /// A .pub or .key file
+    file: PathBuf,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+/// Runs `noflake key`.
+///
+/// # Errors
+/// When a key cannot be made or read.
+pub fn run(args: Args, context: &Context) -> Result<(), CommandError> {
+    match args.command {
+        Command::Generate(args) => generate(&args, context),
+        Command::Show(args) => show(&args, context),
+    }
+}
+
+fn generate(args: &GenerateArgs, context: &Context) -> Result<(), CommandError> {
+    let path = with_key_extension(&args.name);
+    let passphrase = args.passphrase.source().choose(&path.display().to_string())?;
+    let (_, public) = create_key(&path, args.role, &passphrase)?;
+    print(context, &path, Some(args.role), &public.public_key);
+    Ok(())
+}
+
+fn show(args: &ShowArgs, context: &Context) -> Result<(), CommandError> {
+    let beside = public_path(&args.file);
+    let is_public = args.file.extension().is_some_and(|extension| extension == "pub");
+    if is_public || beside.exists() {
+        let path = if is_public { &args.file } else { &beside };
+        let public = PublicKeyFile::open(path)?;
+        print(context, &args.file, Some(public.role), &public.public_key);
+    } else {
+        let passphrase = args.passphrase.source().read(&args.file.display().to_string())?;
+        let signer = open_key(&args.file, &passphrase)?;
+        print(context, &args.file, None, &signer.public_key());
+    }
+    Ok(())
+}
+
+fn print(context: &Context, path: &Path, role: Option<KeyRole>, public_key: &[u8; 32]) {
+    let role = role.map_or("unknown (no .pub file)", KeyRole::word);
+    let hint = key_hint(public_key);
+    let human = format_args!(
+        "key         {}\nrole        {role}\nalgorithm   ed25519\npublic key  {}\nhint        {}",
+        path.display(),
+        Hex(public_key),
+        Hex(&hint),
+    )
+    .to_string();
+    let machine = json!({
+        "key": path,
+        "role": role,
+        "algorithm": "ed25519",
+        "public_key": Hex(public_key).to_string(),
+        "hint": Hex(&hint).to_string(),
+    });
+    context.output.result(&human, &machine);
+}
+
+fn with_key_extension(name: &Path) -> PathBuf {
+    if name.extension().is_some_and(|extension| extension == "key") {
+        return name.to_path_buf();
+    }
+    let mut path = name.as_os_str().to_owned();
+    path.push(".key");
+    PathBuf::from(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_gets_its_extension_once() {
+        assert_eq!(with_key_extension(Path::new("a/release")), Path::new("a/release.key"));
+        assert_eq!(with_key_extension(Path::new("release.key")), Path::new("release.key"));
+        assert_eq!(with_key_extension(Path::new("v1.2")), Path::new("v1.2.key"));
+    }
+}

@@ -1,0 +1,50 @@
+//! `noflake report`: what a run came to, from its record.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::cli::Context;
+use crate::error::CommandError;
+use crate::evidence::RunRecord;
+use crate::report::run_text;
+
+/// Show what a run came to
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Show(ShowArgs),
+}
+
+/// Show a run: verdict, checks, device, and whether its record is whole
+#[derive(Debug, clap::Args)]
+struct ShowArgs {
+    /// Run folder, or its record.jsonl
+    run: PathBuf,
+}
+
+/// Shows.
+///
+/// # Errors
+/// When the record cannot be read, or its chain is broken.
+pub fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
+    let Command::Show(args) = &args.command;
+    let record = RunRecord::read(&args.run)?;
+    let view = record.view();
+    let end = view.end.as_ref();
+    let machine = json!({
+        "run": args.run,
+        "verdict": end.map(|end| end.verdict),
+        "state": end.map(|end| end.outcome),
+        "exit": end.map(|end| end.exit_code),
+        "message": end.map(|end| &end.message),
+        "complete": end.is_some(),
+    });
+    context.output.result(&run_text(view).trim_end(), &machine);
+    Ok(())
+}

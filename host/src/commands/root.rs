@@ -1,0 +1,38 @@
+//! The root record: whose signatures count.
+
+use std::path::PathBuf;
+
+use crate::cli::Context;
+use crate::error::CommandError;
+use crate::trust::{LoadedRoot, read_root};
+
+/// The root record that a flag or the configuration names.
+#[derive(Debug, clap::Args)]
+pub(super) struct RootArgs {
+    /// Root record that says whose signatures count [default: `trust.root` of noflake.toml]
+    #[arg(long, value_name = "FILE")]
+    root: Option<PathBuf>,
+}
+
+impl RootArgs {
+    /// Reads it, if one is named.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) fn load(&self, context: &Context) -> Result<Option<LoadedRoot>, CommandError> {
+        let path = match &self.root {
+            Some(path) => Some(path.clone()),
+            None => context.config()?.trust.root,
+        };
+        Ok(path.map(|path| read_root(&path)).transpose()?)
+    }
+
+    /// Reads it; one must be named.
+    ///
+    /// # Errors
+    /// When none is named, or it cannot be read.
+    pub(super) fn require(&self, context: &Context) -> Result<LoadedRoot, CommandError> {
+        let (what, flag, key) = ("root record", "--root", "trust.root");
+        self.load(context)?.ok_or(CommandError::NotNamed { what, flag, key })
+    }
+}

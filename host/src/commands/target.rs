@@ -1,0 +1,89 @@
+//! Which devices a command works with.
+
+use crate::bench::{Device, Opened, Opening};
+use crate::cli::Context;
+use crate::error::CommandError;
+use crate::link::{Address, LinkStart};
+use crate::trust::LoadedRoot;
+
+/// Patience with a device that a person waits for, in milliseconds.
+const CONNECT_MS: u64 = 8_000;
+
+/// Devices of a command.
+#[derive(Debug, clap::Args)]
+pub(super) struct TargetArgs {
+    /// Device: serial:PATH?baud=N, tcp:HOST:PORT, sim: or sim:SCENARIO; again for more devices
+    /// [default: `devices` of noflake.toml]
+    #[arg(short, long = "device", value_name = "ADDRESS")]
+    devices: Vec<String>,
+    /// Take the device from another host that is working on it
+    #[arg(long)]
+    take_over: bool,
+    /// Seed of a simulated device
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+}
+
+impl TargetArgs {
+    /// Every device that is named, by the command line or the configuration.
+    ///
+    /// # Errors
+    /// When none is named, or a name is no address.
+    pub(super) fn openings(
+        &self,
+        context: &Context,
+        root: Option<&LoadedRoot>,
+    ) -> Result<Vec<Opening>, CommandError> {
+        let names = match self.devices.as_slice() {
+            [] => context.config()?.devices,
+            named => named.to_vec(),
+        };
+        let (what, flag, key) = ("device", "--device", "devices");
+        if names.is_empty() {
+            return Err(CommandError::NotNamed { what, flag, key });
+        }
+        names.iter().map(|name| self.opening(name, root)).collect()
+    }
+
+    /// The one device that is named.
+    ///
+    /// # Errors
+    /// When none or several are named, or the name is no address.
+    pub(super) fn one(
+        &self,
+        context: &Context,
+        root: Option<&LoadedRoot>,
+    ) -> Result<Device, CommandError> {
+        let mut openings = self.openings(context, root)?;
+        match (openings.pop(), openings.is_empty()) {
+            (Some(opening), true) => Ok(Device::new(opening)),
+            (Some(_), false) | (None, _) => Err(CommandError::OneDevice),
+        }
+    }
+
+    fn opening(&self, name: &str, root: Option<&LoadedRoot>) -> Result<Opening, CommandError> {
+        let address: Address = name.parse()?;
+        let mut id = [0; 4];
+        getrandom::fill(&mut id).map_err(CommandError::Random)?;
+        Ok(Opening {
+            address,
+            start: LinkStart::new(root.map(|root| root.bytes().to_vec()), self.seed),
+            take_over: self.take_over,
+            first_id: u32::from_le_bytes(id),
+        })
+    }
+}
+
+/// Finds the device, with or without a session.
+///
+/// # Errors
+/// When it does not answer.
+pub(super) async fn reach(device: &mut Device, session: bool) -> Result<Opened, CommandError> {
+    let until_ms = device.now_ms().saturating_add(CONNECT_MS);
+    device.connect(until_ms, None, session).await.map_err(|source| at(device, source))
+}
+
+/// Names the device that an error came from.
+pub(super) fn at(device: &Device, source: crate::bench::DeviceError) -> CommandError {
+    CommandError::Device { address: device.address().clone(), source: Box::new(source) }
+}

@@ -1,0 +1,141 @@
+//! `noflake.toml`: what a folder's commands have in common. Flags win over it.
+
+use std::env;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use thiserror::Error;
+
+/// Name of the configuration file.
+pub const FILE_NAME: &str = "noflake.toml";
+
+/// A folder's configuration; paths in it are relative to the file, here already joined.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Devices to work with where a command names none.
+    pub devices: Vec<String>,
+    /// Folder for the evidence of runs.
+    pub runs: Option<PathBuf>,
+    /// Keys and root record.
+    pub trust: TrustPaths,
+}
+
+/// Where keys and root record are.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrustPaths {
+    /// The root record.
+    pub root: Option<PathBuf>,
+    /// The release key.
+    pub release_key: Option<PathBuf>,
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The system refused.
+    #[error("failed to read configuration {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It says something else than a configuration.
+    #[error("configuration {} cannot be used", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+}
+
+impl Config {
+    /// Reads `named`, or the nearest `noflake.toml` from the working folder upwards, or nothing.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not a configuration.
+    pub fn load(named: Option<&Path>) -> Result<Self, ConfigError> {
+        match named.map(Path::to_path_buf).or_else(find) {
+            Some(path) => Self::read(&path),
+            None => Ok(Self::default()),
+        }
+    }
+
+    fn read(path: &Path) -> Result<Self, ConfigError> {
+        let mut text = String::new();
+        File::open(path)
+            .and_then(|file| file.take(MAX_CONFIG_BYTES).read_to_string(&mut text))
+            .map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
+        let config: Self = toml::from_str(&text).map_err(|source| ConfigError::Syntax {
+            path: path.to_path_buf(),
+            source: Box::new(source),
+        })?;
+        Ok(config.in_folder(path.parent().unwrap_or(Path::new(""))))
+    }
+
+    fn in_folder(self, folder: &Path) -> Self {
+        let join = |path: Option<PathBuf>| path.map(|path| folder.join(path));
+        Self {
+            devices: self.devices,
+            runs: join(self.runs),
+            trust: TrustPaths {
+                root: join(self.trust.root),
+                release_key: join(self.trust.release_key),
+            },
+        }
+    }
+}
+
+/// Reads a text file of at most `limit_bytes`.
+///
+/// # Errors
+/// As the system says; a longer file is invalid data.
+pub fn read_text(path: &Path, limit_bytes: usize) -> io::Result<String> {
+    let limit = u64::try_from(limit_bytes).unwrap_or(u64::MAX);
+    let mut text = String::new();
+    File::open(path)?.take(limit.saturating_add(1)).read_to_string(&mut text)?;
+    if text.len() > limit_bytes {
+        let message = format!("longer than {limit_bytes} bytes");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+    }
+    Ok(text)
+}
+
+fn find() -> Option<PathBuf> {
+    let working = env::current_dir().ok()?;
+    let path = working.ancestors().map(|folder| folder.join(FILE_NAME)).find(|path| path.is_file());
+    // Below the working folder a relative path reads better in every message.
+    path.map(|path| path.strip_prefix(&working).map(Path::to_path_buf).unwrap_or(path))
+}
+
+const MAX_CONFIG_BYTES: u64 = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn paths_are_relative_to_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE_NAME);
+        fs::write(&path, "runs = \"/r\"\n[trust]\nroot = \"trust/root.nfr\"\n").unwrap();
+        let config = Config::load(Some(&path)).unwrap();
+        assert_eq!(config.runs, Some(PathBuf::from("/r")));
+        assert_eq!(config.trust.root, Some(folder.path().join("trust/root.nfr")));
+    }
+
+    #[test]
+    fn unknown_keys_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE_NAME);
+        fs::write(&path, "[trust]\nroots = \"x\"\n").unwrap();
+        assert!(matches!(Config::load(Some(&path)), Err(ConfigError::Syntax { .. })));
+    }
+}

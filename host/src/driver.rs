@@ -1,0 +1,296 @@
+//! The one loop: joins a [`Session`] to a [`Link`] and carries one request or transfer through.
+//!
+//! Every decision is made in the machines; here bytes are moved and deadlines waited for. While it
+//! waits it renews the device's lease, so that a long check never loses a trial.
+
+use firmware_protocol::digest::Digest;
+use firmware_protocol::message::Request;
+use thiserror::Error;
+
+use crate::link::{Link, LinkError};
+use crate::session::transfer::{Need, Progress, Staged, Transfer, TransferError};
+use crate::session::{Answer, Event, Patience, Session, Traffic};
+
+/// Longest time between two signs of life while a session is open, in microseconds.
+const RENEW_US: u64 = 700_000;
+/// Silence after which console text without a line end is taken as it is, in microseconds.
+const CONSOLE_QUIET_US: u64 = 50_000;
+/// Most console lines kept between two looks at them.
+const CONSOLE_LINES: usize = 4_096;
+
+/// Why a request or transfer did not come through.
+#[derive(Debug, Error)]
+pub enum DriverError {
+    /// The link is gone.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The device does not answer.
+    #[error("no answer from the device within {waited_ms} ms")]
+    NoAnswer {
+        /// How long it was waited for, in milliseconds.
+        waited_ms: u64,
+    },
+    /// The transfer ended badly.
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
+    /// The bundle could not be read.
+    #[error("failed to read the bundle")]
+    Source(#[source] SourceError),
+}
+
+/// The bundle's side of a transfer failed.
+pub type SourceError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Where a transfer's bytes come from.
+pub trait Source {
+    /// Fills `buffer` from `offset` of a component.
+    ///
+    /// # Errors
+    /// When the bundle cannot be read.
+    fn read(&mut self, component: usize, offset: u64, buffer: &mut [u8])
+    -> Result<(), SourceError>;
+
+    /// Digests of a component's blocks, in order.
+    ///
+    /// # Errors
+    /// When the bundle cannot be read.
+    fn block_digests(&mut self, component: usize) -> Result<Vec<Digest>, SourceError>;
+}
+
+/// A console line with its time on the link's clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsoleText {
+    /// When it was complete, in milliseconds.
+    pub at_ms: u64,
+    /// As received; escape it before it is shown.
+    pub text: String,
+}
+
+/// A session on a link.
+#[derive(Debug)]
+pub struct Driver {
+    link: Link,
+    session: Session,
+    renews: bool,
+    spoke_us: u64,
+    console: Vec<ConsoleText>,
+    console_part: Vec<u8>,
+    console_part_us: u64,
+}
+
+impl Driver {
+    /// Joins a fresh session to `link`.
+    #[must_use]
+    pub fn new(link: Link, first_id: u32, patience: Patience) -> Self {
+        let session = Session::new(link.framing(), first_id, patience);
+        Self {
+            link,
+            session,
+            renews: false,
+            spoke_us: 0,
+            console: Vec::new(),
+            console_part: Vec::new(),
+            console_part_us: 0,
+        }
+    }
+
+    /// Time on the link's clock, in milliseconds.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        self.link.now_us() / 1_000
+    }
+
+    /// The line rate, where there is one.
+    #[must_use]
+    pub const fn baud(&self) -> Option<u32> {
+        self.link.baud()
+    }
+
+    /// What the link has carried.
+    #[must_use]
+    pub const fn traffic(&self) -> Traffic {
+        self.session.traffic()
+    }
+
+    /// Waits for answers so long from now on.
+    pub const fn set_patience(&mut self, patience: Patience) {
+        self.session.set_patience(patience);
+    }
+
+    /// Makes all further requests in this session of the device, and keeps it alive.
+    pub const fn enter(&mut self, session: u32) {
+        self.session.enter(session);
+        self.renews = true;
+    }
+
+    /// Console lines since the last call.
+    pub fn take_console(&mut self) -> Vec<ConsoleText> {
+        std::mem::take(&mut self.console)
+    }
+
+    /// True when the device lives in this process.
+    #[must_use]
+    pub const fn is_simulated(&self) -> bool {
+        self.link.is_simulated()
+    }
+
+    /// Gives the link back, as for a device that has reset and forgets the session.
+    #[must_use]
+    pub fn into_link(self) -> Link {
+        self.link
+    }
+
+    /// Asks one request and waits for its answer.
+    ///
+    /// # Errors
+    /// When the link is gone or no answer comes.
+    pub async fn ask(&mut self, request: Request<'_>) -> Result<Answer, DriverError> {
+        let start_us = self.link.now_us();
+        self.session.ask(start_us, request);
+        loop {
+            self.flush().await?;
+            let until_us = self.session.deadline_us().unwrap_or(start_us);
+            self.pump(until_us).await?;
+            while let Some(event) = self.session.poll_event() {
+                match event {
+                    Event::Answer(answer) => return Ok(answer),
+                    Event::NoAnswer => {
+                        let waited_ms = self.link.now_us().saturating_sub(start_us) / 1_000;
+                        return Err(DriverError::NoAnswer { waited_ms });
+                    }
+                    Event::Ack(_) => {}
+                    Event::Console(text) => self.keep_console(&text),
+                }
+            }
+        }
+    }
+
+    /// Waits until `until_ms` on the link's clock, keeping console text and renewing the lease.
+    ///
+    /// # Errors
+    /// When the link is gone.
+    pub async fn wait_until(&mut self, until_ms: u64) -> Result<(), DriverError> {
+        let until_us = until_ms.saturating_mul(1_000);
+        loop {
+            let now_us = self.link.now_us();
+            if now_us >= until_us {
+                return Ok(());
+            }
+            let renew_us = self.spoke_us.saturating_add(RENEW_US);
+            if self.renews && now_us >= renew_us {
+                self.ask(Request::Renew).await?;
+                continue;
+            }
+            let next_us = if self.renews { until_us.min(renew_us) } else { until_us };
+            self.pump(next_us).await?;
+            while let Some(event) = self.session.poll_event() {
+                if let Event::Console(text) = event {
+                    self.keep_console(&text);
+                }
+            }
+        }
+    }
+
+    /// Carries a transfer through; `show` is told how far it has come.
+    ///
+    /// # Errors
+    /// When the link is gone, the device refuses, or the bundle cannot be read.
+    pub async fn stage(
+        &mut self,
+        mut transfer: Transfer,
+        source: &mut dyn Source,
+        show: &mut dyn FnMut(Progress, u64),
+    ) -> Result<Staged, DriverError> {
+        let mut buffer = Vec::new();
+        loop {
+            let now_us = self.link.now_us();
+            match transfer.poll(now_us, &mut self.session) {
+                Need::Ended => {
+                    let result = transfer.take_result();
+                    let result = result.unwrap_or(Err(TransferError::OutOfTurn("it ended")));
+                    return result.map_err(DriverError::from);
+                }
+                Need::Bytes { component, offset, len } => {
+                    buffer.resize(len, 0);
+                    source.read(component, offset, &mut buffer).map_err(DriverError::Source)?;
+                    transfer.supply(now_us, &mut self.session, &buffer);
+                    self.flush().await?;
+                    // Answers that are there already go first; nothing is waited for.
+                    self.pump(now_us).await?;
+                }
+                Need::Digests { component } => {
+                    let digests = source.block_digests(component).map_err(DriverError::Source)?;
+                    transfer.supply_digests(self.link.now_us(), &mut self.session, digests);
+                }
+                Need::Wait { until_us } => {
+                    self.flush().await?;
+                    let deadline_us = self.session.deadline_us();
+                    let until_us = [until_us, deadline_us].into_iter().flatten().min();
+                    self.pump(until_us.unwrap_or(now_us.saturating_add(RENEW_US))).await?;
+                }
+            }
+            self.give_events(&mut transfer);
+            show(transfer.progress(), self.link.now_us() / 1_000);
+        }
+    }
+
+    fn give_events(&mut self, transfer: &mut Transfer) {
+        let now_us = self.link.now_us();
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                Event::Answer(answer) => {
+                    transfer.handle_answer(now_us, &mut self.session, &answer);
+                }
+                Event::NoAnswer => transfer.handle_silence(),
+                Event::Ack(ack) => transfer.handle_ack(now_us, &ack),
+                Event::Console(text) => self.keep_console(&text),
+            }
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), LinkError> {
+        while let Some(bytes) = self.session.poll_transmit() {
+            self.link.send(&bytes).await?;
+            self.spoke_us = self.link.now_us();
+        }
+        Ok(())
+    }
+
+    /// Takes what the link has, waiting for it until `until_us`, then lets time pass in the session.
+    async fn pump(&mut self, until_us: u64) -> Result<(), LinkError> {
+        let mut buffer = [0; 4_096];
+        let count = self.link.receive(&mut buffer, until_us).await?;
+        let now_us = self.link.now_us();
+        if let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) {
+            self.session.handle_bytes(now_us, bytes);
+        } else if now_us.saturating_sub(self.console_part_us) >= CONSOLE_QUIET_US {
+            self.session.flush_console();
+        }
+        self.session.handle_timeout(now_us);
+        Ok(())
+    }
+
+    /// Cuts console text into lines; only whole ones are shown.
+    fn keep_console(&mut self, text: &[u8]) {
+        let now_us = self.link.now_us();
+        self.console_part_us = now_us;
+        for byte in text {
+            match byte {
+                b'\n' => {
+                    let line = std::mem::take(&mut self.console_part);
+                    let text = String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned();
+                    if self.console.len() < CONSOLE_LINES {
+                        self.console.push(ConsoleText { at_ms: now_us / 1_000, text });
+                    }
+                }
+                byte => self.console_part.push(*byte),
+            }
+        }
+        // A console that never ends its lines is cut, so that it cannot fill memory.
+        if self.console_part.len() > 1_024 {
+            self.console_part.push(b'\n');
+            let whole = std::mem::take(&mut self.console_part);
+            self.keep_console(&whole);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Text of a device, made safe for terminals and reports.
+//!
+//! A console line may carry an escape sequence that retitles or clears a terminal, or a bidirectional
+//! override that makes a report read backwards. Such characters become visible escapes.
+//!
+//! A backslash stays as it is: escaping twice then changes nothing, so a text may pass the recorder,
+//! the reader and a report without anybody counting.
+
+use serde_json::Value;
+
+/// Replaces every character that could steer a terminal or reorder a line by a visible escape.
+///
+/// Idempotent. Line feed and tab become `\n` and `\t`: the result is always one line.
+#[must_use]
+pub fn escape_text(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    push_escaped(&mut safe, text);
+    safe
+}
+
+/// Like [`escape_text`] for bytes as received; a byte that is not UTF-8 becomes `\xNN`.
+#[must_use]
+pub fn escape_bytes(bytes: &[u8]) -> String {
+    let mut safe = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        push_escaped(&mut safe, chunk.valid());
+        for byte in chunk.invalid() {
+            safe.extend(byte.escape_ascii().map(char::from));
+        }
+    }
+    safe
+}
+
+/// Escapes and caps every text inside `value`, keys included.
+pub(super) fn make_safe(value: Value) -> Value {
+    if let Value::String(text) = value {
+        return Value::String(capped(escape_text(&text)));
+    }
+    if let Value::Array(items) = value {
+        return Value::Array(items.into_iter().map(make_safe).collect());
+    }
+    if let Value::Object(members) = value {
+        let safe = |(key, member): (String, Value)| (escape_text(&key), make_safe(member));
+        return Value::Object(members.into_iter().map(safe).collect());
+    }
+    value
+}
+
+fn push_escaped(safe: &mut String, text: &str) {
+    for character in text.chars() {
+        match character {
+            '\n' => safe.push_str("\\n"),
+            '\r' => safe.push_str("\\r"),
+            '\t' => safe.push_str("\\t"),
+            _ if is_unsafe(character) => safe.extend(character.escape_unicode()),
+            _ => safe.push(character),
+        }
+    }
+}
+
+/// Control, bidirectional, invisible and non-characters (Unicode 16, categories Cc, Cf, Zl, Zp).
+fn is_unsafe(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{fffe}'..='\u{ffff}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
+fn capped(mut text: String) -> String {
+    if text.len() <= TEXT_MAX_BYTES {
+        return text;
+    }
+    let left_out = text.len() - TEXT_MAX_BYTES;
+    let mut kept = TEXT_MAX_BYTES - CAP_NOTE_MAX_BYTES;
+    while !text.is_char_boundary(kept) {
+        kept -= 1;
+    }
+    text.truncate(kept);
+    text + &format!("... ({left_out} bytes or more left out)")
+}
+
+/// Longest stored text; 16 texts of this size still fit into one line of a record.
+const TEXT_MAX_BYTES: usize = 64 * 1024;
+/// Room for the sentence that says how much is missing, so that capping twice changes nothing.
+const CAP_NOTE_MAX_BYTES: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_terminal_escape_sequence_becomes_visible_text() {
+        assert_eq!(escape_text("\u{1b}[2Jok\u{7}"), "\\u{1b}[2Jok\\u{7}");
+    }
+
+    #[test]
+    fn a_c1_control_is_escaped_because_some_terminals_obey_it() {
+        assert_eq!(escape_text("\u{9b}2J"), "\\u{9b}2J");
+    }
+
+    #[test]
+    fn a_bidirectional_override_cannot_reorder_a_line() {
+        assert_eq!(escape_text("v1\u{202e}2v"), "v1\\u{202e}2v");
+        assert_eq!(escape_text("\u{2066}x\u{2069}"), "\\u{2066}x\\u{2069}");
+    }
+
+    #[test]
+    fn line_ends_and_tabs_keep_the_result_on_one_line() {
+        assert_eq!(escape_text("a\r\nb\tc\u{2028}d"), "a\\r\\nb\\tc\\u{2028}d");
+    }
+
+    #[test]
+    fn ordinary_text_in_any_script_is_left_alone() {
+        assert_eq!(escape_text("5 µs, 23 °C, Grüße, 温度 \\ \""), "5 µs, 23 °C, Grüße, 温度 \\ \"");
+    }
+
+    #[test]
+    fn escaping_twice_changes_nothing() {
+        for code in (0..=0x11_FFFF_u32).filter_map(char::from_u32) {
+            let once = escape_text(&code.to_string());
+            assert_eq!(escape_text(&once), once, "U+{:04X}", u32::from(code));
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_shown_as_hex() {
+        assert_eq!(escape_bytes(b"boot \xff\xfe ok\x1b"), "boot \\xff\\xfe ok\\u{1b}");
+    }
+
+    #[test]
+    fn texts_inside_a_json_value_are_escaped_wherever_they_are() {
+        let raw = json!({"a\u{1b}": ["x\u{1b}", {"b": "\u{202e}"}], "n": 1.5});
+        let safe = json!({"a\\u{1b}": ["x\\u{1b}", {"b": "\\u{202e}"}], "n": 1.5});
+        assert_eq!(make_safe(raw), safe);
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_is_cut_at_a_character_and_says_so_once() {
+        let once = capped("é".repeat(TEXT_MAX_BYTES));
+        assert!(once.len() <= TEXT_MAX_BYTES);
+        assert!(once.ends_with("(65536 bytes or more left out)"), "{}", &once[once.len() - 50..]);
+        assert_eq!(capped(once.clone()), once);
+    }
+}

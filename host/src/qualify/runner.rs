@@ -1,0 +1,264 @@
+//! A whole deployment as a pure machine: precheck, stage, trial boot, the plan's checks, then confirm
+//! and verify, or roll back and verify.
+//!
+//! It knows actions and sightings only. Whoever drives it carries out each [`Act`] and reports one
+//! [`Saw`]; the clock is an argument. So one machine serves deploy and qualify, bench, field and
+//! simulator, whatever protocol reaches the device.
+
+mod act;
+mod ending;
+mod flow;
+mod notes;
+mod precheck;
+
+use std::collections::VecDeque;
+
+use crate::evidence::{Entry, Phase, Verb};
+use crate::plan::Plan;
+
+use super::observation::{BootSeen, ConsoleLine, DeviceFacts, Expectation, Seen, StatusFacts};
+use super::run::{PlanRun, StageEntry};
+
+pub use self::act::{Act, ComponentHash, Saw, StagedFacts, Terms};
+pub use self::ending::Ended;
+
+/// Patience with a device that has not been reached at all, in milliseconds: somebody stands there
+/// and waits.
+const FIRST_CONNECT_MS: u64 = 10_000;
+/// Most console lines that checks can look at.
+const CONSOLE_LINES: usize = 10_000;
+
+/// What is to be deployed, and how it is to be judged.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// The verb that was typed.
+    pub verb: Verb,
+    /// Product of the bundle.
+    pub product: String,
+    /// Hardware ids with first and last revision.
+    pub hardware: Vec<(String, u32, u32)>,
+    /// Version of the bundle.
+    pub version: String,
+    /// Bundle digest.
+    pub bundle: [u8; 32],
+    /// The plan.
+    pub plan: Plan,
+    /// Try again what the device has rejected before.
+    pub again: bool,
+}
+
+/// Why a run has to stop before its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StopWhy {
+    /// The operator asked for it.
+    Operator,
+    /// What happens can no longer be put on record.
+    NoEvidence {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl StopWhy {
+    fn in_words(&self) -> &str {
+        match self {
+            Self::Operator => "interrupted by the operator",
+            Self::NoEvidence { reason } => reason,
+        }
+    }
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Runner {
+    order: Order,
+    state: State,
+    pending: VecDeque<Act>,
+    plan_run: PlanRun,
+    recorded_outcomes: usize,
+    expect: Expectation,
+    before: Option<DeviceFacts>,
+    status: Option<StatusFacts>,
+    trial: Option<TrialOpen>,
+    boot: Option<BootSeen>,
+    console: Vec<ConsoleLine>,
+    left_ms: u64,
+    downtime_ms: Option<u64>,
+    phase: Option<Phase>,
+    stage: Option<String>,
+    again: bool,
+    is_staged: bool,
+    is_committed: bool,
+    stopping: Option<StopWhy>,
+    /// The earlier run's trial was the one running, so giving it up resets the device.
+    old_trial_ran: bool,
+    /// A stage that waits for the device to be where it expects it.
+    waiting_stage: Option<StageEntry>,
+    /// What an ask of the plan came to, while it is looked what became of the device.
+    unanswered: Option<Seen>,
+    after: Option<DeviceFacts>,
+}
+
+/// The trial that this run has opened or taken over.
+#[derive(Debug, Clone, Copy)]
+struct TrialOpen {
+    trial_id: u64,
+    boot_nonce: Option<u64>,
+    attempts: u32,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum State {
+    Begin,
+    Connecting,
+    ComparingRunning,
+    RollingBackOld,
+    AwaitingOld,
+    Planning,
+    Answering,
+    Staging,
+    OpeningTrial,
+    Arming,
+    Resetting,
+    AwaitingBoot,
+    Confirming,
+    VerifyingConfirm,
+    RollingBack,
+    VerifyingRollback,
+    /// The device did not answer, or forgot its session: what became of it?
+    LookingAgain {
+        why: String,
+    },
+    Ended(Box<Ended>),
+}
+
+impl Runner {
+    /// A run of `order`; its time limit counts from `now_ms`.
+    #[must_use]
+    pub fn new(order: Order, now_ms: u64) -> Self {
+        let expect = Expectation {
+            product: order.product.clone(),
+            hardware: String::new(),
+            version: order.version.clone(),
+            bundle: order.bundle,
+            trial_slot: super::observation::Where::SlotB,
+            plan: order.plan.digest(),
+        };
+        Self {
+            plan_run: PlanRun::new(&order.plan, now_ms),
+            again: order.again,
+            order,
+            state: State::Begin,
+            pending: VecDeque::new(),
+            recorded_outcomes: 0,
+            expect,
+            before: None,
+            status: None,
+            trial: None,
+            boot: None,
+            console: Vec::new(),
+            left_ms: now_ms,
+            downtime_ms: None,
+            phase: None,
+            stage: None,
+            is_staged: false,
+            is_committed: false,
+            stopping: None,
+            old_trial_ran: false,
+            waiting_stage: None,
+            unanswered: None,
+            after: None,
+        }
+    }
+
+    /// What to do next. Every act but [`Act::Record`] and [`Act::End`] is answered by one
+    /// [`Runner::observe`].
+    pub fn poll(&mut self, now_ms: u64) -> Act {
+        loop {
+            if let Some(act) = self.pending.pop_front() {
+                return act;
+            }
+            match self.state.clone() {
+                State::Begin => {
+                    self.enter_phase(Phase::Precheck, now_ms);
+                    self.state = State::Connecting;
+                    let limit_ms = self.order.plan.timeouts.connect_ms.min(FIRST_CONNECT_MS);
+                    let until_ms = now_ms.saturating_add(limit_ms);
+                    self.act(Act::Connect { until_ms, not_boot: None });
+                }
+                State::Planning => self.poll_plan(now_ms),
+                State::Ended(ended) => return Act::End(ended),
+                // Everything else waits for what its act will show.
+                State::Connecting
+                | State::ComparingRunning
+                | State::RollingBackOld
+                | State::AwaitingOld
+                | State::Answering
+                | State::Staging
+                | State::OpeningTrial
+                | State::Arming
+                | State::Resetting
+                | State::AwaitingBoot
+                | State::Confirming
+                | State::VerifyingConfirm
+                | State::RollingBack
+                | State::VerifyingRollback
+                | State::LookingAgain { .. } => {
+                    return Act::WaitUntil { at_ms: now_ms };
+                }
+            }
+        }
+    }
+
+    /// Takes what the last act has shown.
+    pub fn observe(&mut self, now_ms: u64, saw: Saw) {
+        if let Saw::Connected { status, .. } = &saw {
+            self.status = Some((**status).clone());
+        }
+        match self.state.clone() {
+            State::Connecting => self.connected(now_ms, saw),
+            State::ComparingRunning => self.compared(now_ms, saw),
+            State::RollingBackOld => self.old_rolled_back(now_ms, saw),
+            State::AwaitingOld => self.connected(now_ms, saw),
+            State::Planning => {}
+            State::Answering => self.answered(now_ms, saw),
+            State::Staging => self.staged(now_ms, saw),
+            State::OpeningTrial => self.trial_opened(now_ms, saw),
+            State::Arming => self.armed(now_ms, saw),
+            State::Resetting => self.resetting(now_ms, saw),
+            State::AwaitingBoot => self.booted(now_ms, saw),
+            State::Confirming => self.confirmed(now_ms, saw),
+            State::VerifyingConfirm => self.confirm_verified(now_ms, saw),
+            State::RollingBack => self.rolled_back(now_ms, saw),
+            State::VerifyingRollback => self.rollback_verified(now_ms, saw),
+            State::LookingAgain { why } => self.looked_again(now_ms, saw, &why),
+            State::Begin | State::Ended(_) => {}
+        }
+    }
+
+    /// Takes console lines that came in.
+    pub fn hear(&mut self, lines: Vec<ConsoleLine>) {
+        for line in lines {
+            self.record(line.at_ms, Entry::Console { text: line.text.clone() });
+            if self.console.len() < CONSOLE_LINES {
+                self.console.push(line);
+            }
+        }
+    }
+
+    /// Version and slots as found, for words to people.
+    #[must_use]
+    pub const fn before(&self) -> Option<&DeviceFacts> {
+        self.before.as_ref()
+    }
+
+    /// True while the device is held by a trial of this run.
+    #[must_use]
+    pub const fn has_trial(&self) -> bool {
+        self.trial.is_some()
+    }
+
+    fn act(&mut self, act: Act) {
+        self.pending.push_back(act);
+    }
+}

@@ -1,0 +1,185 @@
+//! Before anything is written: is this the right device, what has it, and what did earlier runs leave?
+
+use crate::evidence::{Entry, Moment, NoteSeverity, Outcome, Phase, Verb};
+use crate::qualify::observation::{DeviceFacts, StatusFacts, TrialFacts, Where};
+
+use super::act::{Act, ComponentHash, Saw};
+use super::{Runner, State, TrialOpen, notes};
+
+impl Runner {
+    /// The device answered for the first time, or again after an earlier run's trial was given up.
+    pub(super) fn connected(&mut self, now_ms: u64, saw: Saw) {
+        match saw {
+            Saw::Connected { facts, status, .. } => self.look_at(now_ms, &facts, &status),
+            other => self.cannot_reach(now_ms, &other),
+        }
+    }
+
+    fn cannot_reach(&mut self, now_ms: u64, saw: &Saw) {
+        let message = format!("no device was reached: {}", saw.in_words());
+        let next = "check cable, port and power, then run the same command again";
+        self.end(now_ms, Outcome::Error, message, Some(next));
+    }
+
+    fn look_at(&mut self, now_ms: u64, facts: &DeviceFacts, status: &StatusFacts) {
+        if self.before.is_none() {
+            let recorded = Box::new(notes::facts_for_record(facts));
+            let (phase, moment) = (Phase::Precheck, Moment::Before);
+            self.record(now_ms, Entry::Device { phase, moment, facts: recorded });
+        }
+        self.before = Some(facts.clone());
+        self.expect.hardware.clone_from(&facts.hardware);
+        let confirmed = status.active.and_then(Where::other);
+        self.expect.trial_slot = facts.running.other().or(confirmed).unwrap_or(Where::SlotA);
+        if let Some((reason, next)) = self.mismatch(facts) {
+            self.end_seeing(now_ms, Outcome::Refused, reason, Some(next), facts);
+            return;
+        }
+        if let Some(trial) = status.trial {
+            self.deal_with_trial(now_ms, status, trial);
+            return;
+        }
+        self.look_at_spare(now_ms, status);
+        let runs_it = facts.bundle == Some(self.order.bundle);
+        if runs_it && self.order.verb == Verb::Deploy {
+            self.state = State::ComparingRunning;
+            self.act(Act::HashSlot { slot: facts.running });
+        } else {
+            self.state = State::Planning;
+        }
+    }
+
+    /// Why this bundle and this device do not belong together, and what to do about it.
+    fn mismatch(&self, facts: &DeviceFacts) -> Option<(String, &'static str)> {
+        let order = &self.order;
+        if !facts.enrolled {
+            let reason = "the device is in factory state: it has no root record".to_owned();
+            return Some((reason, "noflake device enroll, then run the same command again"));
+        }
+        if facts.product != order.product {
+            let reason = format!(
+                "the bundle is for product {}, the device is a {}",
+                order.product, facts.product
+            );
+            return Some((reason, "take the bundle for this product; nothing was written"));
+        }
+        let fits = order.hardware.iter().any(|(id, first, last)| {
+            *id == facts.hardware && (*first..=*last).contains(&facts.hardware_rev)
+        });
+        if !fits {
+            let wanted: Vec<String> = order
+                .hardware
+                .iter()
+                .map(|(id, first, last)| format!("{id} revision {first} to {last}"))
+                .collect();
+            let reason = format!(
+                "the bundle is for {}, the device is {} revision {}",
+                wanted.join(" or "),
+                facts.hardware,
+                facts.hardware_rev
+            );
+            return Some((reason, "take the bundle for this hardware; nothing was written"));
+        }
+        let applies = order.plan.applies_to.admit(&facts.product, facts.hardware_rev);
+        applies.err().map(|reason| (reason.to_string(), "take a plan for this device"))
+    }
+
+    /// An earlier run left a trial open: goes on with it if it is this run's own bundle and plan and
+    /// has boots left, else gives it up first.
+    fn deal_with_trial(&mut self, now_ms: u64, status: &StatusFacts, trial: TrialFacts) {
+        let holds = status.slot(trial.slot).and_then(|slot| slot.bundle);
+        let is_ours = holds == Some(self.order.bundle) && trial.plan == self.expect.plan;
+        if is_ours && trial.boots_left > 0 && !trial.is_running {
+            let text = format!(
+                "an earlier run left trial {} of this bundle open; this run goes on with it",
+                trial.trial_id
+            );
+            self.note(now_ms, NoteSeverity::Info, text);
+            self.expect.trial_slot = trial.slot;
+            self.trial = Some(TrialOpen { trial_id: trial.trial_id, boot_nonce: None, attempts: 0 });
+            self.is_staged = true;
+            self.state = State::Planning;
+            return;
+        }
+        let text = format!(
+            "an earlier run left trial {} open; it is rolled back and this run starts over",
+            trial.trial_id
+        );
+        self.note(now_ms, NoteSeverity::Info, text);
+        // What the earlier run did not finish says nothing against the bundle.
+        self.again |= holds == Some(self.order.bundle);
+        self.old_trial_ran = trial.is_running;
+        self.state = State::RollingBackOld;
+        self.act(Act::Rollback { trial_id: trial.trial_id });
+    }
+
+    pub(super) fn old_rolled_back(&mut self, now_ms: u64, saw: Saw) {
+        let was_in_trial = self.before.take();
+        let limit_ms = self.order.plan.timeouts.connect_ms;
+        match saw {
+            Saw::Done => {
+                // Only a device that ran the trial resets; the other one answers at once.
+                let resets = self.old_trial_ran;
+                let not_boot = was_in_trial.filter(|_| resets).map(|facts| facts.boot_nonce);
+                self.state = State::AwaitingOld;
+                self.act(Act::Connect { until_ms: now_ms.saturating_add(limit_ms), not_boot });
+            }
+            Saw::Refused { is_stale: true, .. } | Saw::Lost { .. } => {
+                self.state = State::AwaitingOld;
+                let until_ms = now_ms.saturating_add(limit_ms);
+                self.act(Act::Connect { until_ms, not_boot: None });
+            }
+            other => {
+                let message = format!("an open trial cannot be given up: {}", other.in_words());
+                self.end(now_ms, Outcome::Refused, message, Some("noflake device status --explain"));
+            }
+        }
+    }
+
+    /// A bundle that the device gave up for no fault of its own may be tried again without being
+    /// asked for.
+    fn look_at_spare(&mut self, now_ms: u64, status: &StatusFacts) {
+        let Some(slot) = status.slot(self.expect.trial_slot) else { return };
+        let Some(rejection) = slot.rejection.filter(|_| slot.bundle == Some(self.order.bundle))
+        else {
+            return;
+        };
+        if !rejection.blames_bundle && !self.again {
+            let text = format!(
+                "trial {} of this bundle ended because {}; it is tried again",
+                rejection.trial_id, rejection.reason
+            );
+            self.note(now_ms, NoteSeverity::Info, text);
+            self.again = true;
+        }
+    }
+
+    /// The bundle runs already: is every byte of it as it should be?
+    pub(super) fn compared(&mut self, now_ms: u64, saw: Saw) {
+        let Saw::Hashes(hashes) = saw else {
+            self.cannot_reach(now_ms, &saw);
+            return;
+        };
+        let drifted: Vec<&str> = hashes
+            .iter()
+            .filter(|hash| !hash.matches)
+            .map(|ComponentHash { name, .. }| name.as_str())
+            .collect();
+        let Some(before) = self.before.clone() else { return };
+        if drifted.is_empty() {
+            let message = format!(
+                "version {} runs already from {}, byte for byte; nothing was written",
+                before.version, before.running
+            );
+            self.end_seeing(now_ms, Outcome::AlreadyRunning, message, None, &before);
+            return;
+        }
+        let text = format!(
+            "version {} runs, but {} differs from the bundle (drift); it is deployed anew",
+            before.version,
+            drifted.join(", ")
+        );
+        self.note(now_ms, NoteSeverity::Warning, text);
+        self.state = State::Planning;
+    }
+}

@@ -1,0 +1,26 @@
+//! Keys, signatures and root records on the host's side (TRUST.md).
+//!
+//! A key lives in an encrypted file, its public half in a readable one beside it. Everything that
+//! signs does so through [`Signer`], so that a key may as well live elsewhere. Whether a signature
+//! counts is decided by [`firmware_protocol::trust`] alone, on host and device alike.
+
+mod envelope;
+mod files;
+mod hex;
+mod key_file;
+mod passphrase;
+mod public_file;
+mod root;
+mod signer;
+
+pub use envelope::{EncodeError, seal};
+pub use files::{Secrecy, WriteError, replace_file, write_new_file};
+pub use hex::{Hex, parse_hex};
+pub use key_file::{KeyError, create_key, open_key, public_path};
+pub use passphrase::{Passphrase, PassphraseError, PassphraseSource};
+pub use public_file::{KeyRole, PublicKeyFile};
+pub use root::{LoadedRoot, RootError, RootKeys, first_root, read_root, sign_root};
+pub use signer::{FileSigner, Signer, SignerError};
+
+#[cfg(test)]
+pub(crate) use signer::tests::signer as test_signer;

@@ -1,0 +1,254 @@
+//! Secret keys in files: PKCS#8 PEM, encrypted under a passphrase with scrypt and AES-256-CBC.
+//!
+//! A file that others can read is refused, and so are parameters that would cost more memory than
+//! any honest file asks for.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use ed25519_dalek::SigningKey;
+use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
+use pkcs8::der::Decode;
+use pkcs8::der::pem::PemLabel;
+use pkcs8::pkcs5::pbes2::{Kdf, Parameters};
+use pkcs8::pkcs5::{self, EncryptionScheme, scrypt};
+use pkcs8::{EncryptedPrivateKeyInfoRef, LineEnding, PrivateKeyInfoRef, SecretDocument};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use super::files::{Secrecy, WriteError, write_new_file};
+use super::passphrase::Passphrase;
+use super::public_file::{self, KeyRole, PublicFileError, PublicKeyFile};
+use super::signer::{FileSigner, Signer};
+use crate::platform;
+
+pub use super::public_file::public_path;
+
+/// Why a key file was not made or cannot be used.
+#[derive(Debug, Error)]
+pub enum KeyError {
+    /// The system refused.
+    #[error("failed to read key file {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It was not written.
+    #[error("failed to make a key")]
+    Write(#[source] WriteError),
+    /// Others can read it.
+    #[error("key file {} is open to others: its mode is {mode:04o}, expected 0600", path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// Not what this tool writes.
+    #[error("{} is not an encrypted key file: {reason}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The passphrase does not open it.
+    #[error("wrong passphrase for key file {}", path.display())]
+    WrongPassphrase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The public half beside it cannot be used.
+    #[error("public key file {} cannot be used", path.display())]
+    Public {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: PublicFileError,
+    },
+    /// The system gave no random bytes.
+    #[error("failed to get random bytes for a new key")]
+    Random(#[source] getrandom::Error),
+    /// The key could not be encrypted.
+    #[error("failed to encrypt the new key")]
+    Encrypt(#[source] pkcs8::Error),
+}
+
+/// Makes a new key: `path` gets the secret half, encrypted, and [`public_path`] the public one.
+///
+/// # Errors
+/// When either file exists, cannot be written, or the system gives no random bytes.
+pub fn create_key(
+    path: &Path,
+    role: KeyRole,
+    passphrase: &Passphrase,
+) -> Result<(FileSigner, PublicKeyFile), KeyError> {
+    let beside = public_path(path);
+    if let Some(taken) = [path, &beside].into_iter().find(|path| path.exists()) {
+        return Err(KeyError::Write(WriteError::Exists { path: taken.to_path_buf() }));
+    }
+    let mut secret = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *secret).map_err(KeyError::Random)?;
+    let key = SigningKey::from_bytes(&secret);
+    let pem = encrypt(&key, passphrase)?;
+    write_new_file(path, pem.as_bytes(), Secrecy::Secret).map_err(KeyError::Write)?;
+    let signer = FileSigner::new(key);
+    let public = PublicKeyFile { role, public_key: signer.public_key() };
+    write_new_file(&beside, public.to_text().as_bytes(), Secrecy::Public)
+        .map_err(KeyError::Write)?;
+    Ok((signer, public))
+}
+
+/// Opens the secret key at `path`.
+///
+/// # Errors
+/// When the file is missing, exposed to others, not an encrypted key, or the passphrase is wrong.
+pub fn open_key(path: &Path, passphrase: &Passphrase) -> Result<FileSigner, KeyError> {
+    let pem = read_secret(path)?;
+    let format = |reason| KeyError::Format { path: path.to_path_buf(), reason };
+    let (label, document) =
+        SecretDocument::from_pem(&pem).map_err(|_| format("it is not PEM text"))?;
+    EncryptedPrivateKeyInfoRef::validate_pem_label(label)
+        .map_err(|_| format("its PEM label is not ENCRYPTED PRIVATE KEY"))?;
+    let info = EncryptedPrivateKeyInfoRef::from_der(document.as_bytes())
+        .map_err(|_| format("it is not PKCS#8"))?;
+    if !is_affordable(&info.encryption_algorithm) {
+        return Err(format("expected scrypt with N up to 2^17, r up to 8 and p up to 16"));
+    }
+    let wrong = |_| KeyError::WrongPassphrase { path: path.to_path_buf() };
+    let plain = info.decrypt(passphrase.as_bytes()).map_err(wrong)?;
+    // One wrong passphrase in 256 leaves a padding that looks right; its key then does not decode.
+    let key = SigningKey::from_pkcs8_der(plain.as_bytes()).map_err(wrong)?;
+    public_file::refuse_weak(&key.verifying_key().to_bytes())
+        .map_err(|source| KeyError::Public { path: path.to_path_buf(), source })?;
+    Ok(FileSigner::new(key))
+}
+
+impl PublicKeyFile {
+    /// Reads the public key file at `path`.
+    ///
+    /// # Errors
+    /// When it is missing, not a public key file, or its key is weak.
+    pub fn open(path: &Path) -> Result<Self, KeyError> {
+        Self::read(path).map_err(|source| KeyError::Public { path: path.to_path_buf(), source })
+    }
+}
+
+fn read_secret(path: &Path) -> Result<Zeroizing<String>, KeyError> {
+    let failed = |source| KeyError::Read { path: path.to_path_buf(), source };
+    let file = File::open(path).map_err(failed)?;
+    if let Some(mode) = platform::exposed_mode(&file).map_err(failed)? {
+        return Err(KeyError::Exposed { path: path.to_path_buf(), mode });
+    }
+    let mut text = Zeroizing::new(String::new());
+    file.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(failed)?;
+    Ok(text)
+}
+
+fn encrypt(key: &SigningKey, passphrase: &Passphrase) -> Result<Zeroizing<String>, KeyError> {
+    let mut salt = [0; 16];
+    let mut iv = [0; 16];
+    getrandom::fill(&mut salt).map_err(KeyError::Random)?;
+    getrandom::fill(&mut iv).map_err(KeyError::Random)?;
+    let broken = |_| KeyError::Encrypt(pkcs8::Error::ParametersMalformed);
+    let cost = scrypt::Params::new(LOG_N, R, P).map_err(broken)?;
+    let parameters = Parameters::generate_scrypt_aes256cbc(cost, &salt, iv)
+        .map_err(|source: pkcs5::Error| KeyError::Encrypt(source.into()))?;
+    let plain = key.to_pkcs8_der().map_err(KeyError::Encrypt)?;
+    PrivateKeyInfoRef::try_from(plain.as_bytes())
+        .and_then(|info| info.encrypt_with_params(parameters, passphrase.as_bytes()))
+        .and_then(|document| {
+            Ok(document.to_pem(EncryptedPrivateKeyInfoRef::PEM_LABEL, LineEnding::LF)?)
+        })
+        .map_err(KeyError::Encrypt)
+}
+
+/// Whether the file's own parameters stay within 128 MiB and are well formed, before any is used.
+fn is_affordable(scheme: &EncryptionScheme) -> bool {
+    let EncryptionScheme::Pbes2(Parameters { kdf: Kdf::Scrypt(cost), .. }) = scheme else {
+        return false;
+    };
+    cost.cost_parameter.is_power_of_two()
+        && (2..=1 << 17).contains(&cost.cost_parameter)
+        && (1..=8).contains(&cost.block_size)
+        && (1..=16).contains(&cost.parallelization)
+}
+
+/// Cost of scrypt for new keys: 32 MiB, some tenths of a second (OWASP password storage, scrypt).
+const LOG_N: u8 = 15;
+const R: u32 = 8;
+const P: u32 = 3;
+/// An honest key file has under 500 bytes.
+const MAX_FILE_BYTES: u64 = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn passphrase(text: &str) -> Passphrase {
+        Passphrase::new(Zeroizing::new(text.to_owned())).unwrap()
+    }
+
+    #[test]
+    fn a_key_opens_with_its_passphrase_only_and_never_twice_in_one_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("release.key");
+        let right = passphrase("tide pool");
+        let (_, public) = create_key(&path, KeyRole::Release, &right).unwrap();
+        assert_eq!(open_key(&path, &right).unwrap().public_key(), public.public_key);
+        assert_eq!(PublicKeyFile::open(&public_path(&path)).unwrap(), public);
+        let wrong = open_key(&path, &passphrase("tide pools"));
+        assert!(matches!(wrong, Err(KeyError::WrongPassphrase { .. })));
+        let again = create_key(&path, KeyRole::Release, &right);
+        assert!(matches!(again, Err(KeyError::Write(WriteError::Exists { .. }))));
+        let pem = fs::read_to_string(&path).unwrap();
+        assert!(pem.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_key_file_is_private_and_refused_once_it_is_not() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("root.key");
+        let right = passphrase("tide pool");
+        create_key(&path, KeyRole::Root, &right).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let error = open_key(&path, &right).unwrap_err();
+        assert!(matches!(error, KeyError::Exposed { mode: 0o640, .. }), "{error}");
+    }
+
+    /// N = 0 would panic inside the parser of parameters, N = 2^40 would take 1 PiB.
+    #[test]
+    fn parameters_that_cost_too_much_are_refused_before_use() {
+        let cost = |n| {
+            let params = scrypt::Params::new(LOG_N, R, P).unwrap();
+            let mut parameters =
+                Parameters::generate_scrypt_aes256cbc(params, &[0; 16], [0; 16]).unwrap();
+            if let Kdf::Scrypt(scrypt) = &mut parameters.kdf {
+                scrypt.cost_parameter = n;
+            }
+            EncryptionScheme::Pbes2(parameters)
+        };
+        assert!(is_affordable(&cost(1 << 15)));
+        for n in [0, 1, 3, 1 << 18, 1 << 40] {
+            assert!(!is_affordable(&cost(n)), "{n}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_key_file_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.key");
+        write_new_file(&path, b"hello", Secrecy::Secret).unwrap();
+        let error = open_key(&path, &passphrase("x")).unwrap_err().to_string();
+        assert!(error.ends_with("it is not PEM text"), "{error}");
+    }
+}

@@ -1,0 +1,181 @@
+//! The readable file that holds a key's public half.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use ed25519_dalek::VerifyingKey;
+use firmware_protocol::manifest::PublicKey;
+use firmware_protocol::trust::key_hint;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::hex::{Hex, parse_hex};
+
+/// What a key is for (TRUST.md, "Roles").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyRole {
+    /// Signs root records.
+    Root,
+    /// Signs manifests.
+    Release,
+}
+
+impl KeyRole {
+    /// The role in one word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::Release => "release",
+        }
+    }
+}
+
+/// The public half of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PublicKeyFile {
+    /// What the key is for.
+    pub role: KeyRole,
+    /// The key.
+    pub public_key: PublicKey,
+}
+
+/// Why a public key file cannot be used.
+#[derive(Debug, Error)]
+pub enum PublicFileError {
+    /// The system refused.
+    #[error("failed to read it")]
+    Read(#[source] io::Error),
+    /// Not the text of a public key file.
+    #[error("it is not a noflake public key file")]
+    Syntax(#[source] toml::de::Error),
+    /// A value does not make sense.
+    #[error("{key} is {got:?}, expected {expected}")]
+    Value {
+        /// The key of the line.
+        key: &'static str,
+        /// Its value.
+        got: String,
+        /// What would be right.
+        expected: String,
+    },
+    /// A key under which anybody can sign.
+    #[error("its public key is weak: anybody could sign under it")]
+    Weak,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Text {
+    algorithm: String,
+    role: KeyRole,
+    public_key: String,
+    hint: String,
+}
+
+impl PublicKeyFile {
+    /// The hint that stands before this key's signatures.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        Hex(&key_hint(&self.public_key)).to_string()
+    }
+
+    /// The text of the file.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        format!(
+            "# Public half of a noflake key: not secret, safe to pass on.\n\
+             algorithm = \"{ALGORITHM}\"\nrole = \"{}\"\npublic_key = \"{}\"\nhint = \"{}\"\n",
+            self.role.word(),
+            Hex(&self.public_key),
+            self.hint(),
+        )
+    }
+
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// When it is not readable, not a public key file, or its key is weak.
+    pub(super) fn read(path: &Path) -> Result<Self, PublicFileError> {
+        let mut text = String::new();
+        File::open(path)
+            .and_then(|file| file.take(MAX_FILE_BYTES).read_to_string(&mut text))
+            .map_err(PublicFileError::Read)?;
+        Self::parse(&text)
+    }
+
+    fn parse(text: &str) -> Result<Self, PublicFileError> {
+        let text: Text = toml::from_str(text).map_err(PublicFileError::Syntax)?;
+        let wrong = |key, got: &str, expected: &str| PublicFileError::Value {
+            key,
+            got: got.to_owned(),
+            expected: expected.to_owned(),
+        };
+        if text.algorithm != ALGORITHM {
+            return Err(wrong("algorithm", &text.algorithm, ALGORITHM));
+        }
+        let public_key = parse_hex(&text.public_key)
+            .ok_or_else(|| wrong("public_key", &text.public_key, "64 hex digits"))?;
+        refuse_weak(&public_key)?;
+        let file = Self { role: text.role, public_key };
+        if text.hint == file.hint() {
+            Ok(file)
+        } else {
+            Err(wrong("hint", &text.hint, &file.hint()))
+        }
+    }
+}
+
+/// Refuses keys of small order, and bytes that are no key at all.
+pub(super) fn refuse_weak(key: &PublicKey) -> Result<(), PublicFileError> {
+    let strong = VerifyingKey::from_bytes(key).is_ok_and(|key| !key.is_weak());
+    if strong { Ok(()) } else { Err(PublicFileError::Weak) }
+}
+
+/// `name.key` has its public half in `name.pub`.
+#[must_use]
+pub fn public_path(key: &Path) -> PathBuf {
+    if key.extension().is_some_and(|extension| extension == "key") {
+        key.with_extension("pub")
+    } else {
+        let mut name = key.as_os_str().to_owned();
+        name.push(".pub");
+        PathBuf::from(name)
+    }
+}
+
+const ALGORITHM: &str = "ed25519";
+const MAX_FILE_BYTES: u64 = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::super::signer::{Signer, tests::signer};
+    use super::*;
+
+    fn example() -> PublicKeyFile {
+        PublicKeyFile { role: KeyRole::Release, public_key: signer(1).public_key() }
+    }
+
+    #[test]
+    fn a_public_file_comes_back_as_it_went_in() {
+        assert_eq!(PublicKeyFile::parse(&example().to_text()).unwrap(), example());
+    }
+
+    #[test]
+    fn a_weak_key_and_a_wrong_hint_are_refused() {
+        let mut weak = example();
+        weak.public_key = [0; 32];
+        assert!(matches!(PublicKeyFile::parse(&weak.to_text()), Err(PublicFileError::Weak)));
+        let text = example().to_text().replace(&example().hint(), "0000000000000000");
+        let error = PublicKeyFile::parse(&text).unwrap_err().to_string();
+        assert_eq!(error, format!("hint is \"0000000000000000\", expected {}", example().hint()));
+    }
+
+    #[test]
+    fn the_public_half_stands_beside_its_key() {
+        assert_eq!(public_path(Path::new("a/release.key")), Path::new("a/release.pub"));
+        assert_eq!(public_path(Path::new("a/v1.2")), Path::new("a/v1.2.pub"));
+    }
+}

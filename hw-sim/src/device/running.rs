@@ -1,0 +1,274 @@
+//! An image while it runs, and what ends its run.
+
+use std::sync::Arc;
+
+use firmware_protocol::boot::{ResetCause, Start};
+use firmware_protocol::device::{Device, Effect, Input, Next, Outgoing};
+use firmware_protocol::flash::Layout;
+use firmware_protocol::start::Handover;
+
+use crate::clock::{NEVER_US, us};
+use crate::flash::FlashHandle;
+use crate::image::SimBoard;
+use crate::scenario::{Behaviour, ImageSpec, Scenario};
+
+use super::port::Port;
+
+/// What one call of the engine takes, flash apart: keeps an engine that always has more to do from
+/// standing still in time.
+const STEP_US: u64 = 10;
+
+/// How an image's run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Reset(ResetCause),
+    PowerLost,
+}
+
+/// What an image needs of its device to run.
+pub(super) struct Surroundings<'a> {
+    pub(super) scenario: &'a Arc<Scenario>,
+    pub(super) layout: &'a Layout,
+    pub(super) flash: &'a FlashHandle,
+    pub(super) seed: u64,
+    /// Counts all boots, so that no two have the same random numbers.
+    pub(super) boot: u64,
+    /// Console text goes out between the frames of port 0.
+    pub(super) serial_console: bool,
+}
+
+/// An image that was started, recovery included.
+#[derive(Debug)]
+pub(super) struct Running {
+    start: Start,
+    image: ImageSpec,
+    handover: Handover,
+    stage: Stage,
+    watchdog_us: u64,
+    hardware_deadline: bool,
+    watchdog_at_us: u64,
+    deadline_at_us: u64,
+    crash_at_us: u64,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Still starting up; it feeds the watchdog meanwhile.
+    Starting { until_us: u64 },
+    /// Calls its engine.
+    Serving(Box<Serving>),
+    /// Does nothing any more.
+    Hung,
+}
+
+#[derive(Debug)]
+struct Serving {
+    engine: Device<Vec<u8>, FlashHandle, SimBoard>,
+    outgoing: Outgoing,
+    started_us: u64,
+    wake_us: u64,
+    /// The processor is busy until then.
+    ready_us: u64,
+}
+
+impl Running {
+    /// The image that the boot stage has just jumped to.
+    pub(super) fn new(
+        scenario: &Scenario,
+        image: ImageSpec,
+        handover: Handover,
+        now_us: u64,
+    ) -> Self {
+        let watchdog_us = us(scenario.device.watchdog_ms);
+        let hardware_deadline = scenario.device.hardware_deadline;
+        let until_us = now_us.saturating_add(us(image.boot_ms));
+        let deadline_ms = handover.deadline_ms.filter(|_| hardware_deadline);
+        let crash_us = match image.behaviour {
+            Behaviour::Crashes => until_us.saturating_add(us(image.crash_after_ms)),
+            Behaviour::Healthy
+            | Behaviour::Hangs
+            | Behaviour::HangsFeedingWatchdog
+            | Behaviour::NeverAnswers => NEVER_US,
+        };
+        Self {
+            start: handover.start,
+            image,
+            handover,
+            stage: Stage::Starting { until_us },
+            watchdog_us,
+            hardware_deadline,
+            watchdog_at_us: until_us.saturating_add(watchdog_us),
+            deadline_at_us: deadline_ms.map_or(NEVER_US, |ms| now_us.saturating_add(us(ms.into()))),
+            crash_at_us: crash_us,
+        }
+    }
+
+    /// What runs.
+    pub(super) const fn start(&self) -> Start {
+        self.start
+    }
+
+    /// True when the image takes what arrives.
+    pub(super) const fn listens(&self) -> bool {
+        matches!(self.stage, Stage::Serving(_))
+    }
+
+    /// When the image or its timers next do something.
+    pub(super) fn next_us(&self, ports: &[Port]) -> u64 {
+        let timers = self.watchdog_at_us.min(self.deadline_at_us).min(self.crash_at_us);
+        let stage = match &self.stage {
+            Stage::Starting { until_us } => *until_us,
+            Stage::Serving(serving) => {
+                let heard_us = ports.iter().map(Port::heard_us).min().unwrap_or(NEVER_US);
+                serving.wake_us.min(heard_us).max(serving.ready_us)
+            }
+            Stage::Hung => NEVER_US,
+        };
+        timers.min(stage)
+    }
+
+    /// Does what is due at `now_us`.
+    pub(super) fn step(
+        &mut self,
+        around: &Surroundings<'_>,
+        ports: &mut [Port],
+        now_us: u64,
+    ) -> Option<End> {
+        if let Some(cause) = self.timer(now_us) {
+            return Some(End::Reset(cause));
+        }
+        match &mut self.stage {
+            Stage::Starting { until_us } if *until_us <= now_us => {
+                self.enter(around, ports, now_us);
+                None
+            }
+            Stage::Serving(serving) if serving.is_due(ports, now_us) => {
+                let mute = self.image.behaviour == Behaviour::NeverAnswers;
+                let next = serving.poll(ports, mute, now_us);
+                serving.rest(around.flash, next, now_us);
+                if around.flash.lock().is_powered() {
+                    self.carry_out(next.effect, now_us)
+                } else {
+                    Some(End::PowerLost)
+                }
+            }
+            Stage::Starting { .. } | Stage::Serving(_) | Stage::Hung => None,
+        }
+    }
+
+    fn timer(&self, now_us: u64) -> Option<ResetCause> {
+        if self.crash_at_us <= now_us {
+            Some(ResetCause::Crash)
+        } else if self.deadline_at_us <= now_us {
+            Some(ResetCause::Deadline)
+        } else if self.watchdog_at_us <= now_us {
+            Some(ResetCause::Watchdog)
+        } else {
+            None
+        }
+    }
+
+    /// The image has started up.
+    fn enter(&mut self, around: &Surroundings<'_>, ports: &mut [Port], now_us: u64) {
+        match self.image.behaviour {
+            Behaviour::Healthy | Behaviour::Crashes | Behaviour::NeverAnswers => {
+                let mut serving = Serving::new(around, &self.image, self.handover, now_us);
+                if self.image.behaviour != Behaviour::NeverAnswers {
+                    print_console(&self.image, around.serial_console, &mut serving, ports, now_us);
+                }
+                self.stage = Stage::Serving(Box::new(serving));
+            }
+            Behaviour::Hangs => self.stage = Stage::Hung,
+            Behaviour::HangsFeedingWatchdog => {
+                self.stage = Stage::Hung;
+                self.watchdog_at_us = NEVER_US;
+            }
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect, now_us: u64) -> Option<End> {
+        match effect {
+            Effect::Nothing => None,
+            Effect::Feed { deadline_ms } => {
+                self.watchdog_at_us = now_us.saturating_add(self.watchdog_us);
+                let deadline_ms = deadline_ms.filter(|_| self.hardware_deadline);
+                self.deadline_at_us =
+                    deadline_ms.map_or(NEVER_US, |ms| now_us.saturating_add(us(ms.into())));
+                None
+            }
+            Effect::Reset => Some(End::Reset(ResetCause::Requested)),
+        }
+    }
+}
+
+impl Serving {
+    fn new(around: &Surroundings<'_>, image: &ImageSpec, handover: Handover, now_us: u64) -> Self {
+        let device = &around.scenario.device;
+        let board = SimBoard::new(around.scenario, image, around.seed, around.boot);
+        let window = vec![0; device.window_bytes as usize];
+        let engine = Device::new(
+            around.flash.clone(),
+            board,
+            around.layout.clone(),
+            window,
+            device.max_frame_bytes,
+            handover,
+            0,
+        );
+        Self {
+            engine,
+            outgoing: Outgoing::default(),
+            started_us: now_us,
+            wake_us: now_us,
+            ready_us: now_us,
+        }
+    }
+
+    fn is_due(&self, ports: &[Port], now_us: u64) -> bool {
+        let heard = || ports.iter().any(|port| port.heard_us() <= now_us);
+        self.ready_us <= now_us && (self.wake_us <= now_us || heard())
+    }
+
+    /// Calls the engine once, with a frame if one has arrived.
+    fn poll(&mut self, ports: &mut [Port], mute: bool, now_us: u64) -> Next {
+        let uptime_ms = now_us.saturating_sub(self.started_us) / 1000;
+        let Self { engine, outgoing, .. } = self;
+        let heard = ports.iter_mut().zip(0_u8..).find_map(|(port, link)| {
+            port.hear(now_us, |frame| {
+                engine.poll(uptime_ms, Input::Frame { link, frame }, outgoing)
+            })
+        });
+        let next = heard.unwrap_or_else(|| engine.poll(uptime_ms, Input::Nothing, outgoing));
+        if let Some((link, header, payload)) = outgoing.take()
+            && let Some(port) = ports.get_mut(usize::from(link)).filter(|_| !mute)
+        {
+            port.say(header, payload, now_us);
+        }
+        next
+    }
+
+    /// Passes the time that the call has taken.
+    fn rest(&mut self, flash: &FlashHandle, next: Next, now_us: u64) {
+        let busy_us = flash.lock().take_busy_us();
+        self.ready_us = now_us.saturating_add(STEP_US).saturating_add(busy_us);
+        self.wake_us = self.started_us.saturating_add(us(next.wake_ms));
+    }
+}
+
+/// Prints what the image says at its start: between the frames of a serial line, or, where there is
+/// none, through the engine.
+fn print_console(
+    image: &ImageSpec,
+    serial_console: bool,
+    serving: &mut Serving,
+    ports: &mut [Port],
+    now_us: u64,
+) {
+    for line in &image.console {
+        let text = format!("{line}\r\n");
+        match ports.first_mut().filter(|_| serial_console) {
+            Some(port) => port.print(&text, now_us),
+            None => serving.engine.console(text.as_bytes()),
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! What `hw-sim` and `noflake sim` can be told.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Options of a simulated device on real ports.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct ServeOptions {
+    /// Serve a serial port: a PTY, with a symbolic link to it at this path
+    #[arg(long, value_name = "PATH", required_unless_present = "tcp")]
+    pub serial: Option<PathBuf>,
+    /// Serve a TCP port at this address; port 0 picks a free one
+    #[arg(long, value_name = "ADDR")]
+    pub tcp: Option<SocketAddr>,
+    /// Enrol a new device with the root record in this file
+    #[arg(long, value_name = "FILE")]
+    pub root: Option<PathBuf>,
+    /// What the device is and does, and which faults strike
+    #[arg(long, value_name = "FILE")]
+    pub scenario: Option<PathBuf>,
+    /// Keep flash and counters in this folder, across restarts
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Replay the random choices of an earlier run; the ready line tells its seed
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Pace the serial line, in bits per second; 0 is unlimited
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub baud: u32,
+    /// Serve this many devices: PATH-0, PATH-1 and so on, on consecutive TCP ports
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub count: u16,
+}

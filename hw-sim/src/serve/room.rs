@@ -1,0 +1,171 @@
+//! One device in real time: moves bytes between the pure device and its real ports.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use firmware_protocol::boot::Start;
+use tokio::sync::watch;
+
+use crate::device::{SERIAL_PORT, SimDevice, TCP_PORT};
+use crate::state::StateError;
+use crate::stats::LinkStats;
+
+use super::SerialPort;
+use super::tcp::{TcpEvent, TcpPort};
+use super::timer::FineTimer;
+
+/// Device time that passes before the ports are looked after again, in microseconds.
+const SLICE_US: u64 = 5000;
+/// Bytes on their way in at which the host is no longer read: its own buffers fill, as before a real
+/// port.
+const BACKLOG_BYTES: usize = 4096;
+/// Longest wait, for a device that has nothing to do.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+/// Wait behind a port that fails, so that a port that keeps failing costs nothing.
+const AFTER_ERROR: Duration = Duration::from_millis(100);
+
+/// A device and its real ports.
+#[derive(Debug)]
+pub(super) struct Room {
+    device: SimDevice,
+    serial: Option<SerialPort>,
+    tcp: Option<TcpPort>,
+    timer: FineTimer,
+    begun: Instant,
+    /// What the state folder was last told.
+    runs: Option<Start>,
+    counted: [LinkStats; 2],
+}
+
+/// What the room woke up for.
+#[derive(Debug)]
+enum Woken {
+    Stop,
+    Serial(usize),
+    Tcp(TcpEvent),
+    Due,
+}
+
+impl Room {
+    pub(super) fn new(
+        device: SimDevice,
+        serial: Option<SerialPort>,
+        tcp: Option<TcpPort>,
+    ) -> io::Result<Self> {
+        let timer = FineTimer::new()?;
+        let counted = device.link_stats();
+        Ok(Self { device, serial, tcp, timer, begun: Instant::now(), runs: None, counted })
+    }
+
+    /// Serves until `stop` changes.
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), StateError> {
+        let mut serial_bytes = vec![0; BACKLOG_BYTES];
+        let mut tcp_bytes = vec![0; BACKLOG_BYTES];
+        loop {
+            self.turn()?;
+            match self.wait(&mut serial_bytes, &mut tcp_bytes, &mut stop).await {
+                Woken::Stop => return self.save(),
+                Woken::Due => {}
+                Woken::Serial(count) => self.take(SERIAL_PORT, &serial_bytes, count),
+                Woken::Tcp(TcpEvent::Bytes(count)) => self.take(TCP_PORT, &tcp_bytes, count),
+                Woken::Tcp(TcpEvent::Connected | TcpEvent::Gone) => self.device.connect(TCP_PORT),
+            }
+        }
+    }
+
+    fn now_us(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn take(&mut self, port: usize, buffer: &[u8], count: usize) {
+        let now_us = self.now_us();
+        self.device.receive(port, buffer.get(..count).unwrap_or_default(), now_us);
+    }
+
+    /// Lets the device catch up with the clock, and its bytes leave.
+    fn turn(&mut self) -> Result<(), StateError> {
+        let slice_us = self.device.next_wake_us().saturating_add(SLICE_US);
+        self.device.advance(self.now_us().min(slice_us));
+        let bytes = self.device.transmit(SERIAL_PORT);
+        if let Some(port) = &mut self.serial {
+            port.write(&bytes);
+        }
+        let bytes = self.device.transmit(TCP_PORT);
+        let hung_up = self.device.take_hung_up(TCP_PORT);
+        if let Some(port) = &mut self.tcp {
+            port.write(&bytes);
+            if hung_up {
+                port.close();
+            }
+        }
+        self.note()
+    }
+
+    /// Tells the state folder what must survive a kill: everything at a start or reset, and what has
+    /// arrived behind every piece of input.
+    fn note(&mut self) -> Result<(), StateError> {
+        let (runs, counted) = (self.device.running(), self.device.link_stats());
+        if runs != self.runs {
+            tracing::info!(serial = self.device.serial(), ?runs, "the device runs");
+            self.runs = runs;
+            return self.save();
+        }
+        if counted != self.counted {
+            self.counted = counted;
+            if let Some(state) = self.device.state() {
+                return state.write_counters(&self.device.stats());
+            }
+        }
+        Ok(())
+    }
+
+    fn save(&self) -> Result<(), StateError> {
+        self.device.state().map_or(Ok(()), |state| state.write_stats(&self.device.stats()))
+    }
+
+    async fn wait(
+        &mut self,
+        serial_bytes: &mut [u8],
+        tcp_bytes: &mut [u8],
+        stop: &mut watch::Receiver<bool>,
+    ) -> Woken {
+        let Self { device, serial, tcp, timer, begun, .. } = self;
+        let room = |port| device.backlog_bytes(port) < BACKLOG_BYTES;
+        let latest = begun.elapsed() + LONGEST_WAIT;
+        let wakes = *begun + Duration::from_micros(device.next_wake_us()).min(latest);
+        tokio::select! {
+            _ = stop.changed() => Woken::Stop,
+            woken = serial_event(serial.as_ref(), serial_bytes, room(SERIAL_PORT)) => woken,
+            woken = tcp_event(tcp.as_mut(), tcp_bytes, device.listens(), room(TCP_PORT)) => woken,
+            () = timer.until(wakes) => Woken::Due,
+        }
+    }
+}
+
+async fn serial_event(port: Option<&SerialPort>, buffer: &mut [u8], reads: bool) -> Woken {
+    let Some(port) = port else { return std::future::pending().await };
+    tokio::select! {
+        read = port.read(buffer), if reads => match read {
+            Ok(count) => Woken::Serial(count),
+            Err(error) => {
+                tracing::warn!(%error, "the serial port cannot be read");
+                tokio::time::sleep(AFTER_ERROR).await;
+                Woken::Due
+            }
+        },
+        () = port.writable(), if port.is_waiting() => Woken::Due,
+        else => std::future::pending().await,
+    }
+}
+
+async fn tcp_event(
+    port: Option<&mut TcpPort>,
+    buffer: &mut [u8],
+    accepts: bool,
+    reads: bool,
+) -> Woken {
+    match port {
+        Some(port) => port.event(buffer, accepts, reads).await.map_or(Woken::Due, Woken::Tcp),
+        None => std::future::pending().await,
+    }
+}

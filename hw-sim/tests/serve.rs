@@ -1,0 +1,215 @@
+//! The binary on a real PTY and a real socket, in real time.
+#![cfg(unix)]
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use firmware_protocol::frame::{Decoder, Framing, Header, Kind, Unit};
+use firmware_protocol::message::{self, FromDevice, Reply, Request, ToDevice};
+use rustix::process::{Pid, Signal, kill_process};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A running `hw-sim`, killed when the test ends.
+struct Simulator {
+    child: Child,
+    ready: Vec<serde_json::Value>,
+}
+
+impl Simulator {
+    fn start(arguments: &[&str], devices: usize) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_hw-sim"))
+            .args(arguments)
+            .args(["--format", "json"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let ready = lines.take(devices).map(|line| serde_json::from_str(&line.unwrap()).unwrap());
+        Self { ready: ready.collect(), child }
+    }
+
+    fn tcp(&self, index: usize) -> Wire {
+        let stream = TcpStream::connect(self.ready[index]["tcp"].as_str().unwrap()).unwrap();
+        let reader = stream.try_clone().unwrap();
+        Wire::new(Framing::Stream, Box::new(reader), Box::new(stream))
+    }
+
+    fn stop(mut self) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, Signal::TERM).unwrap();
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A host's end of a link.
+struct Wire {
+    framing: Framing,
+    writer: Box<dyn Write>,
+    bytes: Receiver<Vec<u8>>,
+    decoder: Decoder<Vec<u8>>,
+    asked: u32,
+}
+
+impl Wire {
+    fn new(framing: Framing, mut reader: Box<dyn Read + Send>, writer: Box<dyn Write>) -> Self {
+        let (sender, bytes) = mpsc::channel();
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = reader.read(&mut buffer) {
+                if sender.send(buffer[..count].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { framing, writer, bytes, decoder: Decoder::new(framing, vec![0; 4096]), asked: 0 }
+    }
+
+    fn serial(path: &Path) -> Self {
+        let port = File::options().read(true).write(true).open(path).unwrap();
+        Self::new(Framing::Serial, Box::new(port.try_clone().unwrap()), Box::new(port))
+    }
+
+    /// Asks until the device answers, as a host does while a device boots.
+    fn ask<R>(&mut self, request: Request<'_>, take: impl Fn(Reply<'_>) -> Option<R>) -> R {
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            self.send(request);
+            while let Ok(bytes) = self.bytes.recv_timeout(Duration::from_millis(300)) {
+                let mut rest = bytes.as_slice();
+                while let Some(unit) = self.decoder.feed(&mut rest) {
+                    let Unit::Frame(frame) = unit else { continue };
+                    let (_, payload) = Header::split(frame).unwrap();
+                    if let Some(FromDevice::Reply { reply: Ok(reply), .. }) =
+                        message::decode(payload)
+                        && let Some(taken) = take(reply)
+                    {
+                        return taken;
+                    }
+                }
+            }
+        }
+        panic!("no answer to {request:?} within {PATIENCE:?}");
+    }
+
+    fn send(&mut self, request: Request<'_>) {
+        self.asked += 1;
+        let mut payload = [0; 256];
+        let asked = ToDevice { id: self.asked, session: 0, request };
+        let payload = message::encode(&asked, &mut payload).unwrap();
+        let header = Header { kind: Kind::Message, sequence: self.asked };
+        let mut wire = [0; 512];
+        let len = self.framing.encode(header, payload, &mut wire).unwrap();
+        self.writer.write_all(&wire[..len]).unwrap();
+    }
+
+    fn serial_number(&mut self) -> String {
+        let version = self.ask(Request::Hello { min: 1, current: 1 }, |reply| match reply {
+            Reply::Hello { version, .. } => Some(version),
+            _ => None,
+        });
+        assert_eq!(version, 1);
+        self.ask(Request::Identify, |reply| match reply {
+            Reply::Identity(identity) => Some(identity.serial.to_owned()),
+            _ => None,
+        })
+    }
+}
+
+#[test]
+fn hosts_come_and_go_on_a_serial_port_and_the_link_leaves_with_the_simulator() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("port");
+    let simulator = Simulator::start(&["--serial", path.to_str().unwrap()], 1);
+    assert_eq!(simulator.ready[0]["serial_path"], path.to_str().unwrap());
+    assert_eq!(Wire::serial(&path).serial_number(), "SIM-0001");
+    assert_eq!(Wire::serial(&path).serial_number(), "SIM-0001");
+    simulator.stop();
+    assert!(path.symlink_metadata().is_err());
+}
+
+#[test]
+fn a_newer_connection_replaces_the_older_one() {
+    let simulator = Simulator::start(&["--tcp", "127.0.0.1:0"], 1);
+    let mut old = simulator.tcp(0);
+    assert_eq!(old.serial_number(), "SIM-0001");
+    assert_eq!(simulator.tcp(0).serial_number(), "SIM-0001");
+    let closed = old.bytes.recv_timeout(PATIENCE);
+    assert_eq!(closed, Err(mpsc::RecvTimeoutError::Disconnected));
+}
+
+#[test]
+fn many_devices_are_told_apart_by_port_and_serial_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("port");
+    let arguments = ["--serial", path.to_str().unwrap(), "--tcp", "127.0.0.1:0", "--count", "3"];
+    let simulator = Simulator::start(&arguments, 3);
+    for index in 0..3 {
+        let name = format!("SIM-0001-{index}");
+        assert_eq!(simulator.tcp(index).serial_number(), name);
+        let own = folder.path().join(format!("port-{index}"));
+        assert_eq!(Wire::serial(&own).serial_number(), name);
+    }
+}
+
+#[test]
+fn a_paced_line_takes_its_time_and_little_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("port");
+    let scenario = folder.path().join("scenario.toml");
+    // 23,040 bytes of console are one second at 230,400 baud.
+    let line = "x".repeat(1022);
+    let lines = vec![format!("\"{line}\""); 22].join(",");
+    let text = format!("schema = \"hwsim/1\"\n[[image]]\nversion = \"*\"\nconsole = [{lines}]\n");
+    std::fs::write(&scenario, text).unwrap();
+    let (path, scenario) = (path.to_str().unwrap(), scenario.to_str().unwrap());
+    let _simulator =
+        Simulator::start(&["--serial", path, "--scenario", scenario, "--baud", "230400"], 1);
+    let wire = Wire::serial(Path::new(path));
+    let (mut count, mut begun) = (0, None);
+    while count < 22 * 1024 {
+        count += wire.bytes.recv_timeout(PATIENCE).unwrap().len();
+        begun.get_or_insert_with(Instant::now);
+    }
+    let took = begun.unwrap().elapsed();
+    assert!((900..1200).contains(&took.as_millis()), "{took:?} for 22 KiB at 230,400 baud");
+}
+
+#[test]
+fn a_killed_simulator_loses_no_counter_and_no_flash() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().to_str().unwrap();
+    let arguments = ["--tcp", "127.0.0.1:0", "--state", state, "--seed", "3"];
+    let mut simulator = Simulator::start(&arguments, 1);
+    let mut wire = simulator.tcp(0);
+    wire.serial_number();
+    let nonce = |reply: Reply<'_>| match reply {
+        Reply::Identity(identity) => Some(identity.boot_nonce),
+        _ => None,
+    };
+    let before = wire.ask(Request::Identify, nonce);
+    simulator.child.kill().unwrap();
+    simulator.child.wait().unwrap();
+    let simulator = Simulator::start(&arguments, 1);
+    let after = simulator.tcp(0).ask(Request::Identify, nonce);
+    assert_ne!(before, after, "the same seed must not repeat a boot");
+    simulator.stop();
+    let text = std::fs::read(folder.path().join("stats.json")).unwrap();
+    let stats: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    assert_eq!(stats["slot_boots"]["a"], 2);
+    assert!(stats["links"][1]["frames_in"].as_u64().unwrap() >= 4);
+    assert!(folder.path().join("layout.toml").exists());
+}
