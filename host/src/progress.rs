@@ -108,6 +108,8 @@ impl DeviceProgress {
                     self.say("phase_end", phase.name(), &text, false);
                 }
             }
+            // What did not run is in the reports; here it would bury the reason.
+            Entry::CheckEnd { verdict: CheckVerdict::NotRun, .. } => {}
             Entry::CheckEnd { check, verdict, reason } => {
                 let tail = if reason.is_empty() { String::new() } else { format!(": {reason}") };
                 let text = format!("  {} {}{tail}", mark(*verdict), check.check);

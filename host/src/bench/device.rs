@@ -98,6 +98,8 @@ pub struct Device {
     /// It has answered once: what is missing now may come back.
     was_reached: bool,
     next_id: u32,
+    /// The device's session, and the boot that it was opened in.
+    session: Option<(u64, u32)>,
     max_frame_bytes: u32,
     window_bytes: u32,
     checks: Option<Vec<CheckInfo>>,
@@ -117,6 +119,7 @@ impl Device {
             is_torn: false,
             is_dead: false,
             was_reached: false,
+            session: None,
             max_frame_bytes: 1_024,
             window_bytes: 4_096,
             checks: None,
@@ -195,7 +198,9 @@ impl Device {
 
     /// Gives the session back, so that the next host need not wait for it to go stale.
     pub async fn close(&mut self) {
-        if let Some(driver) = &mut self.driver {
+        if let (Some(driver), Some(_)) = (&mut self.driver, self.session.take()) {
+            // A device that does not hear it ends the session by itself when it goes silent.
+            driver.set_patience(Patience { silence_us: PROBE_US });
             let _ = driver.ask(Request::CloseSession).await;
         }
     }
@@ -399,29 +404,45 @@ impl Device {
         let answer = self.ask_briefly(hello).await?;
         let at_ms = self.now_ms();
         self.was_reached = true;
-        match answer.reply().map_err(DeviceError::Refused)? {
+        let boot = match answer.reply().map_err(DeviceError::Refused)? {
+            Reply::Hello { boot_nonce, .. } if not_boot == Some(boot_nonce) => return Ok(None),
             Reply::Hello { max_frame_bytes, window_bytes, boot_nonce, .. } => {
-                if not_boot == Some(boot_nonce) {
-                    return Ok(None);
-                }
                 self.max_frame_bytes = max_frame_bytes;
                 self.window_bytes = window_bytes;
                 self.checks = None;
+                boot_nonce
             }
             _ => return Err(DeviceError::OutOfTurn("hello")),
-        }
+        };
         if session {
-            let take_over = self.opening.take_over;
-            let answer = self.ask(Request::OpenSession { take_over }).await?;
-            match answer.reply().map_err(DeviceError::Refused)? {
-                Reply::Session { session, .. } => self.driver()?.enter(session),
-                _ => return Err(DeviceError::OutOfTurn("open session")),
-            }
+            self.enter_session(boot).await?;
         }
         let answer = self.ask(Request::Identify).await?;
         let facts = facts::device_facts(&identity(&answer)?);
         let status = facts::status_facts(&self.status().await?);
         Ok(Some(Opened { facts, status, at_ms }))
+    }
+
+    /// Goes on in this run's own session if the device still has it, else opens one.
+    async fn enter_session(&mut self, boot: u64) -> Result<(), DeviceError> {
+        if let Some((_, session)) = self.session.take_if(|(opened_in, _)| *opened_in == boot) {
+            self.driver()?.enter(session);
+            if self.ask(Request::Renew).await?.reply().is_ok() {
+                self.session = Some((boot, session));
+                return Ok(());
+            }
+            self.driver()?.enter(0);
+        }
+        let take_over = self.opening.take_over;
+        let answer = self.ask(Request::OpenSession { take_over }).await?;
+        match answer.reply().map_err(DeviceError::Refused)? {
+            Reply::Session { session, .. } => {
+                self.driver()?.enter(session);
+                self.session = Some((boot, session));
+                Ok(())
+            }
+            _ => Err(DeviceError::OutOfTurn("open session")),
+        }
     }
 
     async fn ask_briefly(&mut self, request: Request<'_>) -> Result<Answer, DeviceError> {
