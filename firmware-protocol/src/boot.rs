@@ -336,7 +336,9 @@ pub fn end_trial(state: &mut BootState, reason: RejectReason) {
         return;
     };
     let slot = state.slots.get_mut(trial.slot);
-    if let Some(bundle) = slot.bundle() {
+    // A record that names another slot than a staged one makes no sense; it must not cost a
+    // confirmed image its slot.
+    if let SlotState::Staged { bundle } = *slot {
         *slot = SlotState::Rejected { bundle, reason, trial_id: trial.trial_id };
     }
 }
@@ -346,7 +348,7 @@ pub fn confirm_trial(state: &mut BootState) {
     let Some(trial) = state.trial.take() else {
         return;
     };
-    let Some(bundle) = state.slots.get(trial.slot).bundle() else {
+    let SlotState::Staged { bundle } = *state.slots.get(trial.slot) else {
         return;
     };
     *state.slots.get_mut(trial.slot) = SlotState::Admitted { bundle };

@@ -38,6 +38,9 @@ use self::trial::TrialClock;
 const IDLE_WAKE_MS: u64 = 100;
 /// Between the last answer and a reset, so that a slow line can carry it away, in milliseconds.
 const RESET_GRACE_MS: u64 = 50;
+/// Between a write of its own that failed and the next try, in milliseconds: bounds what failing flash
+/// costs in erases.
+const RETRY_MS: u64 = 1_000;
 /// Uptime after which a confirmed image has its whole crash budget again, in milliseconds.
 const HEALTHY_MS: u64 = 60_000;
 /// Bytes of console text kept for a link that carries it in messages.
@@ -103,6 +106,7 @@ pub struct Device<W, F, B> {
     receiver: Option<Receiver>,
     job: Job,
     reset_at_ms: Option<u64>,
+    retry_at_ms: u64,
     erases: u32,
     console: heapless::Vec<u8, CONSOLE_BYTES>,
 }
@@ -151,6 +155,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             receiver: None,
             job: Job::Idle,
             reset_at_ms: None,
+            retry_at_ms: now_ms,
             erases: 0,
             console: heapless::Vec::new(),
         }
@@ -223,7 +228,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             return;
         };
         let in_trial = self.in_trial();
-        if self.job.writes() {
+        if self.job.writes() || self.now_ms < self.retry_at_ms {
             return;
         }
         if let Some(reason) = self.trial_clock.ended(&trial, in_trial, self.now_ms) {
@@ -245,21 +250,22 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         match header.kind {
             Kind::Message => self.take_message(link, header.sequence, payload, out),
             Kind::Chunk => {
-                let taken = self.take_chunk(payload);
-                self.received.note(header.sequence, taken);
+                let taken = self.take_chunk(link, payload);
+                self.received.note(link, header.sequence, taken);
                 self.received.owe(link);
             }
         }
     }
 
     /// True when the chunk's bytes need not come again.
-    fn take_chunk(&mut self, payload: &[u8]) -> bool {
+    fn take_chunk(&mut self, link: u8, payload: &[u8]) -> bool {
         let Some(chunk) = Chunk::parse(payload) else {
             return false;
         };
         if self.session.admit(chunk.session, self.now_ms).is_err() {
             return false;
         }
+        self.received.follow(link);
         let busy = !matches!(self.job, Job::Idle);
         let (Some(receiver), false) = (&mut self.receiver, busy) else {
             return false;

@@ -120,6 +120,12 @@ impl Receiver {
         Self { target, complete: [false; MAX_COMPONENTS], open: None, erases: 0 }
     }
 
+    /// Holds everything already: a slot that is marked staged takes no more bytes.
+    #[must_use]
+    pub const fn complete(target: Target) -> Self {
+        Self { target, complete: [true; MAX_COMPONENTS], open: None, erases: 0 }
+    }
+
     /// What is being received.
     #[must_use]
     pub const fn target(&self) -> &Target {
@@ -409,7 +415,12 @@ pub struct ReadBack {
 enum BackPhase {
     Begin,
     Hash(HashScan),
-    Tail { at: u32, scan: BlankScan },
+    Tail {
+        at: u32,
+        scan: BlankScan,
+        /// The erase block at `at` was erased, so it has to be blank now.
+        again: bool,
+    },
 }
 
 enum PartStep {
@@ -449,24 +460,27 @@ impl ReadBack {
             BackPhase::Hash(scan) => match scan.step(flash)? {
                 None => Ok(PartStep::Working),
                 Some(digest) if digest != part.variant.digest => Ok(PartStep::Differs),
-                Some(_) => self.go_on(flash, part, tail(part).start),
+                Some(_) => self.go_on(flash, part, tail(part).start, false),
             },
-            BackPhase::Tail { at, scan } => {
-                let at = *at;
+            BackPhase::Tail { at, scan, again } => {
+                let (at, again) = (*at, *again);
                 match scan.step(flash)? {
                     None => Ok(PartStep::Working),
                     Some(true) => {
                         let end = flash.block_at(at).ok_or(FlashError::OutOfBounds)?.end();
-                        self.go_on(flash, part, end)
+                        self.go_on(flash, part, end, false)
                     }
                     Some(false) => {
                         let block = flash.block_at(at).ok_or(FlashError::OutOfBounds)?;
                         if block.start < at {
                             return Ok(PartStep::Differs);
                         }
+                        if again {
+                            return Err(FlashError::Failed);
+                        }
                         flash.erase(block)?;
                         *erases = erases.saturating_add(1);
-                        self.go_on(flash, part, at)
+                        self.go_on(flash, part, at, true)
                     }
                 }
             }
@@ -479,13 +493,14 @@ impl ReadBack {
         flash: &mut F,
         part: &Part,
         at: u32,
+        again: bool,
     ) -> Result<PartStep, FlashError> {
         if at >= part.range.end() {
             return Ok(PartStep::Matches);
         }
         let block = flash.block_at(at).ok_or(FlashError::OutOfBounds)?;
         let rest = Range { start: at, len_bytes: block.end().saturating_sub(at) };
-        self.phase = BackPhase::Tail { at, scan: BlankScan::new(rest) };
+        self.phase = BackPhase::Tail { at, scan: BlankScan::new(rest), again };
         Ok(PartStep::Working)
     }
 }

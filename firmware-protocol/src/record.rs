@@ -36,6 +36,13 @@ pub struct RecordStore {
     /// Range of the entry in force, and the first free position behind it.
     current: usize,
     next_index: u32,
+    /// Range of the entry in force; never erased. It differs from `current` while no write into a
+    /// range that was moved over to has succeeded.
+    home: usize,
+    /// Bytes of the entry at `next_index` that are programmed.
+    programmed: usize,
+    /// Erases since the last entry or move: bounds what a block that never reads blank can cost.
+    erases: u32,
 }
 
 /// What [`RecordStore::step`] has done.
@@ -43,6 +50,9 @@ pub struct RecordStore {
 pub enum WriteStep {
     /// Erased one block; more steps follow.
     Erased,
+    /// Programmed one page of the entry, or found that there is nothing left to erase; more steps
+    /// follow.
+    Moved,
     /// The entry is written and in force.
     Written,
 }
@@ -61,7 +71,16 @@ pub enum RecordError {
 impl RecordStore {
     /// Finds the entry in force. Unreadable or torn entries are as good as absent.
     pub fn load<F: Flash>(flash: &mut F, ranges: [Range; 2]) -> Self {
-        let mut store = Self { ranges, state: None, sequence: 0, current: 0, next_index: 0 };
+        let mut store = Self {
+            ranges,
+            state: None,
+            sequence: 0,
+            current: 0,
+            next_index: 0,
+            home: 0,
+            programmed: 0,
+            erases: 0,
+        };
         for (number, range) in ranges.iter().enumerate() {
             for index in 0..entries_in(*range) {
                 let mut bytes = [0; ENTRY_BYTES];
@@ -72,6 +91,7 @@ impl RecordStore {
                     store.state = Some(state);
                     store.sequence = sequence;
                     store.current = number;
+                    store.home = number;
                     store.next_index = index.saturating_add(1);
                 }
             }
@@ -102,23 +122,34 @@ impl RecordStore {
         flash: &mut F,
         state: &BootState,
     ) -> Result<WriteStep, RecordError> {
-        let Some((number, index)) = self.free_place(flash) else {
-            return self.erase_step(flash);
-        };
-        let range = self.ranges.get(number).copied().ok_or(RecordError::Layout)?;
+        if self.programmed == 0 {
+            let Some(index) = self.free_place(flash) else {
+                return self.erase_step(flash);
+            };
+            self.next_index = index;
+        }
+        let range = self.ranges.get(self.current).copied().ok_or(RecordError::Layout)?;
         let sequence = self.sequence.saturating_add(1);
         let bytes = encode(state, sequence, flash.geometry().erased);
+        let address = entry_address(range, self.next_index);
         // A program that fails may still have left bytes: that place is never used again.
-        self.next_index = index.saturating_add(1);
-        self.current = number;
-        let address = entry_address(range, index);
-        flash.program(address, &bytes)?;
+        let from = core::mem::take(&mut self.programmed);
+        self.next_index = self.next_index.saturating_add(1);
+        let page = page_of(&bytes, from, flash.geometry().page_bytes);
+        flash.program(address.saturating_add(u32::try_from(from).unwrap_or(u32::MAX)), page)?;
+        let until = from.saturating_add(page.len());
+        if until < ENTRY_BYTES {
+            self.programmed = until;
+            self.next_index = self.next_index.saturating_sub(1);
+            return Ok(WriteStep::Moved);
+        }
         let mut back = [0; ENTRY_BYTES];
         flash.read(address, &mut back)?;
         if back != bytes {
             return Err(RecordError::Flash(FlashError::Failed));
         }
         self.sequence = sequence;
+        self.home = self.current;
         self.state = Some(state.clone());
         Ok(WriteStep::Written)
     }
@@ -128,8 +159,9 @@ impl RecordStore {
     /// # Errors
     /// As [`RecordStore::step`].
     pub fn write<F: Flash>(&mut self, flash: &mut F, state: &BootState) -> Result<(), RecordError> {
-        let blocks = self.ranges.iter().map(|range| range.len_bytes).max().unwrap_or(0);
-        for _ in 0..=blocks {
+        // No block is shorter than an entry, no page shorter than a byte.
+        let steps = self.ranges.iter().map(|range| entries_in(*range)).max().unwrap_or(0);
+        for _ in 0..=steps.saturating_add(STRIDE) {
             if self.step(flash, state)? == WriteStep::Written {
                 return Ok(());
             }
@@ -138,21 +170,20 @@ impl RecordStore {
     }
 
     /// The next blank place in the current range.
-    fn free_place<F: Flash>(&self, flash: &mut F) -> Option<(usize, u32)> {
+    fn free_place<F: Flash>(&self, flash: &mut F) -> Option<u32> {
         let range = *self.ranges.get(self.current)?;
         let erased = flash.geometry().erased;
-        (self.next_index..entries_in(range))
-            .find(|index| {
-                let mut bytes = [0; ENTRY_BYTES];
-                let read = flash.read(entry_address(range, *index), &mut bytes);
-                read.is_ok() && is_blank(&bytes, erased)
-            })
-            .map(|index| (self.current, index))
+        (self.next_index..entries_in(range)).find(|index| {
+            let mut bytes = [0; ENTRY_BYTES];
+            let read = flash.read(entry_address(range, *index), &mut bytes);
+            read.is_ok() && is_blank(&bytes, erased)
+        })
     }
 
-    /// Erases the next block of the other range; when the whole range is blank, moves over to it.
+    /// Erases the next block of the range without the entry in force; when the whole range is blank,
+    /// moves over to it.
     fn erase_step<F: Flash>(&mut self, flash: &mut F) -> Result<WriteStep, RecordError> {
-        let other = usize::from(self.current == 0);
+        let other = usize::from(self.home == 0);
         let range = self.ranges.get(other).copied().ok_or(RecordError::Layout)?;
         if entries_in(range) == 0 {
             return Err(RecordError::Layout);
@@ -162,6 +193,11 @@ impl RecordStore {
         loop {
             let block = flash.block_at(address).ok_or(FlashError::OutOfBounds)?;
             if !block_is_blank(flash, block) {
+                if self.erases >= entries_in(range) {
+                    self.erases = 0;
+                    return Err(RecordError::Flash(FlashError::Failed));
+                }
+                self.erases = self.erases.saturating_add(1);
                 flash.erase(block)?;
                 return Ok(WriteStep::Erased);
             }
@@ -170,10 +206,17 @@ impl RecordStore {
             }
             address = block.start.saturating_sub(1);
         }
+        self.erases = 0;
         self.current = other;
         self.next_index = 0;
-        Ok(WriteStep::Erased)
+        Ok(WriteStep::Moved)
     }
+}
+
+/// The next page of an entry. Entries lie at multiples of their length, so no page is crossed.
+fn page_of(entry: &[u8; ENTRY_BYTES], from: usize, page_bytes: u32) -> &[u8] {
+    let page = usize::try_from(page_bytes).unwrap_or(ENTRY_BYTES).max(1);
+    entry.get(from..ENTRY_BYTES.min(from.saturating_add(page))).unwrap_or_default()
 }
 
 fn block_is_blank<F: Flash>(flash: &mut F, block: Range) -> bool {

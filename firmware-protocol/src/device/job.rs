@@ -1,6 +1,6 @@
 //! Work that takes more than one step: what is under way, and what is said when it ends.
 
-use crate::boot::{BootState, CONFIRMED_CRASH_BUDGET};
+use crate::boot::{BootState, CONFIRMED_CRASH_BUDGET, Start};
 use crate::digest::Digest;
 use crate::flash::{Flash, Range};
 use crate::manifest::Variant;
@@ -12,6 +12,7 @@ use crate::scan::{BlankScan, HashScan};
 
 use super::link::{Asked, Outgoing};
 use super::requests::trial_reply;
+use super::staging::is_stored;
 use super::{Board, Device, HEALTHY_MS};
 
 /// Longest root record envelope, in bytes.
@@ -109,6 +110,9 @@ impl StoreCursor {
         let piece = window.get(from..padded.min(from.saturating_add(page))).unwrap_or_default();
         let address = self.range.start.saturating_add(self.programmed_bytes);
         flash.program(address, piece).map_err(|_| Refusal::Flash)?;
+        if !is_stored(flash, address, piece) {
+            return Err(Refusal::Flash);
+        }
         let written = u32::try_from(piece.len()).unwrap_or(0);
         self.programmed_bytes = self.programmed_bytes.saturating_add(written);
         Ok(from.saturating_add(piece.len()) >= padded)
@@ -187,7 +191,12 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         let state = self.store.state();
         let healthy = self.now_ms.saturating_sub(self.started_ms) >= HEALTHY_MS;
         match state {
-            Some(state) if healthy && state.crash_left < CONFIRMED_CRASH_BUDGET => {
+            Some(state)
+                if healthy
+                    && self.now_ms >= self.retry_at_ms
+                    && state.crash_left < CONFIRMED_CRASH_BUDGET
+                    && state.active.map(Start::Slot) == Some(self.handover.start) =>
+            {
                 let state = BootState { crash_left: CONFIRMED_CRASH_BUDGET, ..state.clone() };
                 self.job = Job::write_record(state, Then::Nothing, None);
                 true
@@ -203,6 +212,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
                 self.store.step(&mut self.flash, state).map_err(|_| Refusal::Flash).map(|step| {
                     match step {
                         WriteStep::Erased => self.erases = self.erases.saturating_add(1),
+                        WriteStep::Moved => {}
                         WriteStep::Written => job.record = None,
                     }
                     job.record.is_none() && job.store.is_none()
@@ -244,6 +254,13 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             },
             Then::Nothing | Then::Done | Then::Reset | Then::DoneAndReset => Reply::Done(How::Done),
         });
+        if reply.is_err() && asked.is_none() {
+            self.retry_at_ms = self.now_ms.saturating_add(super::RETRY_MS);
+        }
+        // A slot whose mark or manifest may not be stored must not be written to.
+        if reply.is_err() && matches!(then, Then::Stage { .. }) {
+            self.receiver = None;
+        }
         // Only a trial that is known to be over may be left for good; a reset is safe in any case.
         match then {
             Then::Reset => self.reset_at_ms = Some(self.now_ms),

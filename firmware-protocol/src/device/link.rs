@@ -75,6 +75,11 @@ impl Sender {
         self.last = Some((asked, out.payload.clone()));
     }
 
+    /// Forgets the kept answer: whoever begins anew may number its requests as another host did.
+    pub(super) fn forget(&mut self) {
+        self.last = None;
+    }
+
     /// Says the kept answer again, if this is its question.
     pub(super) fn repeat(&mut self, asked: Asked, out: &mut Outgoing) -> bool {
         match self.last.take() {
@@ -111,15 +116,27 @@ pub(super) struct Received {
 }
 
 impl Received {
-    /// A host begins to count anew.
-    pub(super) fn restart(&mut self) {
+    /// A host begins to count anew on `link`.
+    pub(super) fn restart(&mut self, link: u8) {
         self.seen = None;
         self.below = 0;
         self.due = false;
+        self.link = link;
     }
 
-    /// Notes a frame; `taken` when its content was kept, so that it need not come again.
-    pub(super) fn note(&mut self, sequence: u32, taken: bool) {
+    /// Only frames of `link` count from now on.
+    pub(super) fn follow(&mut self, link: u8) {
+        if self.link != link {
+            self.restart(link);
+        }
+    }
+
+    /// Notes a frame; `taken` when its content was kept, so that it need not come again. Frames of
+    /// other links are numbered by other hosts and would spoil the count.
+    pub(super) fn note(&mut self, link: u8, sequence: u32, taken: bool) {
+        if link != self.link {
+            return;
+        }
         let Some(seen) = self.seen else {
             (self.seen, self.below, self.taken) = (Some(sequence), 0, taken);
             return;
@@ -137,10 +154,9 @@ impl Received {
         }
     }
 
-    /// An acknowledgement is owed on `link`.
+    /// An acknowledgement is owed, if `link` is the one that counts.
     pub(super) const fn owe(&mut self, link: u8) {
-        self.due = true;
-        self.link = link;
+        self.due = self.due || link == self.link;
     }
 
     /// There is room for more than was said last, and nobody is waiting for a question.
@@ -238,22 +254,22 @@ mod tests {
     fn an_ack_names_exactly_the_frames_that_were_taken() {
         let mut received = Received::default();
         for (sequence, taken) in [(10, true), (11, true), (14, false), (13, true), (15, true)] {
-            received.note(sequence, taken);
+            received.note(0, sequence, taken);
         }
         assert_eq!(acked(&mut received), [10, 11, 13, 15]);
-        received.note(14, true);
+        received.note(0, 14, true);
         assert_eq!(acked(&mut received), [10, 11, 13, 14, 15]);
     }
 
     #[test]
     fn frames_far_below_the_highest_are_forgotten() {
         let mut received = Received::default();
-        received.note(0, true);
-        received.note(64, true);
+        received.note(0, 0, true);
+        received.note(0, 64, true);
         assert_eq!(acked(&mut received), [0, 64]);
-        received.note(65, true);
+        received.note(0, 65, true);
         assert_eq!(acked(&mut received), [64, 65]);
-        received.note(500, false);
+        received.note(0, 500, false);
         assert_eq!(acked(&mut received), []);
     }
 

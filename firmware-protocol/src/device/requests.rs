@@ -12,7 +12,7 @@ use crate::trust::{self, MAX_ENVELOPE_BYTES};
 
 use super::job::{Job, MAX_ROOT_BYTES, Then};
 use super::link::{Asked, Outgoing};
-use super::{Board, Device, RESET_GRACE_MS, describe, trial};
+use super::{Board, Device, RESET_GRACE_MS, describe, staging, trial};
 
 /// What a request comes to at once.
 pub(super) enum Answer<'a> {
@@ -39,16 +39,23 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             return;
         };
         if matches!(message.request, Request::Hello { .. }) {
-            self.received.restart();
+            self.sender.forget();
+            // Whoever says hello beside a session does not disturb it.
+            if self.session.link().is_none_or(|held| held == link) {
+                self.received.restart(link);
+            }
         }
-        self.received.note(sequence, true);
         let asked = Asked { link, id: message.id };
+        // Whatever is asked in the session is a sign of life, also to hear how far a check has come.
+        if self.session.admit(message.session, self.now_ms).is_ok() {
+            self.trial_clock.renew(self.now_ms);
+            self.received.follow(link);
+        }
+        self.received.note(link, sequence, true);
         if self.sender.repeat(asked, out) {
-            let _ = self.session.admit(message.session, self.now_ms);
             return;
         }
         if let Some(reply) = self.job.progress_for(asked) {
-            let _ = self.session.admit(message.session, self.now_ms);
             self.sender.reply(asked, Ok(reply), out);
             return;
         }
@@ -95,7 +102,6 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             Request::Identify | Request::Area { .. } | Request::Check { .. } => Err(Refusal::Busy),
             other => {
                 self.session.admit(session, self.now_ms)?;
-                self.trial_clock.renew(self.now_ms);
                 self.decide_in_session(asked, other)
             }
         }
@@ -168,6 +174,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         let fresh = u32::from_le_bytes(bytes).max(1);
         let (session, forced) = self.session.open(asked, take_over, fresh, self.now_ms)?;
         self.trial_clock.renew(self.now_ms);
+        self.received.follow(asked.link);
         Ok(Answer::Now(Reply::Session { session, taken_over: forced }))
     }
 
@@ -233,6 +240,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             ..state
         };
         let range = self.trust_range(root.claims().version);
+        staging::fits(document, range)?;
         let store = Job::store(range, self.document_bytes);
         self.job = store.followed_by_record(enrolled, Then::Done, asked);
         Ok(Answer::Later)

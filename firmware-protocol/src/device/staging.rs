@@ -1,7 +1,7 @@
 //! Requests of a transfer: from the offered manifest to the slot that is read back.
 
 use crate::boot::BootState;
-use crate::flash::Flash;
+use crate::flash::{Flash, Range};
 use crate::message::{How, Reply};
 use crate::receiver::Receiver;
 use crate::refusal::Refusal;
@@ -39,6 +39,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             window_bytes: self.window.as_ref().len(),
         };
         let target = admission::admit(&manifest, &place, &self.flash)?;
+        fits(document, self.layout.slots.get(spare).manifest)?;
         let bundle = target.bundle;
         let how = match *state.slots.get(spare) {
             SlotState::Staged { bundle: held } if held == bundle => How::FoundDone,
@@ -52,7 +53,10 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             | SlotState::Rejected { .. }
             | SlotState::Admitted { .. } => How::Done,
         };
-        self.receiver = Some(Receiver::new(target));
+        self.receiver = Some(match how {
+            How::FoundDone => Receiver::complete(target),
+            How::Done | How::Resumed => Receiver::new(target),
+        });
         let range = self.layout.slots.get(spare).manifest;
         let document = self.window.as_ref().get(..self.document_bytes).unwrap_or_default();
         let resumes = how == How::Resumed && is_stored(&mut self.flash, range.start, document);
@@ -116,8 +120,15 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     }
 }
 
+/// A document that is longer than its place would run over into what lies behind it.
+pub(super) fn fits(document: &[u8], place: Range) -> Result<(), Refusal> {
+    let got = u32::try_from(document.len()).unwrap_or(u32::MAX);
+    let limit = place.len_bytes;
+    if got <= limit { Ok(()) } else { Err(Refusal::DocumentTooLong { got, limit }) }
+}
+
 /// Whether flash at `address` holds `document` already.
-fn is_stored<F: Flash>(flash: &mut F, address: u32, document: &[u8]) -> bool {
+pub(super) fn is_stored<F: Flash>(flash: &mut F, address: u32, document: &[u8]) -> bool {
     let mut bytes = [0; 128];
     let mut address = address;
     document.chunks(bytes.len()).all(|piece| {

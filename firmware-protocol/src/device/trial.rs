@@ -1,6 +1,6 @@
 //! The open trial's clock, and what may be done to it.
 
-use crate::boot::{BootRow, BootState, MAX_ARMED, Trial};
+use crate::boot::{BootRow, BootState, MAX_ARMED, Start, Trial};
 use crate::digest::Digest;
 use crate::manifest::{Manifest, Policy};
 use crate::message::TrialTerms;
@@ -51,9 +51,11 @@ fn left(from_ms: u64, length_ms: u32, now_ms: u64) -> u32 {
     u32::try_from(end_ms.saturating_sub(now_ms)).unwrap_or(u32::MAX)
 }
 
-/// True when the image that runs is the open trial's.
+/// True when the image that runs is the open trial's. A boot that confirmed an earlier trial is still
+/// a `TrialArmed` one; it has no say in a trial of the other slot that was opened since.
 pub(super) fn in_trial(state: &BootState, handover: &Handover) -> bool {
-    handover.row == BootRow::TrialArmed && state.trial.is_some()
+    handover.row == BootRow::TrialArmed
+        && state.trial.is_some_and(|open| open.entered && handover.start == Start::Slot(open.slot))
 }
 
 /// The state with a trial of the staged bundle; `None` when that very trial is open already.

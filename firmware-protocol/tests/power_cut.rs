@@ -1,0 +1,92 @@
+//! P1 at the switch itself: power fails at any byte while a trial is armed, entered, ended, confirmed.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::expect_used,
+    clippy::cast_possible_truncation,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests: a broken expectation has to stop them, and sizes here are small"
+)]
+
+mod support;
+
+use firmware_protocol::boot::{ResetCause, Start};
+use firmware_protocol::message::Request;
+use firmware_protocol::slot::SlotId;
+use firmware_protocol::start::{self, BootCheck};
+
+use support::bench::{Bench, TERMS};
+use support::bundle::Bundle;
+use support::flash::Cut;
+
+/// Arm, confirm and rollback are one entry each: after a cut the record tells all of it or nothing, an
+/// image that verifies starts, and the floor belongs to the confirmed slot (I1, I4).
+#[test]
+fn a_cut_in_arm_confirm_or_rollback_leaves_all_of_it_or_nothing() {
+    let mut fired = 0;
+    for deed in ["arm", "confirm", "rollback"] {
+        for bytes in (0..256).step_by(5).chain([215, 216, 219, 220, 255]) {
+            let (mut bench, trial_id) = on_trial();
+            let boot_nonce = bench.boot_nonce;
+            let operation = bench.flash().mutations();
+            bench.flash().cut = Some(Cut { operation, bytes });
+            let request = match deed {
+                "arm" => Request::Arm { trial_id, boots: 1 },
+                "confirm" => Request::Confirm { trial_id, boot_nonce },
+                _ => Request::Rollback { trial_id },
+            };
+            assert!(bench.ask(request).is_err(), "{deed} cut at {bytes} was called done");
+            fired += u32::from(bench.flash().dead);
+            bench.restart(ResetCause::PowerOn).open_session();
+            let status = bench.status();
+            let started = bench.handover.start;
+            let context = format!("{deed} cut at byte {bytes}: {started:?} {status:?}");
+            assert!(matches!(started, Start::Slot(_)), "{context}");
+            let confirmed = status.active == Some(SlotId::B);
+            assert_eq!(status.accept_floor, if confirmed { 9 } else { 7 }, "{context}");
+            assert!(!confirmed || (deed == "confirm" && status.trial.is_none()), "{context}");
+        }
+    }
+    assert!(fired > 150, "only {fired} cuts struck");
+}
+
+/// The boot stage stores before it jumps; a cut there costs at most the attempt. Cut again at the next
+/// start, too: a brown-out comes seldom alone.
+#[test]
+fn a_cut_in_the_boot_stage_never_leads_to_recovery() {
+    let mut fired = 0;
+    for bytes in 0..256 {
+        for again in [None, Some(0), Some(100), Some(255)] {
+            let (mut bench, trial_id) = on_trial();
+            assert!(bench.ask(Request::Arm { trial_id, boots: 2 }).is_ok());
+            let layout = bench.layout.clone();
+            let mut flash = bench.device.take().unwrap().into_parts().0;
+            for bytes in [Some(bytes), again].into_iter().flatten() {
+                flash.cut = Some(Cut { operation: flash.mutations(), bytes });
+                let cause = ResetCause::Requested;
+                let cut = start::boot(&mut flash, &layout, cause, BootCheck::Full);
+                assert_ne!(cut.start, Start::Slot(SlotId::B), "entered without a stored attempt");
+                fired += u32::from(flash.dead);
+                flash.power_on();
+            }
+            let booted = start::boot(&mut flash, &layout, ResetCause::BrownOut, BootCheck::Full);
+            let slot = matches!(booted.start, Start::Slot(_));
+            assert!(slot, "cut at {bytes}, then {again:?}: {booted:?}");
+        }
+    }
+    assert!(fired >= 256 * 7, "only {fired} cuts struck");
+}
+
+/// A is confirmed, B runs on trial, and its security version is 9.
+fn on_trial() -> (Bench, u32) {
+    let mut bench = Bench::enrolled();
+    bench.confirmed(&Bundle::new(1, 2000));
+    let two = Bundle::changed(2, 2000, 1024, |manifest| manifest.security_version = 9);
+    bench.staged(&two);
+    let trial_id = bench.armed(&two, TERMS);
+    bench.reset();
+    assert_eq!(bench.handover.start, Start::Slot(SlotId::B));
+    (bench, trial_id)
+}

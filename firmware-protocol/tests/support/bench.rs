@@ -1,0 +1,290 @@
+//! A host in memory: speaks to a device a poll at a time, and holds every poll to its bounds.
+
+use firmware_protocol::boot::ResetCause;
+use firmware_protocol::device::{Device, Effect, Input, Next, Outgoing};
+use firmware_protocol::digest::Digest;
+use firmware_protocol::flash::Layout;
+use firmware_protocol::frame::{Header, Kind};
+use firmware_protocol::message::{
+    self, Ack, Chunk, FromDevice, How, Reply, Request, Status, ToDevice, TrialTerms,
+};
+use firmware_protocol::refusal::Refusal;
+use firmware_protocol::start::{self, BootCheck, Handover};
+
+use super::bundle::{Bundle, root_record, signed_root};
+use super::flash::RamFlash;
+use super::{ScriptBoard, layout};
+
+pub type Engine = Device<Vec<u8>, RamFlash, ScriptBoard>;
+pub type Answer = Result<Reply<'static>, Refusal>;
+
+pub const WINDOW_BYTES: usize = 16 * 1024;
+/// Most a poll reads unless its request says otherwise: a step of hashing, and a page read back.
+pub const READ_BOUND: u64 = 4096 + 1024;
+pub const PLAN: Digest = Digest([9; 32]);
+pub const TERMS: TrialTerms =
+    TrialTerms { boots: 5, crashes: 2, power_failures: 3, lease_ms: 10_000, boot_max_ms: 60_000 };
+
+pub struct Bench {
+    pub device: Option<Engine>,
+    pub layout: Layout,
+    pub now_ms: u64,
+    pub next_id: u32,
+    pub sequence: u32,
+    pub session: u32,
+    pub boot_nonce: u64,
+    pub acks: Vec<Ack>,
+    pub handover: Handover,
+    pub last: Next,
+    /// Most bytes read by one poll so far.
+    pub most_read: u64,
+    out: Outgoing,
+}
+
+impl Bench {
+    /// A device in factory state, freshly powered.
+    pub fn new() -> Self {
+        Self::on(RamFlash::even(4096, 0xa_0000 / 4096), layout())
+    }
+
+    pub fn on(flash: RamFlash, layout: Layout) -> Self {
+        Self::start(flash, ScriptBoard::new(5), layout, ResetCause::PowerOn, 1)
+    }
+
+    fn start(
+        mut flash: RamFlash,
+        board: ScriptBoard,
+        layout: Layout,
+        cause: ResetCause,
+        next_id: u32,
+    ) -> Self {
+        let handover = start::boot(&mut flash, &layout, cause, BootCheck::Full);
+        let window = vec![0; WINDOW_BYTES];
+        let device = Device::new(flash, board, layout.clone(), window, 2048, handover, 0);
+        Self {
+            device: Some(device),
+            layout,
+            now_ms: 0,
+            next_id,
+            sequence: 0,
+            session: 0,
+            boot_nonce: 0,
+            acks: Vec::new(),
+            handover,
+            last: Next { effect: Effect::Nothing, wake_ms: 0 },
+            most_read: 0,
+            out: Outgoing::default(),
+        }
+    }
+
+    pub fn device(&mut self) -> &mut Engine {
+        self.device.as_mut().unwrap()
+    }
+
+    pub fn flash(&mut self) -> &mut RamFlash {
+        self.device().flash_mut()
+    }
+
+    /// One poll, held to its bounds: at most one erase or program.
+    pub fn poll(&mut self, input: Input<'_>) -> Option<FromDevice<'static>> {
+        let before = (self.flash().mutations(), self.flash().read_bytes);
+        let now_ms = self.now_ms;
+        let device = self.device.as_mut().unwrap();
+        self.last = device.poll(now_ms, input, &mut self.out);
+        let mutated = self.flash().mutations() - before.0;
+        assert!(mutated <= 1, "{mutated} flash mutations in one poll");
+        self.most_read = self.most_read.max(self.flash().read_bytes - before.1);
+        let (_, _, payload) = self.out.take()?;
+        let payload: &'static [u8] = payload.to_vec().leak();
+        Some(message::decode(payload).expect("a device says what decodes"))
+    }
+
+    pub fn frame(&mut self, link: u8, kind: Kind, payload: &[u8]) -> Option<FromDevice<'static>> {
+        let header = Header { kind, sequence: self.sequence };
+        self.sequence += 1;
+        let frame = [&header.to_bytes(), payload].concat();
+        self.poll(Input::Frame { link, frame: &frame })
+    }
+
+    /// Sends a request as exactly this id and session, and gives the first answer.
+    pub fn send(&mut self, link: u8, id: u32, session: u32, request: Request<'_>) -> Answer {
+        let mut bytes = [0; 2048];
+        let asked = ToDevice { id, session, request };
+        let payload = message::encode(&asked, &mut bytes).unwrap().to_vec();
+        let mut said = self.frame(link, Kind::Message, &payload);
+        for _ in 0..100_000 {
+            match said {
+                Some(FromDevice::Reply { id: named, reply }) if named == id => return reply,
+                Some(FromDevice::Ack(ack)) => self.acks.push(ack),
+                Some(_) | None => {}
+            }
+            said = self.step();
+        }
+        panic!("no answer to {request:?}");
+    }
+
+    /// A poll without input, at the time that the device asked for if work is under way.
+    pub fn step(&mut self) -> Option<FromDevice<'static>> {
+        self.now_ms += 1;
+        self.poll(Input::Nothing)
+    }
+
+    /// Sends a request in the session under a fresh id.
+    pub fn ask(&mut self, request: Request<'_>) -> Answer {
+        let id = self.next_id;
+        self.next_id += 1;
+        self.send(0, id, self.session, request)
+    }
+
+    /// Says hello and opens the session.
+    pub fn open_session(&mut self) -> &mut Self {
+        let hello = self.ask(Request::Hello { min: 1, current: 1 });
+        let Ok(Reply::Hello { boot_nonce, .. }) = hello else { panic!("{hello:?}") };
+        self.boot_nonce = boot_nonce;
+        let opened = self.ask(Request::OpenSession { take_over: true });
+        let Ok(Reply::Session { session, .. }) = opened else { panic!("{opened:?}") };
+        self.session = session;
+        self
+    }
+
+    pub fn offer(&mut self, document: &[u8]) -> &mut Self {
+        let total_bytes = document.len() as u32;
+        for (index, bytes) in document.chunks(1024).enumerate() {
+            let offset = index as u32 * 1024;
+            let reply = self.ask(Request::Offer { total_bytes, offset, bytes });
+            assert_eq!(reply, Ok(Reply::Offered { held_bytes: offset + bytes.len() as u32 }));
+        }
+        self
+    }
+
+    /// A session on an enrolled device.
+    pub fn enrolled() -> Self {
+        let mut bench = Self::new();
+        bench.open_session().offer(&signed_root(&root_record()));
+        assert_eq!(bench.ask(Request::Enroll), Ok(Reply::Done(How::Done)));
+        bench
+    }
+
+    pub fn stage(&mut self, bundle: &Bundle, again: bool) -> Answer {
+        self.offer(&bundle.envelope).ask(Request::Stage { again })
+    }
+
+    pub fn chunk(&mut self, component: u8, offset: u64, bytes: &[u8]) {
+        let chunk = Chunk { session: self.session, component, offset, bytes };
+        let payload = [&chunk.head(), bytes].concat();
+        if let Some(FromDevice::Ack(ack)) = self.frame(0, Kind::Chunk, &payload) {
+            self.acks.push(ack);
+        }
+        while self.last.wake_ms <= self.now_ms {
+            if let Some(FromDevice::Ack(ack)) = self.step() {
+                self.acks.push(ack);
+            }
+        }
+    }
+
+    /// Sends the blocks of a component that are missing; gives how many there were.
+    pub fn send_missing(&mut self, bundle: &Bundle, component: u8) -> u32 {
+        let opened = self.ask(Request::OpenComponent { index: component });
+        let Ok(Reply::Component { .. }) = opened else { panic!("{opened:?}") };
+        let payload = &bundle.payloads[usize::from(component)];
+        let asked = self.ask(Request::Missing { first_block: 0 });
+        let Ok(Reply::Missing { missing, bits, .. }) = asked else { panic!("{asked:?}") };
+        for (index, block) in payload.chunks(bundle.block_size as usize).enumerate() {
+            if bits[index / 8] >> (index % 8) & 1 == 1 {
+                for (piece, bytes) in block.chunks(512).enumerate() {
+                    let at = index * bundle.block_size as usize + piece * 512;
+                    self.chunk(component, at as u64, bytes);
+                }
+            }
+        }
+        missing
+    }
+
+    /// Stages a bundle, all the way.
+    pub fn staged(&mut self, bundle: &Bundle) -> &mut Self {
+        let reply = self.stage(bundle, false);
+        assert!(matches!(reply, Ok(Reply::Stage { .. })), "{reply:?}");
+        self.send_missing(bundle, 0);
+        self.send_missing(bundle, 1);
+        let reply = self.ask(Request::Finish);
+        assert_eq!(reply, Ok(Reply::Staged { bundle: bundle.digest, how: How::Done }));
+        self
+    }
+
+    /// Opens a trial and arms one boot; gives the trial's id.
+    pub fn armed(&mut self, bundle: &Bundle, terms: TrialTerms) -> u32 {
+        let opened = self.ask(Request::OpenTrial { bundle: bundle.digest, plan: PLAN, terms });
+        let Ok(Reply::Trial { trial_id, .. }) = opened else { panic!("{opened:?}") };
+        let armed = self.ask(Request::Arm { trial_id, boots: 1 });
+        assert_eq!(armed, Ok(Reply::Trial { trial_id, armed: 1, how: How::Done }));
+        trial_id
+    }
+
+    /// Resets by request and opens a session with what starts.
+    pub fn reset(&mut self) -> &mut Self {
+        let boot_nonce = self.boot_nonce;
+        assert_eq!(self.ask(Request::Reset { boot_nonce }), Ok(Reply::Done(How::Done)));
+        self.until_reset();
+        self.restart(ResetCause::Requested).open_session()
+    }
+
+    /// Polls until the device asks for its reset.
+    pub fn until_reset(&mut self) {
+        for _ in 0..1000 {
+            self.step();
+            if self.last.effect == Effect::Reset {
+                return;
+            }
+        }
+        panic!("no reset");
+    }
+
+    /// What runs is gone; the boot stage starts what it finds.
+    pub fn restart(&mut self, cause: ResetCause) -> &mut Self {
+        let (mut flash, board, _) = self.device.take().unwrap().into_parts();
+        flash.power_on();
+        let most_read = self.most_read;
+        *self = Self::start(flash, board, self.layout.clone(), cause, self.next_id);
+        self.most_read = most_read;
+        self
+    }
+
+    /// Stages, tries and confirms a bundle.
+    pub fn confirmed(&mut self, bundle: &Bundle) -> &mut Self {
+        self.staged(bundle);
+        let trial_id = self.armed(bundle, TERMS);
+        self.reset();
+        let boot_nonce = self.boot_nonce;
+        let reply = self.ask(Request::Confirm { trial_id, boot_nonce });
+        assert_eq!(reply, Ok(Reply::Done(How::Done)));
+        self
+    }
+
+    pub fn status(&mut self) -> Status {
+        match self.ask(Request::Status) {
+            Ok(Reply::Status(status)) => status,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+impl Bench {
+    /// Sends a request and gives the answer of that very poll, if there is one.
+    pub fn send_once(&mut self, id: u32, session: u32, request: Request<'_>) -> Option<Answer> {
+        let mut bytes = [0; 2048];
+        let asked = ToDevice { id, session, request };
+        let payload = message::encode(&asked, &mut bytes).unwrap().to_vec();
+        match self.frame(0, Kind::Message, &payload) {
+            Some(FromDevice::Reply { reply, .. }) => Some(reply),
+            Some(_) | None => None,
+        }
+    }
+
+    /// Sends a whole component that has blocks of 1024 bytes.
+    pub fn chunk_all(&mut self, component: u8, payload: &[u8]) {
+        assert!(self.ask(Request::OpenComponent { index: component }).is_ok());
+        for (block, bytes) in payload.chunks(1024).enumerate() {
+            self.chunk(component, block as u64 * 1024, bytes);
+        }
+    }
+}

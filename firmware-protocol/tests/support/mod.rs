@@ -1,0 +1,138 @@
+//! What the tests of this crate share: flash in memory, a board that does what it is told, bundles
+//! made on the spot, and a bench that speaks to a device one poll at a time.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+pub mod bench;
+pub mod bundle;
+pub mod flash;
+pub mod table;
+
+use firmware_protocol::device::{Board, BoardInfo, RandomFault};
+use firmware_protocol::flash::{Area, Layout, Range, SlotLayout};
+use firmware_protocol::message::{CheckGives, CheckInfo, CheckStatus, Reading};
+use firmware_protocol::slot::PerSlot;
+
+/// A small generator (splitmix64): seeds in, the same numbers out, everywhere.
+#[derive(Debug, Clone)]
+pub struct Rng(pub u64);
+
+impl Rng {
+    /// The next number.
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `end`.
+    pub fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % end as u64).unwrap()
+    }
+
+    /// That many bytes.
+    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
+        (0..len).map(|_| self.next() as u8).collect()
+    }
+
+    /// Puts `items` into a random order.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last + 1));
+        }
+    }
+}
+
+/// A board that does what the test says.
+#[derive(Debug)]
+pub struct ScriptBoard {
+    pub rng: Rng,
+    pub random_works: bool,
+    pub polls_left: u32,
+    pub checks_started: u32,
+    pub hardware: String,
+    pub revision: u32,
+}
+
+impl ScriptBoard {
+    pub fn new(seed: u64) -> Self {
+        Self {
+            rng: Rng(seed),
+            random_works: true,
+            polls_left: 0,
+            checks_started: 0,
+            hardware: "board".into(),
+            revision: 3,
+        }
+    }
+}
+
+impl Board for ScriptBoard {
+    fn info(&self) -> BoardInfo<'_> {
+        BoardInfo {
+            product: "demo",
+            hardware: &self.hardware,
+            revision: self.revision,
+            serial: "SN-1",
+            hardware_deadline: true,
+        }
+    }
+
+    fn random(&mut self, out: &mut [u8]) -> Result<(), RandomFault> {
+        if !self.random_works {
+            return Err(RandomFault);
+        }
+        for byte in out {
+            *byte = self.rng.next() as u8;
+        }
+        Ok(())
+    }
+
+    fn check_count(&self) -> u8 {
+        1
+    }
+
+    fn check_info(&self, index: u8) -> Option<CheckInfo<'_>> {
+        (index == 0).then_some(CheckInfo { name: "self-test", gives: CheckGives::Status })
+    }
+
+    fn start_check(&mut self, _index: u8, _now_ms: u64) {
+        self.checks_started += 1;
+        self.polls_left = 5;
+    }
+
+    fn poll_check(&mut self, _index: u8, _now_ms: u64) -> Option<Reading<'_>> {
+        self.polls_left = self.polls_left.saturating_sub(1);
+        let reading =
+            Reading::Status { status: CheckStatus::Ok, detail: "fine".try_into().unwrap() };
+        (self.polls_left == 0).then_some(reading)
+    }
+}
+
+/// Two slots of `app` and `config` over erase blocks of 4 KiB.
+pub fn layout() -> Layout {
+    layout_at([0x4_0000, 0x8_0000])
+}
+
+/// Where [`layout`] puts its small things: record, then trust, 4 KiB each.
+pub fn layout_at(slots: [u32; 2]) -> Layout {
+    let slot = |start| SlotLayout {
+        manifest: range(start, 0x2000),
+        areas: [
+            Area { name: "app".try_into().unwrap(), range: range(start + 0x2000, 0x1_0000) },
+            Area { name: "config".try_into().unwrap(), range: range(start + 0x1_2000, 0x1000) },
+        ]
+        .into_iter()
+        .collect(),
+    };
+    Layout {
+        record: [range(0, 0x1000), range(0x1000, 0x1000)],
+        trust: [range(0x2000, 0x1000), range(0x3000, 0x1000)],
+        slots: PerSlot { a: slot(slots[0]), b: slot(slots[1]) },
+    }
+}
+
+pub fn range(start: u32, len_bytes: u32) -> Range {
+    Range { start, len_bytes }
+}
