@@ -194,6 +194,19 @@ pub enum CommandError {
         /// What the system said.
         source: io::Error,
     },
+    /// The demo cannot be set up.
+    #[error("failed to set up the demo")]
+    Demo(#[source] io::Error),
+    /// A step that the demo needs did not work.
+    #[error("a step of the demo did not work: {typed} (exit {exit}): {}", said.trim())]
+    DemoStep {
+        /// What was run.
+        typed: String,
+        /// Its exit code.
+        exit: i32,
+        /// What it said.
+        said: String,
+    },
     /// The system's random source failed.
     #[error("the system's random source failed")]
     Random(#[source] getrandom::Error),
@@ -241,7 +254,12 @@ impl CommandError {
             Self::Evidence(_) | Self::Report(_) => Exit::Bench,
             #[cfg(feature = "sim")]
             Self::Sim(error) => of_sim(error),
-            Self::Random(_) | Self::Runtime(_) | Self::Task(_) | Self::Output(_) => Exit::Bench,
+            Self::Demo(_)
+            | Self::DemoStep { .. }
+            | Self::Random(_)
+            | Self::Runtime(_)
+            | Self::Task(_)
+            | Self::Output(_) => Exit::Bench,
         }
     }
 
@@ -290,6 +308,8 @@ impl CommandError {
             Self::Sim(_) => None,
             Self::Record(_)
             | Self::Image { .. }
+            | Self::Demo(_)
+            | Self::DemoStep { .. }
             | Self::Random(_)
             | Self::Runtime(_)
             | Self::Task(_) => None,
