@@ -71,7 +71,9 @@ impl Link {
     /// When there is nothing to open, or somebody else holds it.
     pub async fn open(address: &Address, start: &LinkStart) -> Result<Self, LinkError> {
         Ok(Self(match address {
-            Address::Serial { path, baud } => Kind::Serial(SerialLink::open(path, *baud, start.base)?),
+            Address::Serial { path, baud } => {
+                Kind::Serial(SerialLink::open(path, *baud, start.base)?)
+            }
             Address::Tcp { host } => Kind::Tcp(TcpLink::open(host, start.base).await?),
             #[cfg(feature = "sim")]
             Address::Simulated { scenario } => Kind::Simulated(Box::new(

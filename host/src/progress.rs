@@ -153,8 +153,7 @@ impl DeviceProgress {
     }
 
     fn transfer(&mut self, progress: Progress, at_ms: u64) {
-        let (began_ms, began_bytes) =
-            *self.rate.began.get_or_insert((at_ms, progress.done_bytes));
+        let (began_ms, began_bytes) = *self.rate.began.get_or_insert((at_ms, progress.done_bytes));
         let took_ms = at_ms.saturating_sub(began_ms).max(1);
         let rate = progress.done_bytes.saturating_sub(began_bytes).saturating_mul(1_000) / took_ms;
         let left = progress.total_bytes.saturating_sub(progress.done_bytes);
@@ -196,20 +195,13 @@ fn show_bar(bar: &ProgressBar, phase: &str, progress: Progress, rate: u64, left_
 }
 
 fn transfer_line(progress: Progress, rate: u64, left_s: Option<u64>) -> String {
-    let percent = progress
-        .done_bytes
-        .saturating_mul(100)
-        .checked_div(progress.total_bytes)
-        .unwrap_or(100);
+    let percent =
+        progress.done_bytes.saturating_mul(100).checked_div(progress.total_bytes).unwrap_or(100);
     if progress.reading_back {
         return "the device reads the slot back".to_owned();
     }
     let left = left_s.map(|left_s| format!(", {left_s} s left")).unwrap_or_default();
-    format!(
-        "{percent:3} % of {} bytes, {} KB/s{left}",
-        progress.total_bytes,
-        rate / 1_000
-    )
+    format!("{percent:3} % of {} bytes, {} KB/s{left}", progress.total_bytes, rate / 1_000)
 }
 
 fn spinner() -> ProgressStyle {

@@ -61,7 +61,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for RunTrace {
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let run = context.event_scope(event).and_then(|scope| {
-            scope.from_root().find_map(|span| span.extensions().get::<RunId>().map(|id| id.0.clone()))
+            scope
+                .from_root()
+                .find_map(|span| span.extensions().get::<RunId>().map(|id| id.0.clone()))
         });
         let Some(run) = run else { return };
         let mut fields = Fields::default();

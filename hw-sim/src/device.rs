@@ -14,6 +14,7 @@
 //! [`SimDevice::advance`] is called.
 
 mod port;
+mod rogue;
 mod running;
 
 use std::path::PathBuf;

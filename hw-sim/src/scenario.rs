@@ -13,7 +13,7 @@ use thiserror::Error;
 use crate::fault::{FlipFault, LinkFault};
 
 pub(crate) use self::check::{Checks, Measure, Model};
-pub(crate) use self::device::{AreaKeys, Behaviour, DeviceSpec, FlashKeys, ImageSpec};
+pub(crate) use self::device::{AreaKeys, Behaviour, DeviceSpec, FlashKeys, ImageSpec, Mistake};
 
 /// The only schema there is.
 const SCHEMA: &str = "hwsim/1";

@@ -288,7 +288,10 @@ impl Device {
         };
         LinkTuning {
             baud,
-            chunk_bytes: crate::session::transfer::first_chunk_bytes(self.max_frame_bytes, wish_bytes),
+            chunk_bytes: crate::session::transfer::first_chunk_bytes(
+                self.max_frame_bytes,
+                wish_bytes,
+            ),
             window_bytes,
             device_window_bytes: self.window_bytes,
         }
@@ -369,7 +372,11 @@ impl Device {
     ///
     /// # Errors
     /// When it does not answer, or the slot holds nothing that can be told.
-    pub async fn hash(&mut self, slot: SlotId, area: u8) -> Result<(Digest, u64, bool), DeviceError> {
+    pub async fn hash(
+        &mut self,
+        slot: SlotId,
+        area: u8,
+    ) -> Result<(Digest, u64, bool), DeviceError> {
         let answer = self.ask(Request::HashComponent { slot, area }).await?;
         match answer.reply().map_err(DeviceError::Refused)? {
             Reply::Hash { digest, length, tail_blank } => Ok((digest, length, tail_blank)),
@@ -495,9 +502,9 @@ impl DeviceError {
     fn is_final(&self, was_reached: bool) -> bool {
         match self {
             Self::Driver(DriverError::Link(error)) => match error {
-                LinkError::NoSimulator | LinkError::Simulated { .. } | LinkError::PortHeld { .. } => {
-                    true
-                }
+                LinkError::NoSimulator
+                | LinkError::Simulated { .. }
+                | LinkError::PortHeld { .. } => true,
                 // A port that was there may be coming back while its device restarts.
                 LinkError::NoPort { .. } | LinkError::Open { .. } => !was_reached,
                 LinkError::Connect { .. }

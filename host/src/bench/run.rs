@@ -172,9 +172,7 @@ fn failed(error: &DeviceError) -> Saw {
         DeviceError::Driver(_) | DeviceError::OutOfTurn(_) | DeviceError::NotReached { .. } => None,
     };
     match refusal {
-        Some(Refusal::SessionHeld { .. }) | None => {
-            Saw::Lost { reason: causes(error).join(": ") }
-        }
+        Some(Refusal::SessionHeld { .. }) | None => Saw::Lost { reason: causes(error).join(": ") },
         Some(refusal) => Saw::Refused {
             reason: refusal.to_string(),
             is_stale: matches!(refusal, Refusal::StaleSession | Refusal::NoSession),

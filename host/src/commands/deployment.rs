@@ -9,9 +9,9 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::root::RootArgs;
 use super::runtime;
 use super::target::TargetArgs;
-use super::root::RootArgs;
 use crate::bench::{Device, Opening, RunSetup, run};
 use crate::bundle::{Bundle, VerifiedBundle};
 use crate::cli::Context;
@@ -181,10 +181,10 @@ fn order(shared: &Shared) -> Order {
 
 fn run_start(shared: &Shared, address: &str, seed: u64) -> RunStart {
     let manifest = shared.bundle.manifest();
-    let planned = shared.plan.checks().map(|(stage, check)| CheckId {
-        stage: stage.id.clone(),
-        check: check.id.clone(),
-    });
+    let planned = shared
+        .plan
+        .checks()
+        .map(|(stage, check)| CheckId { stage: stage.id.clone(), check: check.id.clone() });
     RunStart {
         verb: shared.verb,
         plan: PlanRef {

@@ -50,7 +50,8 @@ impl SimulatedLink {
             if !self.arrived.is_empty() || self.now_us >= until_us {
                 break;
             }
-            self.now_us = self.device.next_wake_us().max(self.now_us.saturating_add(1)).min(until_us);
+            self.now_us =
+                self.device.next_wake_us().max(self.now_us.saturating_add(1)).min(until_us);
         }
         let count = buffer.len().min(self.arrived.len());
         for (place, byte) in buffer.iter_mut().zip(self.arrived.drain(..count)) {

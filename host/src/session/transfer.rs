@@ -368,7 +368,8 @@ impl Transfer {
     }
 
     fn listed(&mut self, now_us: u64, session: &mut Session, blocks: u32) {
-        let State::Listing { component, digests } = std::mem::replace(&mut self.state, State::Ended)
+        let State::Listing { component, digests } =
+            std::mem::replace(&mut self.state, State::Ended)
         else {
             return;
         };

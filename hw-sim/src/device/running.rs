@@ -5,6 +5,7 @@ use std::sync::Arc;
 use firmware_protocol::boot::{ResetCause, Start};
 use firmware_protocol::device::{Device, Effect, Input, Next, Outgoing};
 use firmware_protocol::flash::Layout;
+use firmware_protocol::slot::SlotId;
 use firmware_protocol::start::Handover;
 
 use crate::clock::{NEVER_US, us};
@@ -13,6 +14,7 @@ use crate::image::SimBoard;
 use crate::scenario::{Behaviour, ImageSpec, Scenario};
 
 use super::port::Port;
+use super::rogue::Rogue;
 
 /// What one call of the engine takes, flash apart: keeps an engine that always has more to do from
 /// standing still in time.
@@ -63,6 +65,7 @@ enum Stage {
 
 #[derive(Debug)]
 struct Serving {
+    rogue: Option<Rogue>,
     engine: Device<Vec<u8>, FlashHandle, SimBoard>,
     outgoing: Outgoing,
     started_us: u64,
@@ -215,7 +218,15 @@ impl Serving {
             handover,
             0,
         );
+        let spare = match handover.start {
+            Start::Slot(slot) => slot.other(),
+            Start::Recovery => SlotId::A,
+        };
+        let rogue = device
+            .rogue
+            .map(|mistake| Rogue::new(mistake, around.flash.clone(), around.layout.clone(), spare));
         Self {
+            rogue,
             engine,
             outgoing: Outgoing::default(),
             started_us: now_us,
@@ -232,9 +243,12 @@ impl Serving {
     /// Calls the engine once, with a frame if one has arrived.
     fn poll(&mut self, ports: &mut [Port], mute: bool, now_us: u64) -> Next {
         let uptime_ms = now_us.saturating_sub(self.started_us) / 1000;
-        let Self { engine, outgoing, .. } = self;
+        let Self { engine, outgoing, rogue, .. } = self;
         let heard = ports.iter_mut().zip(0_u8..).find_map(|(port, link)| {
             port.hear(now_us, |frame| {
+                if let Some(rogue) = rogue {
+                    rogue.hear(frame);
+                }
                 engine.poll(uptime_ms, Input::Frame { link, frame }, outgoing)
             })
         });
@@ -242,7 +256,8 @@ impl Serving {
         if let Some((link, header, payload)) = outgoing.take()
             && let Some(port) = ports.get_mut(usize::from(link)).filter(|_| !mute)
         {
-            port.say(header, payload, now_us);
+            let bent = rogue.as_mut().and_then(|rogue| rogue.bend(payload));
+            port.say(header, bent.as_deref().unwrap_or(payload), now_us);
         }
         next
     }

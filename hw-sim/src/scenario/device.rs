@@ -21,6 +21,8 @@ pub(crate) struct DeviceSpec {
     pub(crate) hardware_deadline: bool,
     pub(crate) watchdog_ms: u64,
     pub(crate) boot_ms: u64,
+    /// A mistake that the device has, for tools that must notice it.
+    pub(crate) rogue: Option<Mistake>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -28,6 +30,16 @@ pub(crate) struct DeviceSpec {
 pub(crate) struct AreaKeys {
     pub(crate) name: String,
     pub(crate) bytes: u32,
+}
+
+/// A known mistake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Mistake {
+    /// Takes a manifest that nobody signed.
+    AcceptsUnsigned,
+    /// Says the digest that is expected instead of the one it has.
+    LiesAboutDigests,
 }
 
 impl Default for DeviceSpec {
@@ -44,6 +56,7 @@ impl Default for DeviceSpec {
             hardware_deadline: true,
             watchdog_ms: 2000,
             boot_ms: 50,
+            rogue: None,
         }
     }
 }

@@ -86,6 +86,8 @@ impl Room {
     fn turn(&mut self) -> Result<(), StateError> {
         let slice_us = self.device.next_wake_us().saturating_add(SLICE_US);
         self.device.advance(self.now_us().min(slice_us));
+        // Before the answers leave: what a host has seen answered is counted, whatever happens next.
+        self.note()?;
         let bytes = self.device.transmit(SERIAL_PORT);
         if let Some(port) = &mut self.serial {
             port.write(&bytes);
@@ -98,7 +100,7 @@ impl Room {
                 port.close();
             }
         }
-        self.note()
+        Ok(())
     }
 
     /// Tells the state folder what must survive a kill: everything at a start or reset, and what has

@@ -32,7 +32,12 @@ pub(super) fn digest(state: &Path) -> Result<Digest, CommandError> {
 }
 
 /// Flips one bit of the byte at `offset` of a component, under the running device.
-pub(super) fn flip(state: &Path, slot: &str, component: &str, offset: u64) -> Result<(), CommandError> {
+pub(super) fn flip(
+    state: &Path,
+    slot: &str,
+    component: &str,
+    offset: u64,
+) -> Result<(), CommandError> {
     let text = fs::read_to_string(state.join("layout.toml")).map_err(CommandError::Demo)?;
     let missing = || CommandError::DemoStep {
         typed: format!("look for component {component} of slot {slot} in layout.toml"),
@@ -40,9 +45,11 @@ pub(super) fn flip(state: &Path, slot: &str, component: &str, offset: u64) -> Re
         said: text.clone(),
     };
     let layout: Layout = toml::from_str(&text).map_err(|_| missing())?;
-    let area = layout.slot.iter().find(|found| found.id == slot).and_then(|found| {
-        found.area.iter().find(|area| area.name == component)
-    });
+    let area = layout
+        .slot
+        .iter()
+        .find(|found| found.id == slot)
+        .and_then(|found| found.area.iter().find(|area| area.name == component));
     let at = area.ok_or_else(missing)?.start.saturating_add(offset);
     let file = OpenOptions::new().read(true).write(true).open(state.join("flash.bin"));
     let mut file = file.map_err(CommandError::Demo)?;

@@ -45,7 +45,10 @@ impl Drop for SimulatedDevice {
 }
 
 impl Site {
-    pub(super) fn prepare(folder: Option<PathBuf>, plant: Option<Plant>) -> Result<Self, CommandError> {
+    pub(super) fn prepare(
+        folder: Option<PathBuf>,
+        plant: Option<Plant>,
+    ) -> Result<Self, CommandError> {
         let folder = match folder {
             Some(folder) => {
                 fs::create_dir_all(&folder).map_err(CommandError::Demo)?;
@@ -63,8 +66,9 @@ impl Site {
             create_bundle(&folder, version, plant)?;
         }
         let port = folder.join("serial-device");
-        let serial = start(&folder, "serial", &["--serial", &port.to_string_lossy(), "--baud", BAUD])?;
-        let tcp = start(&folder, "tcp", &["--tcp", "127.0.0.1:0"])?;
+        let serial =
+            start(&folder, "serial", "7", &["--serial", &port.to_string_lossy(), "--baud", BAUD])?;
+        let tcp = start(&folder, "tcp", "8", &["--tcp", "127.0.0.1:0"])?;
         for device in [&serial, &tcp] {
             tool::must(&folder, ["device", "enroll", "-d", &device.address])?;
         }
@@ -83,10 +87,15 @@ pub(super) fn bundle_name(version: &str) -> String {
 }
 
 /// Starts a device and waits for the line that says where it is.
-fn start(folder: &Path, name: &str, ports: &[&str]) -> Result<SimulatedDevice, CommandError> {
+fn start(
+    folder: &Path,
+    name: &str,
+    seed: &str,
+    ports: &[&str],
+) -> Result<SimulatedDevice, CommandError> {
     let state = folder.join(format!("{name}-state"));
     let mut child = tool::command(folder)?
-        .args(["sim", "--seed", "7", "--scenario", &format!("{name}.toml")])
+        .args(["sim", "--seed", seed, "--scenario", &format!("{name}.toml")])
         .arg("--state")
         .arg(&state)
         .args(ports)
@@ -141,7 +150,10 @@ fn create_bundle(folder: &Path, version: &str, plant: Option<Plant>) -> Result<(
     for slot in ["a", "b"] {
         write(format!("app-{version}-{slot}.bin"), &image(&format!("{version} for slot {slot}")))?;
     }
-    write(format!("config-{version}.toml"), format!("version = \"{version}\"\nspeed = 2\n").as_bytes())?;
+    write(
+        format!("config-{version}.toml"),
+        format!("version = \"{version}\"\nspeed = 2\n").as_bytes(),
+    )?;
     let severity = if plant == Some(Plant::IgnoreCheck) { "info" } else { "blocker" };
     write(format!("deploy-{version}.toml"), plan(severity).as_bytes())?;
     let spec = format!(

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::site::{HANGING, SOUND, Site, SimulatedDevice, WEAK, bundle_name};
+use super::site::{HANGING, SOUND, SimulatedDevice, Site, WEAK, bundle_name};
 use super::tool::{Ran, run};
 use super::{flash, unsigned};
 use crate::error::CommandError;
@@ -29,7 +29,11 @@ pub(super) struct Told {
 /// The stories, in the order they are told.
 pub(super) const STORIES: [Story; 5] = [
     Story { name: "commit", title: "a sound version is committed", tell: commit },
-    Story { name: "rollback", title: "a version that fails a check is rolled back", tell: rollback },
+    Story {
+        name: "rollback",
+        title: "a version that fails a check is rolled back",
+        tell: rollback,
+    },
     Story {
         name: "lease",
         title: "a version that hangs but feeds its watchdog is taken back by the device",
@@ -70,10 +74,11 @@ fn rollback(site: &Site) -> Result<Told, CommandError> {
 }
 
 fn lease(site: &Site) -> Result<Told, CommandError> {
+    let before = running_version(site, &site.tcp)?;
     let (mut told, ran) = deploy(site, &site.tcp, HANGING)?;
     told.expect("exit code", ran.exit, 6);
     told.expect("state", ran.text("state"), "went_back_by_itself".to_owned());
-    told.expect("version that runs", running_version(site, &site.tcp)?, "1.0.0".to_owned());
+    told.expect("version that runs", running_version(site, &site.tcp)?, before);
     Ok(told)
 }
 
@@ -102,7 +107,8 @@ fn drift(site: &Site) -> Result<Told, CommandError> {
     let (device, bundle) = (&site.serial, bundle_name(SOUND));
     let slot = running_slot(site, device)?;
     flash::flip(&device.state, &slot, "config", DRIFT_AT)?;
-    told.facts.push(format!("one bit of byte {DRIFT_AT} of config in slot {slot} flipped in flash"));
+    told.facts
+        .push(format!("one bit of byte {DRIFT_AT} of config in slot {slot} flipped in flash"));
     let against = ["device", "status", "--against", &bundle, "-d", &device.address];
     let found = run(&site.folder, against)?;
     told.expect("exit code of status --against", found.exit, 1);
@@ -120,7 +126,11 @@ fn drift(site: &Site) -> Result<Told, CommandError> {
 }
 
 /// Deploys a version and tells what the record of the run has.
-fn deploy(site: &Site, device: &SimulatedDevice, version: &str) -> Result<(Told, Ran), CommandError> {
+fn deploy(
+    site: &Site,
+    device: &SimulatedDevice,
+    version: &str,
+) -> Result<(Told, Ran), CommandError> {
     let bundle = bundle_name(version);
     let ran = run(&site.folder, ["deploy", &bundle, "-d", &device.address])?;
     let mut told = Told::default();
@@ -144,7 +154,12 @@ fn facts_of_record(folder: &Path) -> Result<Vec<String>, CommandError> {
     if let (Some(before), Some(after)) = (&view.before, &view.after) {
         facts.push(format!(
             "slot {} -> {}, version {} -> {}, boot nonce {} -> {}",
-            before.slot, after.slot, before.version, after.version, before.boot_nonce, after.boot_nonce
+            before.slot,
+            after.slot,
+            before.version,
+            after.version,
+            before.boot_nonce,
+            after.boot_nonce
         ));
     }
     Ok(facts)
@@ -181,7 +196,9 @@ fn drifted(ran: &Ran) -> Vec<String> {
         .map(|components| {
             components
                 .iter()
-                .filter(|component| component.get("problem").is_some_and(|problem| !problem.is_null()))
+                .filter(|component| {
+                    component.get("problem").is_some_and(|problem| !problem.is_null())
+                })
                 .filter_map(|component| component.get("name")?.as_str().map(str::to_owned))
                 .collect()
         })

@@ -49,9 +49,9 @@ fn decide(
         let trial_id = u32::try_from(trial.trial_id).unwrap_or(u32::MAX);
         let answer = device.ask(request(trial_id, facts.boot_nonce)).await;
         let answer = answer.map_err(|source| at(&device, source))?;
-        answer.reply().map_err(|refusal| {
-            at(&device, crate::bench::DeviceError::Refused(refusal))
-        })?;
+        answer
+            .reply()
+            .map_err(|refusal| at(&device, crate::bench::DeviceError::Refused(refusal)))?;
         let not_boot = (word != "confirmed" && trial.is_running).then_some(facts.boot_nonce);
         let until_ms = device.now_ms().saturating_add(30_000);
         let after = device.connect(until_ms, not_boot, true).await;

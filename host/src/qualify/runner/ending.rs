@@ -102,9 +102,7 @@ const fn exit_code(outcome: Outcome, verdict: RunVerdict) -> u8 {
         Outcome::RolledBack | Outcome::Held => match verdict {
             RunVerdict::Error => 3,
             RunVerdict::Inconclusive => 4,
-            RunVerdict::Qualified
-            | RunVerdict::QualifiedWithDeviations
-            | RunVerdict::Rejected => 1,
+            RunVerdict::Qualified | RunVerdict::QualifiedWithDeviations | RunVerdict::Rejected => 1,
         },
         Outcome::Refused => 5,
         Outcome::WentBackByItself => 6,

@@ -168,7 +168,8 @@ impl Runner {
                     trial.attempts = trial.attempts.saturating_add(1);
                 }
                 let limits = &self.order.plan.timeouts;
-                let patience_ms = limits.connect_ms.max(limits.lease_ms.saturating_add(GOING_BACK_MS));
+                let patience_ms =
+                    limits.connect_ms.max(limits.lease_ms.saturating_add(GOING_BACK_MS));
                 let not_boot = self.before.as_ref().map(|facts| facts.boot_nonce);
                 self.state = State::AwaitingBoot;
                 self.act(Act::Connect { until_ms: now_ms.saturating_add(patience_ms), not_boot });
@@ -283,9 +284,9 @@ impl Runner {
         let holds = match verdict {
             RunVerdict::Rejected => policy.on_fail == OnFail::Hold,
             RunVerdict::Inconclusive => policy.on_inconclusive == OnInconclusive::Hold,
-            RunVerdict::Qualified
-            | RunVerdict::QualifiedWithDeviations
-            | RunVerdict::Error => false,
+            RunVerdict::Qualified | RunVerdict::QualifiedWithDeviations | RunVerdict::Error => {
+                false
+            }
         };
         if self.is_committed {
             self.end_committed(now_ms, verdict);
@@ -454,9 +455,10 @@ impl Runner {
     fn end_stopped(&mut self, now_ms: u64, device: &str, facts: Option<&DeviceFacts>) {
         let Some(why) = self.stopping.clone() else { return };
         let (outcome, next) = match why {
-            StopWhy::Operator => {
-                (Outcome::Interrupted, "run the same command again: it goes on where this run stopped")
-            }
+            StopWhy::Operator => (
+                Outcome::Interrupted,
+                "run the same command again: it goes on where this run stopped",
+            ),
             StopWhy::NoEvidence { .. } => {
                 (Outcome::Error, "make room for the evidence, then run the same command again")
             }

@@ -96,7 +96,8 @@ impl Runner {
             );
             self.note(now_ms, NoteSeverity::Info, text);
             self.expect.trial_slot = trial.slot;
-            self.trial = Some(TrialOpen { trial_id: trial.trial_id, boot_nonce: None, attempts: 0 });
+            self.trial =
+                Some(TrialOpen { trial_id: trial.trial_id, boot_nonce: None, attempts: 0 });
             self.is_staged = true;
             self.state = State::Planning;
             return;
@@ -131,7 +132,12 @@ impl Runner {
             }
             other => {
                 let message = format!("an open trial cannot be given up: {}", other.in_words());
-                self.end(now_ms, Outcome::Refused, message, Some("noflake device status --explain"));
+                self.end(
+                    now_ms,
+                    Outcome::Refused,
+                    message,
+                    Some("noflake device status --explain"),
+                );
             }
         }
     }

@@ -123,7 +123,9 @@ impl Flight {
         self.heard_us = if self.flying.is_empty() { now_us } else { self.heard_us };
         if let Some(tail_us) = self.tail_due(now_us, session) {
             if now_us < tail_us {
-                return self.fill(now_us, session).unwrap_or(Next::Wait { until_us: Some(tail_us) });
+                return self
+                    .fill(now_us, session)
+                    .unwrap_or(Next::Wait { until_us: Some(tail_us) });
             }
             self.lose_all(now_us);
         }
@@ -133,7 +135,8 @@ impl Flight {
 
     /// Notes that `piece` went out as frame `sequence`.
     pub(super) fn sent(&mut self, now_us: u64, sequence: u32, piece: Piece, wire_bytes: usize) {
-        let begins = u64::from(piece.block).saturating_mul(u64::from(self.part.block_size)) == piece.offset;
+        let begins =
+            u64::from(piece.block).saturating_mul(u64::from(self.part.block_size)) == piece.offset;
         if begins {
             self.begun.push_back(sequence);
         }
@@ -158,7 +161,8 @@ impl Flight {
             }
         };
         // A line keeps order: what a later frame has overtaken is lost.
-        let told: Vec<u32> = self.flying.range(..=ack.highest).map(|(sequence, _)| *sequence).collect();
+        let told: Vec<u32> =
+            self.flying.range(..=ack.highest).map(|(sequence, _)| *sequence).collect();
         for sequence in told {
             let Some(Flying { piece }) = self.flying.remove(&sequence) else { continue };
             self.flying_bytes = self.flying_bytes.saturating_sub(piece.len);
@@ -177,7 +181,8 @@ impl Flight {
         if self.flying.len() >= MAX_CHUNKS || self.flying_bytes >= self.tuning.window_bytes {
             return None;
         }
-        let ahead_us = self.tuning.line_us(session.wire_bytes(self.chunk_bytes)).saturating_mul(AHEAD_CHUNKS);
+        let ahead_us =
+            self.tuning.line_us(session.wire_bytes(self.chunk_bytes)).saturating_mul(AHEAD_CHUNKS);
         let room_us = self.line_free_us.saturating_sub(ahead_us);
         if room_us > now_us {
             return Some(Next::Wait { until_us: Some(room_us) });
