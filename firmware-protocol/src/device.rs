@@ -11,7 +11,9 @@
 mod admission;
 mod board;
 mod describe;
+mod documents;
 mod job;
+mod judging;
 mod link;
 mod requests;
 mod staging;
