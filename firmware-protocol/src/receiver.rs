@@ -78,7 +78,19 @@ pub struct Receiver {
     target: Target,
     complete: [bool; MAX_COMPONENTS],
     open: Option<OpenPart>,
+    wear: Wear,
+}
+
+/// What a transfer has cost flash, over all its components.
+#[derive(Debug)]
+struct Wear {
     erases: u32,
+    /// Blocks that did not hold what was written to them.
+    failures: u8,
+}
+
+impl Wear {
+    const NONE: Self = Self { erases: 0, failures: 0 };
 }
 
 /// The component that chunks are taken for.
@@ -90,20 +102,19 @@ struct OpenPart {
     assemblies: Vec<Assembly, { writing::MAX_ASSEMBLIES }>,
     writing: Option<Writing>,
     listing: Option<Listing>,
-    failures: u8,
 }
 
 impl Receiver {
     /// Begins to receive.
     #[must_use]
     pub const fn new(target: Target) -> Self {
-        Self { target, complete: [false; MAX_COMPONENTS], open: None, erases: 0 }
+        Self { target, complete: [false; MAX_COMPONENTS], open: None, wear: Wear::NONE }
     }
 
     /// Holds everything already: a slot that is marked staged takes no more bytes.
     #[must_use]
     pub const fn complete(target: Target) -> Self {
-        Self { target, complete: [true; MAX_COMPONENTS], open: None, erases: 0 }
+        Self { target, complete: [true; MAX_COMPONENTS], open: None, wear: Wear::NONE }
     }
 
     /// What is being received.
@@ -115,16 +126,18 @@ impl Receiver {
     /// Blocks erased since the transfer began.
     #[must_use]
     pub const fn erases(&self) -> u32 {
-        self.erases
+        self.wear.erases
     }
 
     /// Goes on to component `index`; gives its number of blocks. Going on to the open one changes
-    /// nothing.
+    /// nothing but that a block list left half-sent begins anew.
     pub fn open(&mut self, index: usize) -> Option<u32> {
         let part = *self.target.parts.get(index)?;
         let blocks = part.variant.block_count()?;
         let already = self.open.as_ref().is_some_and(|open| open.index == index);
-        if !already {
+        if let (true, Some(open)) = (already, &mut self.open) {
+            open.restart_listing();
+        } else {
             let complete = self.complete.get(index).copied().unwrap_or(false);
             self.open = Some(OpenPart {
                 index,
@@ -133,7 +146,6 @@ impl Receiver {
                 assemblies: Vec::new(),
                 writing: None,
                 listing: None,
-                failures: 0,
             });
         }
         Some(blocks)
@@ -190,7 +202,7 @@ impl Receiver {
         let Some(open) = &mut self.open else {
             return Ok(Step::Idle);
         };
-        let step = open.write_step(flash, window, &mut self.erases)?;
+        let step = open.write_step(flash, window, &mut self.wear)?;
         if open.map.missing() == 0
             && let Some(complete) = self.complete.get_mut(open.index)
         {
@@ -212,7 +224,7 @@ impl Receiver {
         let blocks = open.map.blocks();
         let listing = match &mut open.listing {
             Some(listing) => listing,
-            None if open.map.listed() => return Some(Some(blocks)),
+            None if open.map.listed() || open.map.missing() == 0 => return Some(Some(blocks)),
             None if untouched && first_block == 0 => open.listing.insert(Listing::new()),
             None => return None,
         };
@@ -230,19 +242,12 @@ impl Receiver {
         Some(None)
     }
 
-    /// Hashes on against the digests that were queued.
-    ///
-    /// # Errors
-    /// When flash cannot be read.
-    pub fn list_step<F: Flash>(
-        &mut self,
-        flash: &mut F,
-        window: &[u8],
-    ) -> Result<ListStep, FlashError> {
-        let Some(open) = &mut self.open else {
-            return Ok(ListStep::Forged);
-        };
-        open.list_step(flash, window)
+    /// Hashes on against the digests that were queued, or looks on behind the component's end.
+    pub fn list_step<F: Flash>(&mut self, flash: &mut F, window: &[u8]) -> ListStep {
+        match &mut self.open {
+            Some(open) => open.list_step(flash, window),
+            None => ListStep::Forged,
+        }
     }
 
     /// Begins to read the slot back.
@@ -263,7 +268,7 @@ impl Receiver {
         let Some(part) = self.target.parts.get(back.index).copied() else {
             return Ok(BackStep::AllMatch);
         };
-        match back.step(flash, &part, &mut self.erases)? {
+        match back.step(flash, &part, &mut self.wear.erases)? {
             PartStep::Working => Ok(BackStep::Working),
             PartStep::Matches => {
                 *back = ReadBack::of(back.index.saturating_add(1));

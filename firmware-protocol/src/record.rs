@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::boot::BootState;
 use crate::flash::{Flash, FlashError, Range, is_blank};
+use crate::scan::BlankScan;
 
 use self::entry::{decode, encode};
 
@@ -21,6 +22,8 @@ pub const ENTRY_BYTES: usize = 256;
 pub const RECORD_VERSION: u8 = 1;
 
 const STRIDE: u32 = 256;
+/// Places that one step looks at: 4 KiB.
+const PLACES_A_STEP: u32 = 16;
 
 /// Where the next entry goes, and what the last one said.
 #[derive(Debug, Clone)]
@@ -38,6 +41,15 @@ pub struct RecordStore {
     programmed: usize,
     /// Erases since the last entry or move: bounds what a block that never reads blank can cost.
     erases: u32,
+    /// The range to move to, as far as it was looked at.
+    clearing: Option<Clearing>,
+}
+
+/// The block of a range that is looked at before the record moves there; those behind it are blank.
+#[derive(Debug, Clone)]
+struct Clearing {
+    block: Range,
+    scan: BlankScan,
 }
 
 /// What [`RecordStore::step`] has done.
@@ -45,8 +57,7 @@ pub struct RecordStore {
 pub enum WriteStep {
     /// Erased one block; more steps follow.
     Erased,
-    /// Programmed one page of the entry, or found that there is nothing left to erase; more steps
-    /// follow.
+    /// Programmed one page of the entry, or looked for its place; more steps follow.
     Moved,
     /// The entry is written and in force.
     Written,
@@ -75,6 +86,7 @@ impl RecordStore {
             home: 0,
             programmed: 0,
             erases: 0,
+            clearing: None,
         };
         for (number, range) in ranges.iter().enumerate() {
             for index in 0..entries_in(*range) {
@@ -106,7 +118,8 @@ impl RecordStore {
         self.sequence
     }
 
-    /// Takes one step towards writing `state`: at most one erase or one program.
+    /// Takes one step towards writing `state`: at most one erase or one program, and
+    /// 4 KiB read to find the entry's place, 256 bytes to compare it.
     ///
     /// Call it with the same state until it gives [`WriteStep::Written`].
     ///
@@ -118,10 +131,11 @@ impl RecordStore {
         state: &BootState,
     ) -> Result<WriteStep, RecordError> {
         if self.programmed == 0 {
-            let Some(index) = self.free_place(flash) else {
-                return self.erase_step(flash);
-            };
-            self.next_index = index;
+            match self.find_place(flash) {
+                Place::Here => {}
+                Place::FurtherOn => return Ok(WriteStep::Moved),
+                Place::Full => return self.clear_step(flash),
+            }
         }
         let range = self.ranges.get(self.current).copied().ok_or(RecordError::Layout)?;
         let sequence = self.sequence.saturating_add(1);
@@ -154,9 +168,10 @@ impl RecordStore {
     /// # Errors
     /// As [`RecordStore::step`].
     pub fn write<F: Flash>(&mut self, flash: &mut F, state: &BootState) -> Result<(), RecordError> {
-        // No block is shorter than an entry, no page shorter than a byte.
+        // No block is shorter than an entry, no page shorter than a byte; each place is looked at
+        // once as the next one, and before and behind an erase.
         let steps = self.ranges.iter().map(|range| entries_in(*range)).max().unwrap_or(0);
-        for _ in 0..=steps.saturating_add(STRIDE) {
+        for _ in 0..=steps.saturating_mul(4).saturating_add(STRIDE) {
             if self.step(flash, state)? == WriteStep::Written {
                 return Ok(());
             }
@@ -164,47 +179,79 @@ impl RecordStore {
         Err(RecordError::Layout)
     }
 
-    /// The next blank place in the current range.
-    fn free_place<F: Flash>(&self, flash: &mut F) -> Option<u32> {
-        let range = *self.ranges.get(self.current)?;
+    /// Looks for the next blank place in the current range, a few places a step.
+    fn find_place<F: Flash>(&mut self, flash: &mut F) -> Place {
+        let range = self.ranges.get(self.current).copied().unwrap_or_default();
         let erased = flash.geometry().erased;
-        (self.next_index..entries_in(range)).find(|index| {
+        for _ in 0..PLACES_A_STEP {
+            if self.next_index >= entries_in(range) {
+                return Place::Full;
+            }
             let mut bytes = [0; ENTRY_BYTES];
-            let read = flash.read(entry_address(range, *index), &mut bytes);
-            read.is_ok() && is_blank(&bytes, erased)
-        })
+            let read = flash.read(entry_address(range, self.next_index), &mut bytes);
+            if read.is_ok() && is_blank(&bytes, erased) {
+                return Place::Here;
+            }
+            self.next_index = self.next_index.saturating_add(1);
+        }
+        Place::FurtherOn
     }
 
-    /// Erases the next block of the range without the entry in force; when the whole range is blank,
-    /// moves over to it.
-    fn erase_step<F: Flash>(&mut self, flash: &mut F) -> Result<WriteStep, RecordError> {
+    /// Looks on through the range without the entry in force, erases what is not blank, and moves
+    /// over to it when all of it is.
+    ///
+    /// From the end to the start: the first place is blank only when the whole range is.
+    fn clear_step<F: Flash>(&mut self, flash: &mut F) -> Result<WriteStep, RecordError> {
         let other = usize::from(self.home == 0);
         let range = self.ranges.get(other).copied().ok_or(RecordError::Layout)?;
         if entries_in(range) == 0 {
             return Err(RecordError::Layout);
         }
-        // From the end to the start: the first place is blank only when the whole range is.
-        let mut address = range.end().saturating_sub(1);
-        loop {
-            let block = flash.block_at(address).ok_or(FlashError::OutOfBounds)?;
-            if !block_is_blank(flash, block) {
+        // Taken out, so that a step that fails begins anew at the end.
+        let mut clearing = match self.clearing.take() {
+            Some(clearing) => clearing,
+            None => Clearing::of(flash, range.end().saturating_sub(1))?,
+        };
+        match clearing.scan.step(flash) {
+            Ok(None) => self.clearing = Some(clearing),
+            Ok(Some(true)) if clearing.block.start <= range.start => {
+                self.erases = 0;
+                self.current = other;
+                self.next_index = 0;
+            }
+            Ok(Some(true)) => {
+                let below = clearing.block.start.saturating_sub(1);
+                self.clearing = Some(Clearing::of(flash, below)?);
+            }
+            Ok(Some(false)) | Err(_) => {
                 if self.erases >= entries_in(range) {
                     self.erases = 0;
                     return Err(RecordError::Flash(FlashError::Failed));
                 }
                 self.erases = self.erases.saturating_add(1);
-                flash.erase(block)?;
+                flash.erase(clearing.block)?;
+                self.clearing = Some(Clearing::of(flash, clearing.block.start)?);
                 return Ok(WriteStep::Erased);
             }
-            if block.start <= range.start {
-                break;
-            }
-            address = block.start.saturating_sub(1);
         }
-        self.erases = 0;
-        self.current = other;
-        self.next_index = 0;
         Ok(WriteStep::Moved)
+    }
+}
+
+/// Where the next entry goes.
+enum Place {
+    /// At the next index.
+    Here,
+    /// Not in the places that one step looks at.
+    FurtherOn,
+    /// Nowhere in the current range.
+    Full,
+}
+
+impl Clearing {
+    fn of<F: Flash>(flash: &F, address: u32) -> Result<Self, FlashError> {
+        let block = flash.block_at(address).ok_or(FlashError::OutOfBounds)?;
+        Ok(Self { block, scan: BlankScan::new(block) })
     }
 }
 
@@ -212,14 +259,6 @@ impl RecordStore {
 fn page_of(entry: &[u8; ENTRY_BYTES], from: usize, page_bytes: u32) -> &[u8] {
     let page = usize::try_from(page_bytes).unwrap_or(ENTRY_BYTES).max(1);
     entry.get(from..ENTRY_BYTES.min(from.saturating_add(page))).unwrap_or_default()
-}
-
-fn block_is_blank<F: Flash>(flash: &mut F, block: Range) -> bool {
-    let erased = flash.geometry().erased;
-    let mut bytes = [0; ENTRY_BYTES];
-    (0..entries_in(block)).all(|index| {
-        flash.read(entry_address(block, index), &mut bytes).is_ok() && is_blank(&bytes, erased)
-    })
 }
 
 const fn entries_in(range: Range) -> u32 {

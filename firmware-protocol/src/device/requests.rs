@@ -39,6 +39,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         };
         if matches!(message.request, Request::Hello { .. }) {
             self.sender.forget();
+            self.staged_by = self.staged_by.filter(|asked| asked.link != link);
             // Whoever says hello beside a session does not disturb it.
             if self.session.link().is_none_or(|held| held == link) {
                 self.received.restart(link);
@@ -116,6 +117,18 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         }
         if !matches!(self.job, Job::Idle) {
             return Err(Refusal::Busy);
+        }
+        // Confirm and rollback stay: they end a trial, and the trial's end bounds them.
+        let begins = matches!(
+            request,
+            Request::Enroll
+                | Request::Stage { .. }
+                | Request::Finish
+                | Request::OpenTrial { .. }
+                | Request::Arm { .. }
+        );
+        if begins && self.session.is_spent() {
+            return Err(Refusal::Flash);
         }
         match request {
             Request::CloseSession => {

@@ -1,8 +1,8 @@
 //! The signed block list as it streams through: what flash holds already is kept.
 
 use crate::digest::Hasher;
-use crate::flash::{Flash, FlashError, Range};
-use crate::scan::HashScan;
+use crate::flash::{Flash, Range};
+use crate::scan::{BlankScan, HashScan};
 
 use super::{OpenPart, block_range, tail};
 
@@ -19,6 +19,8 @@ pub(super) struct Listing {
     pub(super) queued: u32,
     pub(super) taken: u32,
     scan: Option<HashScan>,
+    /// The list is the signed one; what lies behind the component is looked at.
+    rest: Option<BlankScan>,
 }
 
 /// How a block list ended, or goes on.
@@ -34,77 +36,95 @@ pub enum ListStep {
 
 impl Listing {
     pub(super) fn new() -> Self {
-        Self { blocks: 0, list: Hasher::new(), queued: 0, taken: 0, scan: None }
+        Self { blocks: 0, list: Hasher::new(), queued: 0, taken: 0, scan: None, rest: None }
     }
 }
 
 impl OpenPart {
-    pub(super) fn list_step<F: Flash>(
-        &mut self,
-        flash: &mut F,
-        window: &[u8],
-    ) -> Result<ListStep, FlashError> {
+    /// Reads at most one step of a scan. A block that cannot be read is not held: it is erased and
+    /// written like any other that is missing.
+    pub(super) fn list_step<F: Flash>(&mut self, flash: &mut F, window: &[u8]) -> ListStep {
         let Some(listing) = &mut self.listing else {
-            return Ok(ListStep::Taken(self.map.blocks()));
+            return ListStep::Taken(self.map.blocks());
         };
+        if let Some(rest) = &mut listing.rest {
+            let blank = match rest.step(flash) {
+                Ok(None) => return ListStep::Working,
+                Ok(Some(blank)) => blank,
+                Err(_) => false,
+            };
+            return self.end_listing(flash, blank);
+        }
         if listing.taken < listing.queued {
-            let at =
-                usize::try_from(listing.taken).unwrap_or(usize::MAX).saturating_mul(DIGEST_BYTES);
-            let told = window.get(at..).and_then(|rest| rest.first_chunk::<DIGEST_BYTES>());
-            let (Some(told), Some(range)) = (told, block_range(&self.part, listing.blocks)) else {
-                return Ok(ListStep::Forged);
-            };
-            let scan = listing.scan.get_or_insert_with(|| HashScan::new(range));
-            let Some(digest) = scan.step(flash)? else {
-                return Ok(ListStep::Working);
-            };
-            listing.scan = None;
-            listing.list.update(told);
-            if digest.0 == *told {
-                self.map.set_done(listing.blocks);
-            }
-            listing.taken = listing.taken.saturating_add(1);
-            listing.blocks = listing.blocks.saturating_add(1);
-            return Ok(ListStep::Working);
+            return self.hash_step(flash, window);
         }
         let told = listing.blocks;
         if told < self.map.blocks() {
-            return Ok(ListStep::Taken(told));
+            return ListStep::Taken(told);
         }
-        let genuine = listing.list.clone().finish() == self.part.variant.block_list_digest;
-        self.listing = None;
-        if genuine {
-            self.map.end_listing();
-            self.keep_whole_erase_blocks(flash)?;
-            Ok(ListStep::Taken(told))
-        } else {
+        if listing.list.clone().finish() != self.part.variant.block_list_digest {
+            self.restart_listing();
+            return ListStep::Forged;
+        }
+        let Some(rest) = self.rest(flash) else {
+            return self.end_listing(flash, false);
+        };
+        if let Some(listing) = &mut self.listing {
+            listing.rest = Some(BlankScan::new(rest));
+        }
+        ListStep::Working
+    }
+
+    /// Forgets a list that was begun, and what it would have kept.
+    pub(super) fn restart_listing(&mut self) {
+        if self.listing.take().is_some() {
             self.map.forget();
-            Ok(ListStep::Forged)
         }
+    }
+
+    fn hash_step<F: Flash>(&mut self, flash: &mut F, window: &[u8]) -> ListStep {
+        let Some(listing) = &mut self.listing else { return ListStep::Forged };
+        let at = usize::try_from(listing.taken).unwrap_or(usize::MAX).saturating_mul(DIGEST_BYTES);
+        let told = window.get(at..).and_then(|rest| rest.first_chunk::<DIGEST_BYTES>());
+        let (Some(told), Some(range)) = (told, block_range(&self.part, listing.blocks)) else {
+            return ListStep::Forged;
+        };
+        let scan = listing.scan.get_or_insert_with(|| HashScan::new(range));
+        let held = match scan.step(flash) {
+            Ok(None) => return ListStep::Working,
+            Ok(Some(digest)) => digest.0 == *told,
+            Err(_) => false,
+        };
+        listing.scan = None;
+        listing.list.update(told);
+        if held {
+            self.map.set_done(listing.blocks);
+        }
+        listing.taken = listing.taken.saturating_add(1);
+        listing.blocks = listing.blocks.saturating_add(1);
+        ListStep::Working
     }
 
     /// A block shares its erase block with others: unless all of them are kept, none can be. The
     /// same holds for what must be erased behind the component's end.
-    fn keep_whole_erase_blocks<F: Flash>(&mut self, flash: &mut F) -> Result<(), FlashError> {
-        let last = self.map.blocks().saturating_sub(1);
-        if self.map.is_done(last) && !self.rest_is_blank(flash)? {
-            self.map.set_missing(last);
+    fn end_listing<F: Flash>(&mut self, flash: &mut F, rest_is_blank: bool) -> ListStep {
+        self.listing = None;
+        self.map.end_listing();
+        if !rest_is_blank {
+            self.map.set_missing(self.map.blocks().saturating_sub(1));
         }
         for block in 0..self.map.blocks() {
             if !self.map.is_done(block) {
                 self.spoil(flash, block);
             }
         }
-        Ok(())
+        ListStep::Taken(self.map.blocks())
     }
 
-    /// Whether the erase block that the component ends in is erased behind its end.
-    fn rest_is_blank<F: Flash>(&self, flash: &mut F) -> Result<bool, FlashError> {
+    /// What lies behind the component's end in the erase block that it ends in.
+    fn rest<F: Flash>(&self, flash: &F) -> Option<Range> {
         let end = tail(&self.part).start;
-        let Some(block) = flash.block_at(end.saturating_sub(1)) else {
-            return Ok(false);
-        };
-        let rest = Range { start: end, len_bytes: block.end().saturating_sub(end) };
-        crate::scan::is_blank(flash, rest)
+        let block = flash.block_at(end.checked_sub(1)?)?;
+        Some(Range { start: end, len_bytes: block.end().saturating_sub(end) })
     }
 }
