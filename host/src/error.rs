@@ -9,7 +9,6 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-
 use crate::bench::DeviceError;
 use crate::bundle::{BundleError, CreateError, SpecError};
 use crate::config::ConfigError;
