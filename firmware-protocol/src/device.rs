@@ -188,10 +188,13 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             self.put_off = None;
             self.sender.reply(asked, Err(Refusal::Busy), out);
         }
-        let mut worked = false;
-        if !out.is_full() {
-            worked = self.work(out);
-        }
+        // Writing blocks says nothing, so it goes on behind an answer too: a host that asks without
+        // a pause cannot keep the device from its work.
+        let worked = if out.is_full() {
+            matches!(self.job, Job::Idle) && self.idle_work()
+        } else {
+            self.work(out)
+        };
         if !out.is_full() {
             self.speak_up(out);
         }

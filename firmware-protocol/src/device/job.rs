@@ -187,7 +187,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
 
     /// Writes blocks that are whole; gives a confirmed image its crash budget back once it has run
     /// well for a while.
-    fn idle_work(&mut self) -> bool {
+    pub(super) fn idle_work(&mut self) -> bool {
         if let Some(receiver) = &mut self.receiver {
             match receiver.step(&mut self.flash, self.window.as_ref()) {
                 Ok(Step::Idle) => {}
