@@ -1,7 +1,8 @@
 //! Messages (PROTOCOL.md, "Messages").
 //!
 //! Version rule: a sender never uses more than both sides negotiated in `Hello`. Enums are append
-//! only; a request that does not decode is answered with [`Refusal::Unknown`]. The bytes of every
+//! only; a request that does not decode is answered with
+//! [`crate::refusal::Refusal::Unknown`]. The bytes of every
 //! message are pinned by `tests/wire_golden.rs`.
 //!
 //! Every request carries an id and may be sent again: the device answers the same question twice,
