@@ -6,6 +6,10 @@
 //! - [`simulator`]: runs `noflake sim` and reads what the device's side has counted
 //! - [`raw`]: speaks the wire as no honest host would
 //! - [`proxy`]: a TCP cable that counts, stalls and breaks
+//! - [`peer`]: something at a device's address that is no device
+//! - [`flash`], [`source`], [`random`]: what the flash file holds, files, seeded choices
+//!
+//! - [`tidy`]: reads sources as far as style can be told from them
 //!
 //! Every wait is bounded and ends in words. Nothing here asserts on how long a thing took: machines
 //! that run tests are busy.
@@ -19,11 +23,14 @@
     reason = "a harness reports by panicking; clippy.toml excuses test functions, not their helpers"
 )]
 
+pub mod bench;
 pub mod cli;
 pub mod flash;
+pub mod peer;
 pub mod proxy;
 pub mod random;
 pub mod raw;
 pub mod simulator;
 pub mod site;
 pub mod source;
+pub mod tidy;

@@ -2,19 +2,25 @@
 //! would send.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use firmware_protocol::frame::{Decoder, Framing, HEADER_BYTES, Header, Kind, Unit};
 use firmware_protocol::message::{self, Chunk, FromDevice, MAX_PIECE_BYTES, Reply, Request, ToDevice};
 use firmware_protocol::refusal::Refusal;
+use rustix::fs::OFlags;
 
 /// Longest wait for an answer that must come.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Pause between two looks for bytes.
+const LOOK: Duration = Duration::from_millis(2);
 /// Silence after which a question is asked again.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -26,6 +32,17 @@ pub struct Raw {
     decoder: Decoder<Vec<u8>>,
     sequence: u32,
     session: u32,
+    is_over: Arc<AtomicBool>,
+    reading: Option<JoinHandle<()>>,
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::SeqCst);
+        if let Some(reading) = self.reading.take() {
+            let _ = reading.join();
+        }
+    }
 }
 
 impl Raw {
@@ -33,27 +50,37 @@ impl Raw {
     pub fn tcp(address: &str) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(LOOK)).unwrap();
         Self::new(Framing::Stream, stream.try_clone().unwrap(), Box::new(stream))
     }
 
     /// Opens the serial port at `path`.
     pub fn serial(path: &Path) -> Self {
-        let port = File::options().read(true).write(true).open(path).unwrap();
-        Self::new(Framing::Serial, port.try_clone().unwrap(), Box::new(port))
+        let writer = File::options().write(true).open(path).unwrap();
+        let nonblocking = i32::try_from(OFlags::NONBLOCK.bits()).unwrap();
+        let reader = File::options().read(true).custom_flags(nonblocking).open(path).unwrap();
+        Self::new(Framing::Serial, reader, Box::new(writer))
     }
 
     fn new(framing: Framing, mut reader: impl Read + Send + 'static, writer: Box<dyn Write>) -> Self {
         let (sender, bytes) = mpsc::channel();
-        thread::spawn(move || {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let over = Arc::clone(&is_over);
+        // A reader that outlived its link would take the next host's bytes.
+        let reading = thread::spawn(move || {
             let mut buffer = [0; 4096];
-            while let Ok(count @ 1..) = reader.read(&mut buffer) {
-                if sender.send(buffer[..count].to_vec()).is_err() {
-                    break;
+            while !over.load(Ordering::SeqCst) {
+                match reader.read(&mut buffer) {
+                    Ok(0) => break,
+                    Ok(count) => drop(sender.send(buffer[..count].to_vec())),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(LOOK),
+                    Err(_) => break,
                 }
             }
         });
         let decoder = Decoder::new(framing, vec![0; 65_536]);
-        Self { framing, writer, bytes, decoder, sequence: 0, session: 0 }
+        let reading = Some(reading);
+        Self { framing, writer, bytes, decoder, sequence: 0, session: 0, is_over, reading }
     }
 
     /// Sends bytes as they are.

@@ -32,6 +32,8 @@ pub struct SimOptions {
     pub scenario: String,
     /// Name of the state folder within the site.
     pub state: String,
+    /// Keeps nothing: its flash is memory, and counts nothing that outlives it.
+    pub in_memory: bool,
     /// Bundle it runs from the factory.
     pub image: Option<PathBuf>,
     /// Devices.
@@ -49,6 +51,7 @@ impl Default for SimOptions {
             baud: 0,
             scenario: String::new(),
             state: "device".to_owned(),
+            in_memory: false,
             image: None,
             count: 1,
             seed: 7,
@@ -96,6 +99,7 @@ pub struct Simulator {
     ready: Vec<Value>,
     state: PathBuf,
     count: u16,
+    baud: u32,
 }
 
 impl Simulator {
@@ -104,7 +108,10 @@ impl Simulator {
     pub fn start(site: &Site, options: &SimOptions) -> Self {
         let state = site.path(&options.state);
         let mut command = Command::new(noflake_binary());
-        command.args(["--format", "json", "sim", "--state"]).arg(&state);
+        command.args(["--format", "json", "sim"]);
+        if !options.in_memory {
+            command.arg("--state").arg(&state);
+        }
         command.args(["--seed", &options.seed.to_string()]);
         command.args(["--count", &options.count.to_string()]);
         if options.serial {
@@ -123,7 +130,7 @@ impl Simulator {
         let scenario = site.scenario(&options.state, &options.scenario);
         command.arg("--scenario").arg(scenario).current_dir(site.folder());
         let child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
-        let mut simulator = Self { child, ready: Vec::new(), state, count: options.count };
+        let mut simulator = Self { child, ready: Vec::new(), state, count: options.count, baud: options.baud };
         simulator.await_ready();
         simulator
     }
@@ -151,7 +158,9 @@ impl Simulator {
     /// The address of device `index`.
     pub fn address_of(&self, index: usize) -> String {
         match self.ready[index]["serial_path"].as_str() {
-            Some(path) => format!("serial:{path}"),
+            // A host adapts to the line rate that it is told: an unpaced line is told a high one.
+            Some(path) if self.baud == 0 => format!("serial:{path}?baud=3000000"),
+            Some(path) => format!("serial:{path}?baud={}", self.baud),
             None => self.tcp_address_of(index),
         }
     }

@@ -48,7 +48,7 @@ fn a_run_that_ends_leaves_record_reports_and_trace_and_says_where() {
     assert!(fs::read_to_string(folder.join("summary.md")).unwrap().contains("1.1.0"));
     assert!(folder.join("trace.log").exists());
     let show = site.noflake(&["report", "show", &folder.display().to_string()]).code(0);
-    let _ = show.says("qualified").says_not("interrupted");
+    let _ = show.says("QUALIFIED: committed").says_not("interrupted");
 }
 
 #[test]

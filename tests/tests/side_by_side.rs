@@ -19,7 +19,6 @@ fn every_device_gets_the_release_and_is_listed_in_the_order_it_was_named() {
     }
     let lines = site.noflake(&arguments).code(0).json_lines();
     let names: Vec<&str> = lines.iter().filter_map(|line| line["device"].as_str()).collect();
-    let addresses = addresses.map(|address| format!("{address}?baud=115200"));
     assert_eq!(names, addresses);
     assert!(lines.iter().all(|line| line["state"] == "committed"), "{lines:?}");
     let folders: BTreeSet<&str> = lines.iter().filter_map(|line| line["evidence"].as_str()).collect();
