@@ -1,7 +1,8 @@
 //! The device's engine: everything that a device says and does, as a machine of bounded steps.
 //!
 //! [`Device::poll`] takes the time and at most one frame, does at most one erase, one page program,
-//! 4 KiB of hashing, one check step or one signature check, sends at most one frame, and says what
+//! 4 KiB of hashing, one check step or the checks of one document (at most
+//! [`crate::trust::MAX_SIGNATURES`] signatures), sends at most one frame, and says what
 //! the caller is to carry out and when to call again. A firmware author writes the loop around it,
 //! implements [`Board`], and has a device (PORTING.md).
 //!
@@ -11,7 +12,9 @@
 mod admission;
 mod board;
 mod describe;
+mod documents;
 mod job;
+mod judging;
 mod link;
 mod requests;
 mod staging;
@@ -23,11 +26,12 @@ use crate::frame::{Header, Kind};
 use crate::message::{Chunk, FromDevice};
 use crate::receiver::{ChunkFate, Receiver};
 use crate::record::RecordStore;
+use crate::refusal::Refusal;
 use crate::slot::{RejectReason, SlotId};
 use crate::start::{Handover, hardware_deadline_ms};
 use crate::version::Version;
 
-pub use self::board::{Board, BoardInfo, RandomFault};
+pub use self::board::{Board, BoardInfo, MAX_TEXT_BYTES, RandomFault};
 pub use self::link::{Outgoing, SESSION_IDLE_MS};
 
 use self::job::{Job, Then};
@@ -104,6 +108,10 @@ pub struct Device<W, F, B> {
     trial_clock: TrialClock,
     document_bytes: usize,
     receiver: Option<Receiver>,
+    /// The request that began the transfer.
+    staged_by: Option<Asked>,
+    /// Waited for work that gave way to the end of the trial.
+    put_off: Option<Asked>,
     job: Job,
     reset_at_ms: Option<u64>,
     retry_at_ms: u64,
@@ -153,6 +161,8 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             trial_clock: TrialClock::new(now_ms),
             document_bytes: 0,
             receiver: None,
+            staged_by: None,
+            put_off: None,
             job: Job::Idle,
             reset_at_ms: None,
             retry_at_ms: now_ms,
@@ -173,10 +183,18 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         if let Input::Frame { link, frame } = input {
             self.take_frame(link, frame, out);
         }
-        let mut worked = false;
-        if !out.is_full() {
-            worked = self.work(out);
+        if let (false, Some(asked)) = (out.is_full(), self.put_off) {
+            // Not kept: whoever asks again then has it done.
+            self.put_off = None;
+            self.sender.reply(asked, Err(Refusal::Busy), out);
         }
+        // Writing blocks says nothing, so it goes on behind an answer too: a host that asks without
+        // a pause cannot keep the device from its work.
+        let worked = if out.is_full() {
+            matches!(self.job, Job::Idle) && self.idle_work()
+        } else {
+            self.work(out)
+        };
         if !out.is_full() {
             self.speak_up(out);
         }
@@ -239,6 +257,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     fn give_up_trial(&mut self, reason: RejectReason, then: Then, asked: Option<Asked>) {
         let mut state = self.state();
         end_trial(&mut state, reason);
+        self.put_off = self.job.asked().or(self.put_off);
         self.job = Job::write_record(state, then, asked);
     }
 

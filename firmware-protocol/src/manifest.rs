@@ -12,6 +12,8 @@ use crate::flash::{MAX_COMPONENTS, NAME_BYTES};
 use crate::slot::SlotId;
 use crate::version::Version;
 
+/// Most keys of one role.
+pub const MAX_KEYS: usize = 5;
 /// Most hardware ranges in one manifest.
 pub const MAX_HARDWARE: usize = 4;
 /// Most variants of one component: slot A, slot B, any.
@@ -203,7 +205,7 @@ pub struct RootRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoleKeys {
     /// The keys, each once.
-    pub keys: Vec<PublicKey, 5>,
+    pub keys: Vec<PublicKey, MAX_KEYS>,
     /// How many must sign, at least one.
     pub threshold: u8,
 }

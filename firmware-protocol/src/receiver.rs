@@ -6,21 +6,24 @@
 //! after a reset the map of blocks comes back by hashing the slot against the signed block list.
 
 mod blocks;
+mod listing;
+mod read_back;
 mod writing;
 
 use heapless::Vec;
 
-use crate::digest::{Digest, Hasher};
+use crate::digest::Digest;
 use crate::flash::{Flash, FlashError, MAX_COMPONENTS, Range};
 use crate::manifest::Variant;
-use crate::scan::{BlankScan, HashScan};
 use crate::slot::SlotId;
 
-use self::blocks::BlockMap;
-use self::writing::{Assembly, Writing};
+pub use self::listing::ListStep;
+pub use self::read_back::{BackStep, ReadBack};
 
-/// Length of one digest in a block list, in bytes.
-const DIGEST_BYTES: usize = 32;
+use self::blocks::BlockMap;
+use self::listing::{DIGEST_BYTES, Listing};
+use self::read_back::PartStep;
+use self::writing::{Assembly, Writing};
 
 /// Where one component goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +78,19 @@ pub struct Receiver {
     target: Target,
     complete: [bool; MAX_COMPONENTS],
     open: Option<OpenPart>,
+    wear: Wear,
+}
+
+/// What a transfer has cost flash, over all its components.
+#[derive(Debug)]
+struct Wear {
     erases: u32,
+    /// Blocks that did not hold what was written to them.
+    failures: u8,
+}
+
+impl Wear {
+    const NONE: Self = Self { erases: 0, failures: 0 };
 }
 
 /// The component that chunks are taken for.
@@ -87,43 +102,19 @@ struct OpenPart {
     assemblies: Vec<Assembly, { writing::MAX_ASSEMBLIES }>,
     writing: Option<Writing>,
     listing: Option<Listing>,
-    failures: u8,
-}
-
-/// The signed block list as it streams through.
-#[derive(Debug)]
-struct Listing {
-    /// Blocks told of and hashed so far.
-    blocks: u32,
-    list: Hasher,
-    /// Digests that wait at the window's start: how many, how many are done.
-    queued: u32,
-    taken: u32,
-    scan: Option<HashScan>,
-}
-
-/// How a block list ended, or goes on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ListStep {
-    /// More blocks are to be hashed.
-    Working,
-    /// Everything that was queued is hashed: blocks told of so far.
-    Taken(u32),
-    /// The list is not the signed one; nothing of it counts.
-    Forged,
 }
 
 impl Receiver {
     /// Begins to receive.
     #[must_use]
     pub const fn new(target: Target) -> Self {
-        Self { target, complete: [false; MAX_COMPONENTS], open: None, erases: 0 }
+        Self { target, complete: [false; MAX_COMPONENTS], open: None, wear: Wear::NONE }
     }
 
     /// Holds everything already: a slot that is marked staged takes no more bytes.
     #[must_use]
     pub const fn complete(target: Target) -> Self {
-        Self { target, complete: [true; MAX_COMPONENTS], open: None, erases: 0 }
+        Self { target, complete: [true; MAX_COMPONENTS], open: None, wear: Wear::NONE }
     }
 
     /// What is being received.
@@ -135,16 +126,18 @@ impl Receiver {
     /// Blocks erased since the transfer began.
     #[must_use]
     pub const fn erases(&self) -> u32 {
-        self.erases
+        self.wear.erases
     }
 
     /// Goes on to component `index`; gives its number of blocks. Going on to the open one changes
-    /// nothing.
+    /// nothing but that a block list left half-sent begins anew.
     pub fn open(&mut self, index: usize) -> Option<u32> {
         let part = *self.target.parts.get(index)?;
         let blocks = part.variant.block_count()?;
         let already = self.open.as_ref().is_some_and(|open| open.index == index);
-        if !already {
+        if let (true, Some(open)) = (already, &mut self.open) {
+            open.restart_listing();
+        } else {
             let complete = self.complete.get(index).copied().unwrap_or(false);
             self.open = Some(OpenPart {
                 index,
@@ -153,7 +146,6 @@ impl Receiver {
                 assemblies: Vec::new(),
                 writing: None,
                 listing: None,
-                failures: 0,
             });
         }
         Some(blocks)
@@ -210,7 +202,7 @@ impl Receiver {
         let Some(open) = &mut self.open else {
             return Ok(Step::Idle);
         };
-        let step = open.write_step(flash, window, &mut self.erases)?;
+        let step = open.write_step(flash, window, &mut self.wear)?;
         if open.map.missing() == 0
             && let Some(complete) = self.complete.get_mut(open.index)
         {
@@ -232,7 +224,7 @@ impl Receiver {
         let blocks = open.map.blocks();
         let listing = match &mut open.listing {
             Some(listing) => listing,
-            None if open.map.listed() => return Some(Some(blocks)),
+            None if open.map.listed() || open.map.missing() == 0 => return Some(Some(blocks)),
             None if untouched && first_block == 0 => open.listing.insert(Listing::new()),
             None => return None,
         };
@@ -250,25 +242,18 @@ impl Receiver {
         Some(None)
     }
 
-    /// Hashes on against the digests that were queued.
-    ///
-    /// # Errors
-    /// When flash cannot be read.
-    pub fn list_step<F: Flash>(
-        &mut self,
-        flash: &mut F,
-        window: &[u8],
-    ) -> Result<ListStep, FlashError> {
-        let Some(open) = &mut self.open else {
-            return Ok(ListStep::Forged);
-        };
-        open.list_step(flash, window)
+    /// Hashes on against the digests that were queued, or looks on behind the component's end.
+    pub fn list_step<F: Flash>(&mut self, flash: &mut F, window: &[u8]) -> ListStep {
+        match &mut self.open {
+            Some(open) => open.list_step(flash, window),
+            None => ListStep::Forged,
+        }
     }
 
     /// Begins to read the slot back.
     #[must_use]
-    pub fn read_back(&self) -> ReadBack {
-        ReadBack { index: 0, phase: BackPhase::Begin }
+    pub const fn read_back(&self) -> ReadBack {
+        ReadBack::of(0)
     }
 
     /// Reads on.
@@ -283,10 +268,10 @@ impl Receiver {
         let Some(part) = self.target.parts.get(back.index).copied() else {
             return Ok(BackStep::AllMatch);
         };
-        match back.step(flash, &part, &mut self.erases)? {
+        match back.step(flash, &part, &mut self.wear.erases)? {
             PartStep::Working => Ok(BackStep::Working),
             PartStep::Matches => {
-                *back = ReadBack { index: back.index.saturating_add(1), phase: BackPhase::Begin };
+                *back = ReadBack::of(back.index.saturating_add(1));
                 Ok(BackStep::Working)
             }
             PartStep::Differs => {
@@ -301,82 +286,7 @@ impl Receiver {
     }
 }
 
-impl Listing {
-    fn new() -> Self {
-        Self { blocks: 0, list: Hasher::new(), queued: 0, taken: 0, scan: None }
-    }
-}
-
 impl OpenPart {
-    fn list_step<F: Flash>(
-        &mut self,
-        flash: &mut F,
-        window: &[u8],
-    ) -> Result<ListStep, FlashError> {
-        let Some(listing) = &mut self.listing else {
-            return Ok(ListStep::Taken(self.map.blocks()));
-        };
-        if listing.taken < listing.queued {
-            let at =
-                usize::try_from(listing.taken).unwrap_or(usize::MAX).saturating_mul(DIGEST_BYTES);
-            let told = window.get(at..).and_then(|rest| rest.first_chunk::<DIGEST_BYTES>());
-            let (Some(told), Some(range)) = (told, block_range(&self.part, listing.blocks)) else {
-                return Ok(ListStep::Forged);
-            };
-            let scan = listing.scan.get_or_insert_with(|| HashScan::new(range));
-            let Some(digest) = scan.step(flash)? else {
-                return Ok(ListStep::Working);
-            };
-            listing.scan = None;
-            listing.list.update(told);
-            if digest.0 == *told {
-                self.map.set_done(listing.blocks);
-            }
-            listing.taken = listing.taken.saturating_add(1);
-            listing.blocks = listing.blocks.saturating_add(1);
-            return Ok(ListStep::Working);
-        }
-        let told = listing.blocks;
-        if told < self.map.blocks() {
-            return Ok(ListStep::Taken(told));
-        }
-        let genuine = listing.list.clone().finish() == self.part.variant.block_list_digest;
-        self.listing = None;
-        if genuine {
-            self.map.end_listing();
-            self.keep_whole_erase_blocks(flash)?;
-            Ok(ListStep::Taken(told))
-        } else {
-            self.map.forget();
-            Ok(ListStep::Forged)
-        }
-    }
-
-    /// A block shares its erase block with others: unless all of them are kept, none can be. The
-    /// same holds for what must be erased behind the component's end.
-    fn keep_whole_erase_blocks<F: Flash>(&mut self, flash: &mut F) -> Result<(), FlashError> {
-        let last = self.map.blocks().saturating_sub(1);
-        if self.map.is_done(last) && !self.rest_is_blank(flash)? {
-            self.map.set_missing(last);
-        }
-        for block in 0..self.map.blocks() {
-            if !self.map.is_done(block) {
-                self.spoil(flash, block);
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the erase block that the component ends in is erased behind its end.
-    fn rest_is_blank<F: Flash>(&self, flash: &mut F) -> Result<bool, FlashError> {
-        let end = tail(&self.part).start;
-        let Some(block) = flash.block_at(end.saturating_sub(1)) else {
-            return Ok(false);
-        };
-        let rest = Range { start: end, len_bytes: block.end().saturating_sub(end) };
-        crate::scan::is_blank(flash, rest)
-    }
-
     /// Counts every block as missing that shares an erase block with `block`.
     fn spoil<F: Flash>(&mut self, flash: &F, block: u32) {
         let Some(range) = block_range(&self.part, block) else { return };
@@ -402,105 +312,4 @@ fn block_range(part: &Part, block: u32) -> Option<Range> {
 /// The area behind the component's end.
 fn tail(part: &Part) -> Range {
     part.range.split_at(part.variant.length).map_or(Range::default(), |(_, tail)| tail)
-}
-
-/// A slot that is being read back.
-#[derive(Debug)]
-pub struct ReadBack {
-    index: usize,
-    phase: BackPhase,
-}
-
-#[derive(Debug)]
-enum BackPhase {
-    Begin,
-    Hash(HashScan),
-    Tail {
-        at: u32,
-        scan: BlankScan,
-        /// The erase block at `at` was erased, so it has to be blank now.
-        again: bool,
-    },
-}
-
-enum PartStep {
-    Working,
-    Matches,
-    Differs,
-}
-
-/// What a step of reading back found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BackStep {
-    /// More is to be read.
-    Working,
-    /// Every component is what the manifest says, and erased behind its end.
-    AllMatch,
-    /// A component is not; it has to be sent again.
-    Differs {
-        /// Which.
-        component: usize,
-    },
-}
-
-impl ReadBack {
-    fn step<F: Flash>(
-        &mut self,
-        flash: &mut F,
-        part: &Part,
-        erases: &mut u32,
-    ) -> Result<PartStep, FlashError> {
-        match &mut self.phase {
-            BackPhase::Begin => {
-                let body =
-                    part.range.split_at(part.variant.length).ok_or(FlashError::OutOfBounds)?.0;
-                self.phase = BackPhase::Hash(HashScan::new(body));
-                Ok(PartStep::Working)
-            }
-            BackPhase::Hash(scan) => match scan.step(flash)? {
-                None => Ok(PartStep::Working),
-                Some(digest) if digest != part.variant.digest => Ok(PartStep::Differs),
-                Some(_) => self.go_on(flash, part, tail(part).start, false),
-            },
-            BackPhase::Tail { at, scan, again } => {
-                let (at, again) = (*at, *again);
-                match scan.step(flash)? {
-                    None => Ok(PartStep::Working),
-                    Some(true) => {
-                        let end = flash.block_at(at).ok_or(FlashError::OutOfBounds)?.end();
-                        self.go_on(flash, part, end, false)
-                    }
-                    Some(false) => {
-                        let block = flash.block_at(at).ok_or(FlashError::OutOfBounds)?;
-                        if block.start < at {
-                            return Ok(PartStep::Differs);
-                        }
-                        if again {
-                            return Err(FlashError::Failed);
-                        }
-                        flash.erase(block)?;
-                        *erases = erases.saturating_add(1);
-                        self.go_on(flash, part, at, true)
-                    }
-                }
-            }
-        }
-    }
-
-    /// Looks at the erase block at `at`, unless the area ends there.
-    fn go_on<F: Flash>(
-        &mut self,
-        flash: &mut F,
-        part: &Part,
-        at: u32,
-        again: bool,
-    ) -> Result<PartStep, FlashError> {
-        if at >= part.range.end() {
-            return Ok(PartStep::Matches);
-        }
-        let block = flash.block_at(at).ok_or(FlashError::OutOfBounds)?;
-        let rest = Range { start: at, len_bytes: block.end().saturating_sub(at) };
-        self.phase = BackPhase::Tail { at, scan: BlankScan::new(rest), again };
-        Ok(PartStep::Working)
-    }
 }

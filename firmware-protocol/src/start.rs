@@ -1,7 +1,7 @@
 //! The boot stage's work: read the record, check the chosen slot, store what was decided.
 //!
 //! It never speaks, and what it gives back is all that the image it starts learns of it. The caller
-//! starts the watchdog first, then calls [`boot`], then jumps.
+//! starts the watchdog first, then calls [`boot()`], then jumps.
 
 use crate::boot::{self, BootRow, Damage, Decision, ResetCause, Start};
 use crate::digest::Digest;

@@ -6,10 +6,11 @@
 //! signature holds.
 
 use ed25519_dalek::{Signature, VerifyingKey};
+use heapless::Vec;
 use thiserror::Error;
 
 use crate::digest::Digest;
-use crate::manifest::{self, DecodeError, Manifest, PublicKey, RoleKeys, RootRecord};
+use crate::manifest::{self, DecodeError, MAX_KEYS, Manifest, PublicKey, RoleKeys, RootRecord};
 use crate::refusal::Refusal;
 
 /// First bytes of every envelope: keeps these signatures apart from all others a key may make.
@@ -128,17 +129,30 @@ impl<'a> Envelope<'a> {
         Digest::of(self.body)
     }
 
-    /// Key hints of the signatures, in order. Hints only help people to find a key.
+    /// Key hints of the signatures, in order: they name keys and prove nothing.
     pub fn hints(&self) -> impl Iterator<Item = [u8; HINT_BYTES]> + use<'a> {
         self.each_signature().map(|(hint, _)| hint)
     }
 
-    /// Counts the unique keys of `role` whose strict signature over the received bytes holds.
-    fn valid_keys(&self, role: &RoleKeys) -> u8 {
-        let holds = |key: &&PublicKey| {
-            self.each_signature().any(|(_, signature)| verify(key, self.signed, &signature))
-        };
-        let valid = role.keys.iter().filter(holds).count();
+    /// Counts the unique keys of `role` whose signature over the received bytes holds.
+    ///
+    /// Every signature is checked under the one key that its hint names, and a key that counts is
+    /// not checked again: at most [`MAX_SIGNATURES`] checks, whatever the envelope says. A wrong hint
+    /// makes a signature worthless, never more than it is.
+    fn valid_keys(
+        &self,
+        role: &RoleKeys,
+        mut holds: impl FnMut(&PublicKey, &[u8], &[u8; SIGNATURE_BYTES]) -> bool,
+    ) -> u8 {
+        let mut keys: Vec<_, MAX_KEYS> =
+            role.keys.iter().map(|key| (key_hint(key), key, false)).collect();
+        for (hint, signature) in self.each_signature() {
+            let named = keys.iter_mut().find(|(of, _, counted)| *of == hint && !*counted);
+            if let Some((_, key, counted)) = named {
+                *counted = holds(key, self.signed, &signature);
+            }
+        }
+        let valid = keys.iter().filter(|(_, _, counted)| *counted).count();
         u8::try_from(valid).unwrap_or(u8::MAX)
     }
 
@@ -263,7 +277,7 @@ pub fn key_hint(key: &PublicKey) -> [u8; HINT_BYTES] {
 }
 
 fn meet_threshold(envelope: &Envelope<'_>, role: &RoleKeys) -> Result<(), TrustError> {
-    let valid = envelope.valid_keys(role);
+    let valid = envelope.valid_keys(role, verify);
     // A threshold of zero never gets this far: decode_root refuses it.
     if valid >= role.threshold && role.threshold > 0 {
         Ok(())
@@ -277,4 +291,40 @@ fn verify(key: &PublicKey, message: &[u8], signature: &[u8; SIGNATURE_BYTES]) ->
     VerifyingKey::from_bytes(key).is_ok_and(|key| {
         !key.is_weak() && key.verify_strict(message, &Signature::from_bytes(signature)).is_ok()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+
+    use super::*;
+
+    /// Eight signatures that all name a key of the role, or none, under five keys: eight checks.
+    #[test]
+    fn no_envelope_costs_more_checks_than_it_has_signatures() {
+        let keys: Vec<PublicKey, MAX_KEYS> = (0..5).map(|n| [n; 32]).collect();
+        let role = RoleKeys { keys, threshold: 5 };
+        for named in 0..7_u8 {
+            let mut bytes = DOMAIN.to_vec();
+            bytes.extend([BodyType::Manifest as u8, 0, 0, 0, 0, 8]);
+            for _ in 0..8 {
+                bytes.extend(key_hint(&[named; 32]));
+                bytes.extend([0; SIGNATURE_BYTES]);
+            }
+            let envelope = Envelope::parse(&bytes, BodyType::Manifest).unwrap();
+            let mut checked = vec![];
+            let valid = envelope.valid_keys(&role, |key, _, _| {
+                checked.push(*key);
+                false
+            });
+            let expected = if named < 5 { MAX_SIGNATURES } else { 0 };
+            assert_eq!((valid, checked.len()), (0, expected), "key {named}");
+            let mut checks = 0;
+            let valid = envelope.valid_keys(&role, |_, _, _| {
+                checks += 1;
+                true
+            });
+            assert!(valid == checks && checks <= 1, "a key that counts is not checked again");
+        }
+    }
 }

@@ -19,7 +19,7 @@ use firmware_protocol::manifest::{
 };
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::trust::{
-    BodyType, TrustError, admitted_manifest, verify_first_root, verify_manifest,
+    BodyType, TrustError, admitted_manifest, key_hint, verify_first_root, verify_manifest,
 };
 
 use support::bundle::{Bundle, RELEASE, ROOT, encode, envelope, manifest, role, root_record};
@@ -78,6 +78,7 @@ fn weak_keys_and_empty_signatures_never_count() {
             let mut bytes = envelope(BodyType::Manifest, &body, &[2]);
             let at = bytes.len() - 64;
             bytes[at..].copy_from_slice(&signature);
+            bytes[at - 8..at].copy_from_slice(&key_hint(&point));
             assert_eq!(verify_manifest(&bytes, &root), Err(NOBODY), "key {weak}");
             assert_eq!(verify_manifest(&bytes, &root_record()), Err(NOBODY));
         }
@@ -99,12 +100,7 @@ fn a_signature_counts_only_for_the_type_it_was_made_for() {
 fn every_flipped_bit_of_an_envelope_is_refused() {
     let bundle = Bundle::new(1, 3000);
     let root = root_record();
-    let hint = bundle.envelope.len() - 72..bundle.envelope.len() - 64;
     for bit in 0..bundle.envelope.len() * 8 {
-        // The hint only helps people to find a key.
-        if hint.contains(&(bit / 8)) {
-            continue;
-        }
         let mut bytes = bundle.envelope.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
         assert!(verify_manifest(&bytes, &root).is_err(), "bit {bit} does not matter");

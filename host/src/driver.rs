@@ -170,10 +170,10 @@ impl Driver {
     /// # Errors
     /// When the link is gone.
     pub async fn wait_until(&mut self, until_ms: u64) -> Result<(), DriverError> {
-        let until_us = until_ms.saturating_mul(1_000);
+        let end_us = until_ms.saturating_mul(1_000);
         loop {
             let now_us = self.link.now_us();
-            if now_us >= until_us {
+            if now_us >= end_us {
                 return Ok(());
             }
             let renew_us = self.spoke_us.saturating_add(RENEW_US);
@@ -181,7 +181,7 @@ impl Driver {
                 self.ask(Request::Renew).await?;
                 continue;
             }
-            let next_us = if self.renews { until_us.min(renew_us) } else { until_us };
+            let next_us = if self.renews { end_us.min(renew_us) } else { end_us };
             self.pump(next_us).await?;
             while let Some(event) = self.session.poll_event() {
                 if let Event::Console(text) = event {

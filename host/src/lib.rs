@@ -6,7 +6,7 @@
 //! - L0 [`measurement`], [`verdict`], [`platform`], [`trust`], [`bundle`], [`link`]
 //! - L1 [`session`], [`plan`], [`evidence`]
 //! - L2 [`driver`], [`qualify`]
-//! - L3 [`bench`], [`report`]
+//! - L3 [`mod@bench`], [`report`]
 //! - L4 [`config`], [`error`], [`output`], [`progress`], [`trace`]
 //! - L5 [`cli`], [`commands`]
 #![forbid(unsafe_code)]

@@ -96,7 +96,7 @@ impl DeviceProgress {
     fn entry(&mut self, entry: &Entry) {
         match entry {
             Entry::StepStart(Step::Phase(phase)) => {
-                self.phase = phase.name().to_owned();
+                phase.name().clone_into(&mut self.phase);
                 self.rate = Rate::default();
                 self.say("phase", phase.name(), &format!("{} ...", phase.name()), true);
             }
@@ -109,8 +109,7 @@ impl DeviceProgress {
                 }
             }
             // What did not run is in the reports; here it would bury the reason.
-            Entry::CheckEnd { verdict: CheckVerdict::NotRun, .. } => {}
-            Entry::CheckEnd { check, verdict, reason } => {
+            Entry::CheckEnd { check, verdict, reason } if *verdict != CheckVerdict::NotRun => {
                 let tail = if reason.is_empty() { String::new() } else { format!(": {reason}") };
                 let text = format!("  {} {}{tail}", mark(*verdict), check.check);
                 self.say("check", &check.check, &text, false);
@@ -131,6 +130,7 @@ impl DeviceProgress {
             | Entry::CheckStart(_)
             | Entry::CheckMeasurement { .. }
             | Entry::AttemptEnd { .. }
+            | Entry::CheckEnd { .. }
             | Entry::Console { .. }
             | Entry::RunEnd(_) => {}
         }

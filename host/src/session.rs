@@ -108,7 +108,7 @@ pub struct Session {
     decoder: Decoder<Vec<u8>>,
     sequence: u32,
     next_id: u32,
-    session: u32,
+    entered: u32,
     patience: Patience,
     open: Option<OpenRequest>,
     transmit: VecDeque<Vec<u8>>,
@@ -138,7 +138,7 @@ impl Session {
             decoder: Decoder::new(framing, vec![0; MAX_UNIT_BYTES]),
             sequence: 0,
             next_id: first_id,
-            session: 0,
+            entered: 0,
             patience,
             open: None,
             transmit: VecDeque::new(),
@@ -160,7 +160,7 @@ impl Session {
 
     /// All further requests are made in this session of the device.
     pub const fn enter(&mut self, session: u32) {
-        self.session = session;
+        self.entered = session;
     }
 
     /// Bytes that one chunk adds to its data on the wire, at most.
@@ -176,7 +176,7 @@ impl Session {
         let id = self.next_id;
         self.next_id = self.next_id.wrapping_add(1);
         let mut bytes = [0; MAX_REQUEST_BYTES];
-        let message = ToDevice { id, session: self.session, request };
+        let message = ToDevice { id, session: self.entered, request };
         let payload = message::encode(&message, &mut bytes).unwrap_or_default().to_vec();
         self.open = Some(OpenRequest {
             id,
@@ -192,7 +192,7 @@ impl Session {
 
     /// Sends a piece of a component; gives the sequence number that its acknowledgement will name.
     pub fn send_chunk(&mut self, component: u8, offset: u64, bytes: &[u8]) -> u32 {
-        let chunk = Chunk { session: self.session, component, offset, bytes };
+        let chunk = Chunk { session: self.entered, component, offset, bytes };
         let payload = [&chunk.head(), bytes].concat();
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         self.traffic.payload_bytes = self.traffic.payload_bytes.saturating_add(length);

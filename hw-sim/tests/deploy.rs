@@ -1,11 +1,16 @@
 //! Whole deployments, in virtual time: what an image does on trial decides how they end.
+#![allow(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    clippy::needless_pass_by_value,
+    reason = "a helper waits for one answer and fails its test without it"
+)]
 
 mod common;
 
 use std::time::Instant;
 
-use firmware_protocol::boot::ResetCause;
-use firmware_protocol::boot::Start;
+use firmware_protocol::boot::{ResetCause, Start};
 use firmware_protocol::slot::{RejectReason, SlotId, SlotState};
 use hw_sim::{DeviceConfig, PowerCut, SERIAL_PORT};
 
@@ -90,9 +95,9 @@ fn a_power_cut_anywhere_in_a_staging_is_survived_and_repaired_by_a_retry() {
     assert!(operations > 40);
     for at_operation in 1..=operations {
         let mut host = staged(Some(PowerCut { at_operation, seed: at_operation }));
-        let cut_short =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| host.stage(&release)));
-        assert!(cut_short.is_err() || at_operation == operations, "cut {at_operation}");
+        // The last operation may have done its work before it was torn.
+        let cut_short = host.try_stage(&release).is_err();
+        assert!(cut_short || at_operation == operations, "cut {at_operation}");
         assert_eq!(host.device.stats().fired.power_cuts, 1, "cut {at_operation} must have fired");
         host.pass(1000);
         assert_eq!(host.device.running(), Some(Start::Slot(SlotId::A)), "cut {at_operation}");

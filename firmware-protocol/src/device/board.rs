@@ -2,7 +2,11 @@
 
 use thiserror::Error;
 
-use crate::message::{CheckInfo, Reading};
+use crate::message::{CheckGives, CheckInfo, Reading};
+
+/// Longest text of a board that travels, in bytes; the rest of a longer one is cut off, so that every
+/// answer fits its frame.
+pub const MAX_TEXT_BYTES: usize = 48;
 
 /// What only the firmware's author knows about the hardware.
 pub trait Board {
@@ -28,7 +32,7 @@ pub trait Board {
     fn poll_check(&mut self, index: u8, now_ms: u64) -> Option<Reading<'_>>;
 }
 
-/// Who a device is.
+/// Who a device is. Texts are said up to [`MAX_TEXT_BYTES`], and held against bundles whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BoardInfo<'a> {
     /// Product; bundles name it.
@@ -47,3 +51,26 @@ pub struct BoardInfo<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("the random source failed")]
 pub struct RandomFault;
+
+/// The front of `text` that may travel, in whole characters.
+pub(super) fn cut(text: &str) -> &str {
+    let longest = text.len().min(MAX_TEXT_BYTES);
+    (0..=longest).rev().find_map(|end| text.get(..end)).unwrap_or_default()
+}
+
+pub(super) fn bounded_info(info: CheckInfo<'_>) -> CheckInfo<'_> {
+    let gives = match info.gives {
+        CheckGives::Value { unit } => CheckGives::Value { unit: cut(unit) },
+        CheckGives::Status => CheckGives::Status,
+    };
+    CheckInfo { name: cut(info.name), gives }
+}
+
+pub(super) fn bounded(reading: Reading<'_>) -> Reading<'_> {
+    match reading {
+        Reading::Value { mantissa, exponent, unit } => {
+            Reading::Value { mantissa, exponent, unit: cut(unit) }
+        }
+        Reading::Status { status, detail } => Reading::Status { status, detail },
+    }
+}

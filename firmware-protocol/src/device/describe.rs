@@ -8,7 +8,7 @@ use crate::slot::{PerSlot, SlotId};
 use crate::trust::{self, MAX_ENVELOPE_BYTES};
 use crate::version::Version;
 
-use super::{Board, Device, trial};
+use super::{Board, Device, board, trial};
 
 /// The version of what a slot holds, read from its manifest with `scratch` as memory.
 pub(super) fn slot_version<F: Flash>(
@@ -47,10 +47,10 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             (Start::Slot(_) | Start::Recovery, _) => None,
         };
         Identity {
-            product: info.product,
-            hardware: info.hardware,
+            product: board::cut(info.product),
+            hardware: board::cut(info.hardware),
             revision: info.revision,
-            serial: info.serial,
+            serial: board::cut(info.serial),
             life_cycle: state.map(|state| state.life_cycle).unwrap_or_default(),
             root_version: state.map_or(0, |state| state.root_version),
             running: self.handover.start,
@@ -98,7 +98,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             Request::Check { index } => self
                 .board
                 .check_info(index)
-                .map(Reply::Check)
+                .map(|info| Reply::Check(board::bounded_info(info)))
                 .ok_or(Refusal::NoSuchItem { index: u32::from(index) }),
             _ => Ok(Reply::Identity(self.identity())),
         }

@@ -13,7 +13,7 @@ use crate::scan::{BlankScan, HashScan};
 use super::link::{Asked, Outgoing};
 use super::requests::trial_reply;
 use super::staging::is_stored;
-use super::{Board, Device, HEALTHY_MS};
+use super::{Board, Device, HEALTHY_MS, board};
 
 /// Longest root record envelope, in bytes.
 pub(super) const MAX_ROOT_BYTES: usize = 1024;
@@ -147,15 +147,27 @@ impl Job {
 
     /// How far the work that `asked` waits for has come.
     pub(super) fn progress_for(&self, asked: Asked) -> Option<Reply<'static>> {
-        let (waiting, left) = match self {
-            Self::Idle => return None,
-            Self::Write(job) => (job.asked?, 0),
-            Self::Listing { asked } | Self::Check { asked, .. } | Self::ReadBack { asked, .. } => {
-                (*asked, 0)
-            }
-            Self::Hash(job) => (job.asked, job.scan.left_bytes()),
+        let left = match self {
+            Self::Hash(job) => job.scan.left_bytes(),
+            Self::Idle
+            | Self::Write(_)
+            | Self::Listing { .. }
+            | Self::ReadBack { .. }
+            | Self::Check { .. } => 0,
         };
-        (waiting == asked).then_some(Reply::Working { left_bytes: left })
+        (self.asked() == Some(asked)).then_some(Reply::Working { left_bytes: left })
+    }
+
+    /// Who waits for it.
+    pub(super) const fn asked(&self) -> Option<Asked> {
+        match self {
+            Self::Idle => None,
+            Self::Write(job) => job.asked,
+            Self::Listing { asked } | Self::Check { asked, .. } | Self::ReadBack { asked, .. } => {
+                Some(*asked)
+            }
+            Self::Hash(job) => Some(job.asked),
+        }
     }
 }
 
@@ -175,7 +187,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
 
     /// Writes blocks that are whole; gives a confirmed image its crash budget back once it has run
     /// well for a while.
-    fn idle_work(&mut self) -> bool {
+    pub(super) fn idle_work(&mut self) -> bool {
         if let Some(receiver) = &mut self.receiver {
             match receiver.step(&mut self.flash, self.window.as_ref()) {
                 Ok(Step::Idle) => {}
@@ -185,7 +197,10 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
                     return true;
                 }
                 // The host sees blocks missing and asks; nothing is lost but time.
-                Err(_) => self.receiver = None,
+                Err(_) => {
+                    self.receiver = None;
+                    self.session.note_fault();
+                }
             }
         }
         let state = self.store.state();
@@ -254,8 +269,10 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             },
             Then::Nothing | Then::Done | Then::Reset | Then::DoneAndReset => Reply::Done(How::Done),
         });
-        if reply.is_err() && asked.is_none() {
-            self.retry_at_ms = self.now_ms.saturating_add(super::RETRY_MS);
+        match (&reply, asked) {
+            (Ok(_), _) => {}
+            (Err(_), Some(_)) => self.session.note_fault(),
+            (Err(_), None) => self.retry_at_ms = self.now_ms.saturating_add(super::RETRY_MS),
         }
         // A slot whose mark or manifest may not be stored must not be written to.
         if reply.is_err() && matches!(then, Then::Stage { .. }) {
@@ -282,13 +299,12 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     fn listing_step(&mut self, asked: Asked, out: &mut Outgoing) {
         let Some(receiver) = &mut self.receiver else { return };
         let reply = match receiver.list_step(&mut self.flash, self.window.as_ref()) {
-            Ok(ListStep::Working) => {
+            ListStep::Working => {
                 self.job = Job::Listing { asked };
                 return;
             }
-            Ok(ListStep::Taken(blocks)) => Ok(Reply::Listed { blocks }),
-            Ok(ListStep::Forged) => Err(Refusal::Malformed),
-            Err(_) => Err(Refusal::Flash),
+            ListStep::Taken(blocks) => Ok(Reply::Listed { blocks }),
+            ListStep::Forged => Err(Refusal::Malformed),
         };
         self.sender.reply_kept(asked, reply, out);
     }
@@ -306,7 +322,10 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
                 let component = u8::try_from(component).unwrap_or(u8::MAX);
                 self.sender.reply_kept(asked, Err(Refusal::Incomplete { component }), out);
             }
-            Err(_) => self.sender.reply_kept(asked, Err(Refusal::Flash), out),
+            Err(_) => {
+                self.session.note_fault();
+                self.sender.reply_kept(asked, Err(Refusal::Flash), out);
+            }
         }
     }
 
@@ -338,7 +357,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             self.job = Job::Check { asked, index };
             return false;
         };
-        self.sender.reply_kept(asked, Ok(Reply::Checked(reading)), out);
+        self.sender.reply_kept(asked, Ok(Reply::Checked(board::bounded(reading))), out);
         true
     }
 }

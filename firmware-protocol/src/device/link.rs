@@ -10,6 +10,10 @@ use crate::refusal::Refusal;
 /// something at least three times as often.
 pub const SESSION_IDLE_MS: u64 = 3_000;
 
+/// How often failing flash may end what one session asks for, before the session may only end a
+/// trial: bounds the erases that a peer can draw from a part that fails (PROTOCOL.md, "Cost").
+const MAX_FAULTS: u8 = 4;
+
 /// The one frame a call may send.
 #[derive(Debug, Default)]
 pub struct Outgoing {
@@ -186,6 +190,8 @@ struct OpenSession {
     /// The request that opened it: the same one again is the same host asking again.
     asked: Asked,
     last_ms: u64,
+    /// Requests that failing flash has ended.
+    faults: u8,
 }
 
 impl Session {
@@ -208,7 +214,7 @@ impl Session {
             }
         }
         let held_before = self.open.is_some();
-        self.open = Some(OpenSession { session: fresh, asked, last_ms: now_ms });
+        self.open = Some(OpenSession { session: fresh, asked, last_ms: now_ms, faults: 0 });
         Ok((fresh, held_before))
     }
 
@@ -227,6 +233,18 @@ impl Session {
     /// The link of the session's host.
     pub(super) fn link(&self) -> Option<u8> {
         self.open.map(|open| open.asked.link)
+    }
+
+    /// Failing flash has ended what the session asked for.
+    pub(super) fn note_fault(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.faults = open.faults.saturating_add(1);
+        }
+    }
+
+    /// Flash has failed the session so often that it may not try again.
+    pub(super) fn is_spent(&self) -> bool {
+        self.open.is_some_and(|open| open.faults >= MAX_FAULTS)
     }
 
     pub(super) fn close(&mut self) {

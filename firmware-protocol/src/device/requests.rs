@@ -1,18 +1,17 @@
 //! Requests: what each may do, and the answer that needs no work. Work goes to [`super::job`].
 
-use crate::boot::{BootState, confirm_trial};
+use crate::boot::BootState;
 use crate::flash::Flash;
-use crate::manifest::{LifeCycle, RootRecord};
 use crate::message::{
-    self, FromDevice, How, PROTOCOL_CURRENT, PROTOCOL_MIN, Reply, Request, ToDevice, TrialTerms,
+    self, FromDevice, How, PROTOCOL_CURRENT, PROTOCOL_MIN, Reply, Request, ToDevice,
 };
 use crate::refusal::Refusal;
-use crate::slot::{RejectReason, SlotId};
-use crate::trust::{self, MAX_ENVELOPE_BYTES};
+use crate::slot::SlotId;
+use crate::trust;
 
-use super::job::{Job, MAX_ROOT_BYTES, Then};
+use super::job::Job;
 use super::link::{Asked, Outgoing};
-use super::{Board, Device, RESET_GRACE_MS, describe, staging, trial};
+use super::{Board, Device, RESET_GRACE_MS, describe};
 
 /// What a request comes to at once.
 pub(super) enum Answer<'a> {
@@ -40,6 +39,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         };
         if matches!(message.request, Request::Hello { .. }) {
             self.sender.forget();
+            self.staged_by = self.staged_by.filter(|asked| asked.link != link);
             // Whoever says hello beside a session does not disturb it.
             if self.session.link().is_none_or(|held| held == link) {
                 self.received.restart(link);
@@ -118,6 +118,18 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         if !matches!(self.job, Job::Idle) {
             return Err(Refusal::Busy);
         }
+        // Confirm and rollback stay: they end a trial, and the trial's end bounds them.
+        let begins = matches!(
+            request,
+            Request::Enroll
+                | Request::Stage { .. }
+                | Request::Finish
+                | Request::OpenTrial { .. }
+                | Request::Arm { .. }
+        );
+        if begins && self.session.is_spent() {
+            return Err(Refusal::Flash);
+        }
         match request {
             Request::CloseSession => {
                 self.session.close();
@@ -188,160 +200,12 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         }
     }
 
-    /// Takes the next piece of a document; a piece that is there already is found done.
-    fn offer(
-        &mut self,
-        total_bytes: u32,
-        offset: u32,
-        bytes: &[u8],
-    ) -> Result<Answer<'static>, Refusal> {
-        let limit = MAX_ENVELOPE_BYTES.min(self.window.as_ref().len());
-        let total = usize::try_from(total_bytes).unwrap_or(usize::MAX);
-        let at = usize::try_from(offset).unwrap_or(usize::MAX);
-        if total > limit {
-            let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-            return Err(Refusal::DocumentTooLong { got: total_bytes, limit });
-        }
-        if at == 0 {
-            // A new document takes the window over, and with it any transfer that was under way.
-            self.receiver = None;
-            self.document_bytes = 0;
-        }
-        let end = at.saturating_add(bytes.len());
-        let expected = u32::try_from(self.document_bytes).unwrap_or(u32::MAX);
-        if self.receiver.is_some() || at > self.document_bytes || end > total {
-            return Err(Refusal::DocumentPiece { expected, got: offset });
-        }
-        let place = self.window.as_mut().get_mut(at..end);
-        let place = place.ok_or(Refusal::DocumentPiece { expected, got: offset })?;
-        place.copy_from_slice(bytes);
-        self.document_bytes = self.document_bytes.max(end);
-        let held_bytes = u32::try_from(self.document_bytes).unwrap_or(u32::MAX);
-        Ok(Answer::Now(Reply::Offered { held_bytes }))
-    }
-
-    fn enroll(&mut self, asked: Asked) -> Result<Answer<'static>, Refusal> {
-        let document = self.window.as_ref().get(..self.document_bytes).unwrap_or_default();
-        if document.len() > MAX_ROOT_BYTES {
-            let got = u32::try_from(document.len()).unwrap_or(u32::MAX);
-            let limit = u32::try_from(MAX_ROOT_BYTES).unwrap_or(u32::MAX);
-            return Err(Refusal::DocumentTooLong { got, limit });
-        }
-        let root = trust::verify_first_root(document)?;
-        let state = self.state();
-        if state.life_cycle != LifeCycle::Factory {
-            let same = state.root_digest == root.digest();
-            return if same { done(How::FoundDone) } else { Err(Refusal::AlreadyEnrolled) };
-        }
-        let enrolled = BootState {
-            life_cycle: root.claims().life_cycle,
-            root_version: root.claims().version,
-            root_digest: root.digest(),
-            ..state
-        };
-        let range = self.trust_range(root.claims().version);
-        staging::fits(document, range)?;
-        let store = Job::store(range, self.document_bytes);
-        self.job = store.followed_by_record(enrolled, Then::Done, asked);
-        Ok(Answer::Later)
-    }
-
-    /// The root record in force.
-    pub(super) fn root(&mut self) -> Result<RootRecord, Refusal> {
-        let state = self.state();
-        if state.life_cycle == LifeCycle::Factory {
-            return Err(Refusal::NotEnrolled);
-        }
-        let range = self.trust_range(state.root_version);
-        let mut bytes = [0; MAX_ROOT_BYTES];
-        self.flash.read(range.start, &mut bytes).map_err(|_| Refusal::Flash)?;
-        let root = trust::admitted_root(&bytes, state.root_digest).map_err(|_| Refusal::Flash)?;
-        Ok(root.claims().clone())
-    }
-
-    /// Root records of odd and even versions have a place each, so the one in force is never
-    /// overwritten.
-    fn trust_range(&self, version: u32) -> crate::flash::Range {
-        let [even, odd] = self.layout.trust;
-        if version.is_multiple_of(2) { even } else { odd }
-    }
-
-    fn open_trial(
-        &mut self,
-        asked: Asked,
-        bundle: crate::digest::Digest,
-        plan: crate::digest::Digest,
-        terms: TrialTerms,
-    ) -> Result<Answer<'static>, Refusal> {
-        let policy = self.root()?.policy;
-        let state = self.state();
-        let spare = self.spare(&state);
-        self.receiver = None;
-        self.document_bytes = 0;
-        let scratch = self.window.as_mut();
-        let bytes = describe::read_manifest(&mut self.flash, &self.layout, spare, scratch)
-            .ok_or(Refusal::NotStaged)?;
-        let manifest = trust::admitted_manifest(bytes, bundle).map_err(|_| Refusal::NotStaged)?;
-        match trial::open(&state, spare, &manifest, plan, terms, &policy)? {
-            Some(opened) => {
-                self.trial_clock = trial::TrialClock::new(self.now_ms);
-                self.job = Job::write_record(opened, Then::Trial, Some(asked));
-                Ok(Answer::Later)
-            }
-            None => Ok(Answer::Now(trial_reply(&state, How::FoundDone))),
-        }
-    }
-
-    fn arm(&mut self, asked: Asked, trial_id: u32, boots: u8) -> Result<Answer<'static>, Refusal> {
-        let state = self.state();
-        match trial::arm(&state, trial_id, boots)? {
-            Some(armed) => {
-                self.job = Job::write_record(armed, Then::Trial, Some(asked));
-                Ok(Answer::Later)
-            }
-            None => Ok(Answer::Now(trial_reply(&state, How::FoundDone))),
-        }
-    }
-
     fn reset(&mut self, boot_nonce: u64) -> Result<Answer<'static>, Refusal> {
         if boot_nonce != self.boot_nonce {
             return Err(Refusal::WrongBoot);
         }
         self.reset_at_ms = Some(self.now_ms.saturating_add(RESET_GRACE_MS));
         done(How::Done)
-    }
-
-    fn confirm(
-        &mut self,
-        asked: Asked,
-        trial_id: u32,
-        boot_nonce: u64,
-    ) -> Result<Answer<'static>, Refusal> {
-        let mut state = self.state();
-        if state.trial.is_none() && state.confirmed_trial_id == trial_id && trial_id != 0 {
-            return done(How::FoundDone);
-        }
-        trial::named(&state, trial_id)?;
-        if boot_nonce != self.boot_nonce {
-            return Err(Refusal::WrongBoot);
-        }
-        if !self.in_trial() {
-            return Err(Refusal::NotInTrial);
-        }
-        confirm_trial(&mut state);
-        self.job = Job::write_record(state, Then::Done, Some(asked));
-        Ok(Answer::Later)
-    }
-
-    fn rollback(&mut self, asked: Asked, trial_id: u32) -> Result<Answer<'static>, Refusal> {
-        let state = self.state();
-        if state.trial.is_none() && trial::was_rolled_back(&state, trial_id) {
-            return done(How::FoundDone);
-        }
-        trial::named(&state, trial_id)?;
-        let then = if self.in_trial() { Then::DoneAndReset } else { Then::Done };
-        self.give_up_trial(RejectReason::HostDecided, then, Some(asked));
-        Ok(Answer::Later)
     }
 
     fn run_check(&mut self, asked: Asked, index: u8) -> Result<Answer<'static>, Refusal> {

@@ -23,7 +23,12 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             return Err(Refusal::TrialOpen { trial_id: open.trial_id });
         }
         if let Some(receiver) = &self.receiver {
-            // The document has given way to the transfer it began: the same question again.
+            // The document has given way to the transfer it began. Only the request that began it
+            // can still be answered; any other needs its document first.
+            if self.staged_by != Some(asked) {
+                let got = u32::try_from(self.document_bytes).unwrap_or(u32::MAX);
+                return Err(Refusal::DocumentPiece { expected: 0, got });
+            }
             let slot = receiver.target().slot;
             return Ok(Answer::Now(Reply::Stage { slot, how: How::Resumed }));
         }
@@ -53,6 +58,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             | SlotState::Rejected { .. }
             | SlotState::Admitted { .. } => How::Done,
         };
+        self.staged_by = Some(asked);
         self.receiver = Some(match how {
             How::FoundDone => Receiver::complete(target),
             How::Done | How::Resumed => Receiver::new(target),

@@ -68,7 +68,7 @@ pub(super) fn open(
     policy: &Policy,
 ) -> Result<Option<BootState>, Refusal> {
     if let Some(open) = state.trial {
-        let same = open.slot == slot && open.plan == plan && !open.entered;
+        let same = open.slot == slot && open.plan == plan && !open.entered && keeps(&open, terms);
         let refusal = Refusal::TrialOpen { trial_id: open.trial_id };
         return if same { Ok(None) } else { Err(refusal) };
     }
@@ -79,22 +79,48 @@ pub(super) fn open(
     within(u32::from(terms.boots), u32::from(policy.max_boots))?;
     within(terms.lease_ms, policy.max_lease_ms)?;
     within(terms.boot_max_ms, policy.max_boot_ms)?;
+    if state.next_trial_id == u32::MAX {
+        // Ids are never used again, and the one behind the last would be the last.
+        return Err(Refusal::Limit { got: u32::MAX, limit: u32::MAX - 1 });
+    }
+    let terms = at_least_one(terms);
     let trial = Trial {
         slot,
         trial_id: state.next_trial_id,
         plan,
         armed: 0,
-        crash_left: terms.crashes.max(1),
-        power_left: terms.power_failures.max(1),
-        boots_left: terms.boots.max(1),
-        lease_ms: terms.lease_ms.max(1),
-        boot_max_ms: terms.boot_max_ms.max(1),
+        crash_left: terms.crashes,
+        power_left: terms.power_failures,
+        boots_left: terms.boots,
+        lease_ms: terms.lease_ms,
+        boot_max_ms: terms.boot_max_ms,
         entered: false,
         security_version: manifest.claims().security_version,
         retires_fallback: manifest.claims().retires_fallback,
     };
     let next_trial_id = state.next_trial_id.saturating_add(1);
     Ok(Some(BootState { trial: Some(trial), next_trial_id, ..state.clone() }))
+}
+
+/// Whether an open trial was opened on these terms. What they allow in number may have sunk since.
+fn keeps(open: &Trial, terms: TrialTerms) -> bool {
+    let TrialTerms { boots, crashes, power_failures, lease_ms, boot_max_ms } = at_least_one(terms);
+    open.lease_ms == lease_ms
+        && open.boot_max_ms == boot_max_ms
+        && open.boots_left <= boots
+        && open.crash_left <= crashes
+        && open.power_left <= power_failures
+}
+
+/// A trial of no boots, or of no time, would be over before it begins.
+fn at_least_one(terms: TrialTerms) -> TrialTerms {
+    TrialTerms {
+        boots: terms.boots.max(1),
+        crashes: terms.crashes.max(1),
+        power_failures: terms.power_failures.max(1),
+        lease_ms: terms.lease_ms.max(1),
+        boot_max_ms: terms.boot_max_ms.max(1),
+    }
 }
 
 /// The state with `boots` armed; `None` when they are armed already.

@@ -2,13 +2,13 @@
 
 use crate::flash::{Flash, FlashError, Range};
 
-use super::{ChunkFate, OpenPart, Step, block_range};
+use super::{ChunkFate, OpenPart, Step, Wear, block_range};
 
 /// Most blocks that are put together at the same time.
 pub(super) const MAX_ASSEMBLIES: usize = 32;
 /// A block has this many granules: where a chunk may begin and end.
 const GRANULES: u32 = 32;
-/// How often in one component a block may not hold what was written to it.
+/// How often in one transfer a block may not hold what was written to it.
 const MAX_FAILURES: u8 = 8;
 
 /// A block that is being put together; its place in the window is `place` blocks from the start.
@@ -119,7 +119,7 @@ impl OpenPart {
         &mut self,
         flash: &mut F,
         window: &[u8],
-        erases: &mut u32,
+        wear: &mut Wear,
     ) -> Result<Step, FlashError> {
         let Some(mut writing) = self.writing.or_else(|| self.next_writing()) else {
             return Ok(Step::Idle);
@@ -127,14 +127,14 @@ impl OpenPart {
         let range = block_range(&self.part, writing.block).ok_or(FlashError::OutOfBounds)?;
         if !self.map.is_erased(writing.block) {
             self.erase_step(flash, &mut writing, range)?;
-            *erases = erases.saturating_add(1);
+            wear.erases = wear.erases.saturating_add(1);
             self.writing = Some(writing);
             return Ok(Step::Worked);
         }
         let size = usize::try_from(self.part.variant.block_size).unwrap_or(usize::MAX);
         let start = usize::from(writing.place).saturating_mul(size);
         let bytes = window.get(start..start.saturating_add(size)).ok_or(FlashError::OutOfBounds)?;
-        if self.program_step(flash, &mut writing, range, bytes)? {
+        if self.program_step(flash, &mut writing, range, bytes, wear)? {
             self.assemblies.retain(|assembly| assembly.block != writing.block);
             self.writing = None;
             return Ok(Step::BlockWritten);
@@ -180,6 +180,7 @@ impl OpenPart {
         writing: &mut Writing,
         range: Range,
         bytes: &[u8],
+        wear: &mut Wear,
     ) -> Result<bool, FlashError> {
         let geometry = flash.geometry();
         let padded = range.len_bytes.next_multiple_of(geometry.word_bytes.max(1));
@@ -192,7 +193,7 @@ impl OpenPart {
         let address = range.start.saturating_add(writing.programmed_bytes);
         let held = flash.program(address, page).is_ok() && holds(flash, address, page);
         if !held {
-            return self.give_up_block(flash, writing.block).map(|()| true);
+            return self.give_up_block(flash, writing.block, wear).map(|()| true);
         }
         writing.programmed_bytes = writing.programmed_bytes.saturating_add(len);
         let ended = writing.programmed_bytes >= padded;
@@ -204,10 +205,15 @@ impl OpenPart {
     }
 
     /// Counts a block that did not hold its bytes as missing, with all that shares its erase block.
-    fn give_up_block<F: Flash>(&mut self, flash: &F, block: u32) -> Result<(), FlashError> {
-        self.failures = self.failures.saturating_add(1);
+    fn give_up_block<F: Flash>(
+        &mut self,
+        flash: &F,
+        block: u32,
+        wear: &mut Wear,
+    ) -> Result<(), FlashError> {
+        wear.failures = wear.failures.saturating_add(1);
         self.spoil(flash, block);
-        if self.failures >= MAX_FAILURES { Err(FlashError::Failed) } else { Ok(()) }
+        if wear.failures >= MAX_FAILURES { Err(FlashError::Failed) } else { Ok(()) }
     }
 }
 

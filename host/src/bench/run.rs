@@ -95,7 +95,16 @@ pub async fn run(
                 }
                 return (*ended, lost.map(RunError));
             }
-            act => {
+            act @ (Act::Connect { .. }
+            | Act::HashSlot { .. }
+            | Act::Stage { .. }
+            | Act::OpenTrial { .. }
+            | Act::Arm { .. }
+            | Act::Reset { .. }
+            | Act::Ask(_)
+            | Act::WaitUntil { .. }
+            | Act::Confirm { .. }
+            | Act::Rollback { .. }) => {
                 let saw = tokio::select! {
                     biased;
                     Ok(()) = interrupts.changed() => None,
@@ -280,11 +289,20 @@ async fn answer(device: &mut Device, ask: Ask) -> Saw {
     match seen {
         Ok(seen) => Saw::Seen(seen),
         Err(DeviceError::Driver(DriverError::NoAnswer { .. })) => Saw::Seen(Seen::NoAnswer),
-        Err(error) => match failed(&error) {
-            Saw::Lost { reason } => Saw::Seen(Seen::LinkError { reason }),
-            Saw::Refused { reason, is_stale: false } => Saw::Seen(Seen::Refused { reason }),
-            other => other,
-        },
+        Err(error) => {
+            let saw = failed(&error);
+            match saw {
+                Saw::Lost { reason } => Saw::Seen(Seen::LinkError { reason }),
+                Saw::Refused { reason, is_stale: false } => Saw::Seen(Seen::Refused { reason }),
+                Saw::Refused { .. }
+                | Saw::Connected { .. }
+                | Saw::Hashes(_)
+                | Saw::Staged(_)
+                | Saw::Trial { .. }
+                | Saw::Done
+                | Saw::Seen(_) => saw,
+            }
+        }
     }
 }
 

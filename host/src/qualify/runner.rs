@@ -6,10 +6,14 @@
 //! simulator, whatever protocol reaches the device.
 
 mod act;
+mod deciding;
 mod ending;
 mod flow;
+mod lost;
 mod notes;
 mod precheck;
+mod stopping;
+mod trial;
 
 use std::collections::VecDeque;
 
@@ -87,16 +91,21 @@ pub struct Runner {
     phase: Option<Phase>,
     stage: Option<String>,
     again: bool,
-    is_staged: bool,
-    is_committed: bool,
+    reached: Reached,
     stopping: Option<StopWhy>,
-    /// The earlier run's trial was the one running, so giving it up resets the device.
-    old_trial_ran: bool,
     /// A stage that waits for the device to be where it expects it.
     waiting_stage: Option<StageEntry>,
     /// What an ask of the plan came to, while it is looked what became of the device.
     unanswered: Option<Seen>,
     after: Option<DeviceFacts>,
+}
+
+/// How far the bundle has come on the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reached {
+    Nothing,
+    Staged,
+    Committed,
 }
 
 /// The trial that this run has opened or taken over.
@@ -112,8 +121,10 @@ enum State {
     Begin,
     Connecting,
     ComparingRunning,
-    RollingBackOld,
-    AwaitingOld,
+    /// `resets`: that trial was the one running, so giving it up resets the device.
+    RollingBackOld {
+        resets: bool,
+    },
     Planning,
     Answering,
     Staging,
@@ -161,10 +172,8 @@ impl Runner {
             downtime_ms: None,
             phase: None,
             stage: None,
-            is_staged: false,
-            is_committed: false,
+            reached: Reached::Nothing,
             stopping: None,
-            old_trial_ran: false,
             waiting_stage: None,
             unanswered: None,
             after: None,
@@ -191,8 +200,7 @@ impl Runner {
                 // Everything else waits for what its act will show.
                 State::Connecting
                 | State::ComparingRunning
-                | State::RollingBackOld
-                | State::AwaitingOld
+                | State::RollingBackOld { .. }
                 | State::Answering
                 | State::Staging
                 | State::OpeningTrial
@@ -218,9 +226,7 @@ impl Runner {
         match self.state.clone() {
             State::Connecting => self.connected(now_ms, saw),
             State::ComparingRunning => self.compared(now_ms, saw),
-            State::RollingBackOld => self.old_rolled_back(now_ms, saw),
-            State::AwaitingOld => self.connected(now_ms, saw),
-            State::Planning => {}
+            State::RollingBackOld { resets } => self.old_rolled_back(now_ms, saw, resets),
             State::Answering => self.answered(now_ms, saw),
             State::Staging => self.staged(now_ms, saw),
             State::OpeningTrial => self.trial_opened(now_ms, saw),
@@ -229,10 +235,10 @@ impl Runner {
             State::AwaitingBoot => self.booted(now_ms, saw),
             State::Confirming => self.confirmed(now_ms, saw),
             State::VerifyingConfirm => self.confirm_verified(now_ms, saw),
-            State::RollingBack => self.rolled_back(now_ms, saw),
+            State::RollingBack => self.rolled_back(now_ms, &saw),
             State::VerifyingRollback => self.rollback_verified(now_ms, saw),
             State::LookingAgain { why } => self.looked_again(now_ms, saw, &why),
-            State::Begin | State::Ended(_) => {}
+            State::Begin | State::Planning | State::Ended(_) => {}
         }
     }
 

@@ -17,7 +17,7 @@ impl fmt::Display for Hex<'_> {
 pub fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digits: Option<Vec<u8>> = text
         .chars()
-        .map(|digit| digit.to_digit(16).and_then(|value| value.try_into().ok()))
+        .map(|digit| digit.to_digit(16).and_then(|value| u8::try_from(value).ok()))
         .collect();
     let bytes: Option<Vec<u8>> = digits?
         .chunks(2)

@@ -125,50 +125,59 @@ impl Host {
         });
     }
 
-    /// Sends a bundle into the spare slot, without a window: each chunk waits for its acknowledgement.
     pub fn stage(&mut self, bundle: &Bundle) {
+        self.try_stage(bundle).unwrap();
+    }
+
+    /// Sends a bundle into the spare slot, without a window: each chunk waits for its acknowledgement.
+    pub fn try_stage(&mut self, bundle: &Bundle) -> Result<(), String> {
         for (index, piece) in bundle.envelope.chunks(512).enumerate() {
             let total_bytes = u32::try_from(bundle.envelope.len()).unwrap();
             let offset = u32::try_from(index * 512).unwrap();
-            self.demand(Request::Offer { total_bytes, offset, bytes: piece }, |reply| {
+            self.attempt(Request::Offer { total_bytes, offset, bytes: piece }, |reply| {
                 matches!(reply, Reply::Offered { .. }).then_some(())
-            });
+            })?;
         }
-        self.demand(Request::Stage { again: false }, |reply| {
+        self.attempt(Request::Stage { again: false }, |reply| {
             matches!(reply, Reply::Stage { .. }).then_some(())
-        });
+        })?;
         for (component, bytes) in bundle.components.iter().enumerate() {
             let index = u8::try_from(component).unwrap();
-            self.demand(Request::OpenComponent { index }, |reply| {
+            self.attempt(Request::OpenComponent { index }, |reply| {
                 matches!(reply, Reply::Component { .. }).then_some(())
-            });
+            })?;
             for (chunk, bytes) in bytes.chunks(CHUNK_BYTES).enumerate() {
                 let offset = (chunk * CHUNK_BYTES) as u64;
                 let session = self.session;
-                self.send_chunk(Chunk { session, component: index, offset, bytes });
+                self.send_chunk(Chunk { session, component: index, offset, bytes })?;
             }
-            while self.demand(Request::Missing { first_block: 0 }, missing) > 0 {}
+            // A request that is answered leaves the engine no time for its own work.
+            while self.attempt(Request::Missing { first_block: 0 }, missing)? > 0 {
+                self.pass(1);
+            }
         }
-        let staged = self.demand(Request::Finish, |reply| match reply {
+        let staged = self.attempt(Request::Finish, |reply| match reply {
             Reply::Staged { bundle, .. } => Some(bundle),
             _ => None,
-        });
+        })?;
         assert_eq!(staged, bundle.digest);
+        Ok(())
     }
 
-    fn send_chunk(&mut self, chunk: Chunk<'_>) {
+    fn send_chunk(&mut self, chunk: Chunk<'_>) -> Result<(), String> {
         let payload = [&chunk.head(), chunk.bytes].concat();
-        for _ in 0..1000 {
+        for _ in 0..20 {
             let sequence = self.send_frame(Kind::Chunk, &payload);
-            let taken = self.wait(20, |message| match message {
+            let taken = self.wait(100, |message| match message {
                 FromDevice::Ack(ack) if ack.highest == sequence => Some(ack.taken),
                 _ => None,
             });
             if taken == Some(true) {
-                return;
+                return Ok(());
             }
+            self.pass(1);
         }
-        panic!("the chunk at {} was never taken", chunk.offset);
+        Err(format!("the chunk at {} was never taken", chunk.offset))
     }
 
     /// Opens a trial of a staged bundle, and resets the device into it.

@@ -109,19 +109,24 @@ impl Host {
 
     /// Asks for what has to succeed, however long the device works on it.
     pub fn demand<R>(&mut self, request: Request<'_>, take: impl Fn(Reply<'_>) -> Option<R>) -> R {
+        self.attempt(request, take).unwrap()
+    }
+
+    /// Asks for what may fail: refused, or never answered because the device went away.
+    pub fn attempt<R>(
+        &mut self,
+        request: Request<'_>,
+        take: impl Fn(Reply<'_>) -> Option<R>,
+    ) -> Result<R, String> {
         let asked = self.send(request);
-        let answer = self.wait(60_000, |message| match message {
+        let answer = self.wait(10_000, |message| match message {
             FromDevice::Reply { id, reply } if id == asked => match reply {
                 Ok(reply) => take(reply).map(Ok),
-                Err(refusal) => Some(Err(refusal)),
+                Err(refusal) => Some(Err(format!("{request:?} was refused: {refusal}"))),
             },
             FromDevice::Reply { .. } | FromDevice::Ack(_) | FromDevice::Console(_) => None,
         });
-        match answer {
-            Some(Ok(answer)) => answer,
-            Some(Err(refusal)) => panic!("{request:?} was refused: {refusal}"),
-            None => panic!("no answer to {request:?}"),
-        }
+        answer.unwrap_or_else(|| Err(format!("no answer to {request:?}")))
     }
 
     pub fn identify<R>(&mut self, take: impl Fn(Identity<'_>) -> R) -> Option<R> {

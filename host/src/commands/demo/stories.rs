@@ -50,35 +50,39 @@ impl Told {
         }
     }
 
-    fn expect<T: PartialEq + std::fmt::Display>(&mut self, what: &str, got: T, expected: T) {
-        let problem = format!("{what}: expected {expected}, got {got}");
-        self.hold(got == expected, problem);
+    fn exit(&mut self, what: &str, ran: &Ran, expected: i32) {
+        let got = ran.exit;
+        self.hold(got == expected, format!("exit code of {what}: expected {expected}, got {got}"));
+    }
+
+    fn says(&mut self, what: &str, got: &str, expected: &str) {
+        self.hold(got == expected, format!("{what}: expected {expected}, got {got}"));
     }
 }
 
 fn commit(site: &Site) -> Result<Told, CommandError> {
     let (mut told, ran) = deploy(site, &site.serial, SOUND)?;
-    told.expect("exit code", ran.exit, 0);
-    told.expect("state", ran.text("state"), "committed".to_owned());
-    told.expect("version that runs", running_version(site, &site.serial)?, SOUND.to_owned());
+    told.exit("deploy", &ran, 0);
+    told.says("state", &ran.text("state"), "committed");
+    told.says("version that runs", &running_version(site, &site.serial)?, SOUND);
     Ok(told)
 }
 
 fn rollback(site: &Site) -> Result<Told, CommandError> {
     let (mut told, ran) = deploy(site, &site.tcp, WEAK)?;
-    told.expect("exit code", ran.exit, 1);
-    told.expect("state", ran.text("state"), "rolled_back".to_owned());
+    told.exit("deploy", &ran, 1);
+    told.says("state", &ran.text("state"), "rolled_back");
     told.hold(ran.text("message").contains("rail-3v3"), "the check that failed is not named");
-    told.expect("version that runs", running_version(site, &site.tcp)?, "1.0.0".to_owned());
+    told.says("version that runs", &running_version(site, &site.tcp)?, "1.0.0");
     Ok(told)
 }
 
 fn lease(site: &Site) -> Result<Told, CommandError> {
     let before = running_version(site, &site.tcp)?;
     let (mut told, ran) = deploy(site, &site.tcp, HANGING)?;
-    told.expect("exit code", ran.exit, 6);
-    told.expect("state", ran.text("state"), "went_back_by_itself".to_owned());
-    told.expect("version that runs", running_version(site, &site.tcp)?, before);
+    told.exit("deploy", &ran, 6);
+    told.says("state", &ran.text("state"), "went_back_by_itself");
+    told.says("version that runs", &running_version(site, &site.tcp)?, &before);
     Ok(told)
 }
 
@@ -89,7 +93,7 @@ fn refuse_unsigned(site: &Site) -> Result<Told, CommandError> {
     let envelope = unsigned::strip(&signed, &site.folder.join(name))?;
     let before = flash::digest(&device.state)?;
     let host = run(&site.folder, ["deploy", name, "-d", &device.address])?;
-    told.expect("exit code of deploy", host.exit, 2);
+    told.exit("deploy", &host, 2);
     told.facts.push(format!("the host: {}", host.text("error")));
     let refusal = unsigned::push(&device.address, &envelope)?;
     match refusal {
@@ -111,17 +115,17 @@ fn drift(site: &Site) -> Result<Told, CommandError> {
         .push(format!("one bit of byte {DRIFT_AT} of config in slot {slot} flipped in flash"));
     let against = ["device", "status", "--against", &bundle, "-d", &device.address];
     let found = run(&site.folder, against)?;
-    told.expect("exit code of status --against", found.exit, 1);
+    told.exit("status --against", &found, 1);
     let named = drifted(&found);
     told.facts.push(format!("status --against names: {}", named.join(", ")));
     told.hold(named == ["config"], "drift of config, and of nothing else, is not named");
     let (repaired, ran) = deploy(site, device, SOUND)?;
     told.facts.extend(repaired.facts);
     told.problems.extend(repaired.problems);
-    told.expect("exit code of deploy", ran.exit, 0);
-    told.expect("state", ran.text("state"), "committed".to_owned());
+    told.exit("deploy", &ran, 0);
+    told.says("state", &ran.text("state"), "committed");
     let after = run(&site.folder, against)?;
-    told.expect("exit code of status --against after the repair", after.exit, 0);
+    told.exit("status --against after the repair", &after, 0);
     Ok(told)
 }
 

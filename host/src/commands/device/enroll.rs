@@ -64,8 +64,8 @@ async fn enroll(device: &mut Device, root: &LoadedRoot) -> Result<How, DeviceErr
         answer.reply().map_err(DeviceError::Refused)?;
     }
     let answer = device.ask(Request::Enroll).await?;
-    match answer.reply().map_err(DeviceError::Refused)? {
-        Reply::Done(how) => Ok(how),
-        _ => Err(DeviceError::OutOfTurn("enroll")),
-    }
+    let Reply::Done(how) = answer.reply().map_err(DeviceError::Refused)? else {
+        return Err(DeviceError::OutOfTurn("enroll"));
+    };
+    Ok(how)
 }

@@ -156,3 +156,18 @@ pub struct StagedFacts {
     /// How long it took.
     pub took_ms: u64,
 }
+
+impl Saw {
+    /// What it means, for messages.
+    pub(super) fn in_words(&self) -> String {
+        match self {
+            Self::Refused { reason, .. } | Self::Lost { reason } => reason.clone(),
+            Self::Seen(seen) => seen.word().to_owned(),
+            Self::Connected { .. }
+            | Self::Hashes(_)
+            | Self::Staged(_)
+            | Self::Trial { .. }
+            | Self::Done => "the device answered out of turn".to_owned(),
+        }
+    }
+}

@@ -2,9 +2,9 @@
 
 use crate::evidence::{
     CheckId, CheckStart, DeviceFacts as RecordedFacts, Ending, Entry, NoteSeverity, Outcome, Phase,
-    Step,
+    Step, Validator,
 };
-use crate::measurement::Measurement;
+use crate::measurement::{Limits, Measurement};
 use crate::qualify::check_run::CheckOutcome;
 use crate::qualify::observation::{DeviceFacts, Where};
 
@@ -89,7 +89,7 @@ impl Runner {
                     check: id.clone(),
                     attempt: number,
                     measurement: measured.measurement.clone(),
-                    validators: super::flow::validators(&measured.limits),
+                    validators: validators(&measured.limits),
                 };
                 self.record(attempt.ended_ms, entry);
             }
@@ -142,5 +142,15 @@ pub(super) const fn ending_of(outcome: Outcome) -> Ending {
         Outcome::Error => Ending::Error,
         Outcome::Interrupted => Ending::Interrupted,
         Outcome::NeedsService => Ending::Failed,
+    }
+}
+
+/// Limits as the record writes them: one validator each.
+fn validators(limits: &Limits) -> Vec<Validator> {
+    match serde_json::to_value(limits) {
+        Ok(serde_json::Value::Object(set)) => {
+            set.into_iter().map(|(op, value)| Validator { op, value }).collect()
+        }
+        Ok(_) | Err(_) => Vec::new(),
     }
 }

@@ -1,10 +1,14 @@
 //! Before anything is written: is this the right device, what has it, and what did earlier runs leave?
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a step knows the sightings that carry it on; every other one is told in words"
+)]
 
 use crate::evidence::{Entry, Moment, NoteSeverity, Outcome, Phase, Verb};
 use crate::qualify::observation::{DeviceFacts, StatusFacts, TrialFacts, Where};
 
 use super::act::{Act, ComponentHash, Saw};
-use super::{Runner, State, TrialOpen, notes};
+use super::{Reached, Runner, State, TrialOpen, notes};
 
 impl Runner {
     /// The device answered for the first time, or again after an earlier run's trial was given up.
@@ -98,7 +102,7 @@ impl Runner {
             self.expect.trial_slot = trial.slot;
             self.trial =
                 Some(TrialOpen { trial_id: trial.trial_id, boot_nonce: None, attempts: 0 });
-            self.is_staged = true;
+            self.reached = Reached::Staged;
             self.state = State::Planning;
             return;
         }
@@ -109,24 +113,22 @@ impl Runner {
         self.note(now_ms, NoteSeverity::Info, text);
         // What the earlier run did not finish says nothing against the bundle.
         self.again |= holds == Some(self.order.bundle);
-        self.old_trial_ran = trial.is_running;
-        self.state = State::RollingBackOld;
+        self.state = State::RollingBackOld { resets: trial.is_running };
         self.act(Act::Rollback { trial_id: trial.trial_id });
     }
 
-    pub(super) fn old_rolled_back(&mut self, now_ms: u64, saw: Saw) {
+    pub(super) fn old_rolled_back(&mut self, now_ms: u64, saw: Saw, resets: bool) {
         let was_in_trial = self.before.take();
         let limit_ms = self.order.plan.timeouts.connect_ms;
         match saw {
             Saw::Done => {
                 // Only a device that ran the trial resets; the other one answers at once.
-                let resets = self.old_trial_ran;
                 let not_boot = was_in_trial.filter(|_| resets).map(|facts| facts.boot_nonce);
-                self.state = State::AwaitingOld;
+                self.state = State::Connecting;
                 self.act(Act::Connect { until_ms: now_ms.saturating_add(limit_ms), not_boot });
             }
             Saw::Refused { is_stale: true, .. } | Saw::Lost { .. } => {
-                self.state = State::AwaitingOld;
+                self.state = State::Connecting;
                 let until_ms = now_ms.saturating_add(limit_ms);
                 self.act(Act::Connect { until_ms, not_boot: None });
             }

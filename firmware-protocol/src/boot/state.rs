@@ -1,0 +1,117 @@
+//! What the device remembers between boots, and how a trial changes it.
+
+use crate::digest::Digest;
+use crate::manifest::LifeCycle;
+use crate::slot::{PerSlot, RejectReason, SlotId, SlotState};
+
+use super::CONFIRMED_CRASH_BUDGET;
+
+/// What the device remembers between boots; one entry of [`crate::record`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BootState {
+    /// The confirmed slot.
+    pub active: Option<SlotId>,
+    /// Crashes that the confirmed image has left.
+    pub crash_left: u8,
+    /// What each slot holds.
+    pub slots: PerSlot<SlotState>,
+    /// The open trial.
+    pub trial: Option<Trial>,
+    /// Lowest security version that is admitted; rises at confirm only.
+    pub accept_floor: u64,
+    /// Id of the next trial.
+    pub next_trial_id: u32,
+    /// The trial confirmed last; zero before the first.
+    pub confirmed_trial_id: u32,
+    /// Life cycle.
+    pub life_cycle: LifeCycle,
+    /// Version of the root record in force; zero in factory state.
+    pub root_version: u32,
+    /// SHA-256 of the body of the root record in force.
+    pub root_digest: Digest,
+    /// What a newer writer appended; carried through untouched.
+    pub unknown: heapless::Vec<u8, UNKNOWN_BYTES>,
+}
+
+/// Most bytes of a newer writer that are carried through.
+pub const UNKNOWN_BYTES: usize = 32;
+
+impl Default for BootState {
+    fn default() -> Self {
+        Self {
+            active: None,
+            crash_left: CONFIRMED_CRASH_BUDGET,
+            slots: PerSlot::default(),
+            trial: None,
+            accept_floor: 0,
+            next_trial_id: 1,
+            confirmed_trial_id: 0,
+            life_cycle: LifeCycle::Factory,
+            root_version: 0,
+            root_digest: Digest::default(),
+            unknown: heapless::Vec::new(),
+        }
+    }
+}
+
+/// A staged bundle's unproven runs; its slot's state names the bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trial {
+    /// The slot on trial; the other one stays confirmed.
+    pub slot: SlotId,
+    /// Names this trial; never used again on this device.
+    pub trial_id: u32,
+    /// Digest of the plan that judges it.
+    pub plan: Digest,
+    /// Boots into the trial slot that are allowed right now.
+    pub armed: u8,
+    /// Crashes, hangs and unexpected resets left.
+    pub crash_left: u8,
+    /// Power failures left.
+    pub power_left: u8,
+    /// Boots left in all.
+    pub boots_left: u16,
+    /// Silence after which the device gives the trial up, in milliseconds.
+    pub lease_ms: u32,
+    /// Longest single boot, in milliseconds.
+    pub boot_max_ms: u32,
+    /// The last jump went into the trial slot and has not been accounted for.
+    pub entered: bool,
+    /// Floor to set at confirm.
+    pub security_version: u64,
+    /// Mark the old slot unfit at confirm.
+    pub retires_fallback: bool,
+}
+
+/// Ends the open trial, if there is one: its slot keeps the bytes, and the reason why they may not
+/// run.
+pub fn end_trial(state: &mut BootState, reason: RejectReason) {
+    let Some(trial) = state.trial.take() else {
+        return;
+    };
+    let slot = state.slots.get_mut(trial.slot);
+    // A record that names another slot than a staged one makes no sense; it must not cost a
+    // confirmed image its slot.
+    if let SlotState::Staged { bundle } = *slot {
+        *slot = SlotState::Rejected { bundle, reason, trial_id: trial.trial_id };
+    }
+}
+
+/// Makes the open trial's bundle the confirmed one: the one change that one record entry commits.
+pub fn confirm_trial(state: &mut BootState) {
+    let Some(trial) = state.trial.take() else {
+        return;
+    };
+    let SlotState::Staged { bundle } = *state.slots.get(trial.slot) else {
+        return;
+    };
+    *state.slots.get_mut(trial.slot) = SlotState::Admitted { bundle };
+    let old = state.slots.get_mut(trial.slot.other());
+    if let (true, Some(bundle)) = (trial.retires_fallback, old.bundle()) {
+        *old = SlotState::Rejected { bundle, reason: RejectReason::Retired, trial_id: 0 };
+    }
+    state.active = Some(trial.slot);
+    state.confirmed_trial_id = trial.trial_id;
+    state.crash_left = CONFIRMED_CRASH_BUDGET;
+    state.accept_floor = state.accept_floor.max(trial.security_version);
+}

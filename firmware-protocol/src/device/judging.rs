@@ -1,0 +1,95 @@
+//! Requests about a trial: open, arm, confirm, roll back. What each may do is in [`super::trial`].
+
+use crate::boot::confirm_trial;
+use crate::digest::Digest;
+use crate::flash::Flash;
+use crate::message::{How, TrialTerms};
+use crate::refusal::Refusal;
+use crate::slot::RejectReason;
+use crate::trust;
+
+use super::job::{Job, Then};
+use super::link::Asked;
+use super::requests::{Answer, done, trial_reply};
+use super::{Board, Device, describe, trial};
+
+impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
+    pub(super) fn open_trial(
+        &mut self,
+        asked: Asked,
+        bundle: Digest,
+        plan: Digest,
+        terms: TrialTerms,
+    ) -> Result<Answer<'static>, Refusal> {
+        let policy = self.root()?.policy;
+        let state = self.state();
+        let spare = self.spare(&state);
+        self.receiver = None;
+        self.document_bytes = 0;
+        let scratch = self.window.as_mut();
+        let bytes = describe::read_manifest(&mut self.flash, &self.layout, spare, scratch)
+            .ok_or(Refusal::NotStaged)?;
+        let manifest = trust::admitted_manifest(bytes, bundle).map_err(|_| Refusal::NotStaged)?;
+        match trial::open(&state, spare, &manifest, plan, terms, &policy)? {
+            Some(opened) => {
+                self.trial_clock = trial::TrialClock::new(self.now_ms);
+                self.job = Job::write_record(opened, Then::Trial, Some(asked));
+                Ok(Answer::Later)
+            }
+            None => Ok(Answer::Now(trial_reply(&state, How::FoundDone))),
+        }
+    }
+
+    pub(super) fn arm(
+        &mut self,
+        asked: Asked,
+        trial_id: u32,
+        boots: u8,
+    ) -> Result<Answer<'static>, Refusal> {
+        let state = self.state();
+        match trial::arm(&state, trial_id, boots)? {
+            Some(armed) => {
+                self.job = Job::write_record(armed, Then::Trial, Some(asked));
+                Ok(Answer::Later)
+            }
+            None => Ok(Answer::Now(trial_reply(&state, How::FoundDone))),
+        }
+    }
+
+    pub(super) fn confirm(
+        &mut self,
+        asked: Asked,
+        trial_id: u32,
+        boot_nonce: u64,
+    ) -> Result<Answer<'static>, Refusal> {
+        let mut state = self.state();
+        if state.trial.is_none() && state.confirmed_trial_id == trial_id && trial_id != 0 {
+            return done(How::FoundDone);
+        }
+        trial::named(&state, trial_id)?;
+        if boot_nonce != self.boot_nonce {
+            return Err(Refusal::WrongBoot);
+        }
+        if !self.in_trial() {
+            return Err(Refusal::NotInTrial);
+        }
+        confirm_trial(&mut state);
+        self.job = Job::write_record(state, Then::Done, Some(asked));
+        Ok(Answer::Later)
+    }
+
+    pub(super) fn rollback(
+        &mut self,
+        asked: Asked,
+        trial_id: u32,
+    ) -> Result<Answer<'static>, Refusal> {
+        let state = self.state();
+        if state.trial.is_none() && trial::was_rolled_back(&state, trial_id) {
+            return done(How::FoundDone);
+        }
+        trial::named(&state, trial_id)?;
+        let then = if self.in_trial() { Then::DoneAndReset } else { Then::Done };
+        self.give_up_trial(RejectReason::HostDecided, then, Some(asked));
+        Ok(Answer::Later)
+    }
+}

@@ -1,0 +1,171 @@
+//! Finding a device, again and again if need be: through resets, lost links and other hosts.
+
+use firmware_protocol::message::{PROTOCOL_CURRENT, PROTOCOL_MIN, Reply, Request};
+use firmware_protocol::refusal::Refusal;
+
+use super::{Device, DeviceError, Opened, facts, identity};
+use crate::driver::{Driver, DriverError};
+use crate::link::{Link, LinkError};
+use crate::session::{Answer, Patience};
+
+/// Between two attempts to reach a device, in milliseconds.
+const RETRY_MS: u64 = 50;
+/// Patience with one attempt to reach a device, in microseconds.
+const PROBE_US: u64 = 1_000_000;
+
+impl Device {
+    /// Finds the device, looks at it and, with `session`, opens a session; with `not_boot`, waits until
+    /// it runs another boot than that.
+    ///
+    /// # Errors
+    /// When none answers until `until_ms`, or another host holds it and goes on doing so.
+    pub async fn connect(
+        &mut self,
+        until_ms: u64,
+        not_boot: Option<u64>,
+        session: bool,
+    ) -> Result<Opened, DeviceError> {
+        let began_ms = self.now_ms();
+        loop {
+            let error = match self.try_connect(not_boot, session).await {
+                Ok(Some(opened)) => return Ok(opened),
+                Ok(None) => DeviceError::OutOfTurn("identify: the boot before still runs"),
+                Err(error) if error.is_final(self.was_reached) => return Err(error),
+                Err(error) => error,
+            };
+            let now_ms = self.now_ms();
+            if now_ms >= until_ms {
+                if let DeviceError::Refused(held @ Refusal::SessionHeld { .. }) = error {
+                    return Err(DeviceError::Held(held));
+                }
+                return Err(DeviceError::NotReached {
+                    address: self.opening.address.clone(),
+                    waited_ms: now_ms.saturating_sub(began_ms),
+                    source: Box::new(error),
+                });
+            }
+            self.pause(RETRY_MS).await;
+        }
+    }
+
+    /// Gives the session back, so that the next host need not wait for it to go stale.
+    pub async fn close(&mut self) {
+        if let (Some(driver), Some(_)) = (&mut self.driver, self.session.take()) {
+            // A device that does not hear it ends the session by itself when it goes silent.
+            driver.set_patience(Patience { silence_us: PROBE_US });
+            let _ = driver.ask(Request::CloseSession).await;
+        }
+    }
+
+    async fn try_connect(
+        &mut self,
+        not_boot: Option<u64>,
+        session: bool,
+    ) -> Result<Option<Opened>, DeviceError> {
+        self.fresh_driver().await?;
+        let hello = Request::Hello { min: PROTOCOL_MIN, current: PROTOCOL_CURRENT };
+        let answer = self.ask_briefly(hello).await?;
+        let at_ms = self.now_ms();
+        self.was_reached = true;
+        let hello = answer.reply().map_err(DeviceError::Refused)?;
+        let Reply::Hello { max_frame_bytes, window_bytes, boot_nonce, .. } = hello else {
+            return Err(DeviceError::OutOfTurn("hello"));
+        };
+        if not_boot == Some(boot_nonce) {
+            return Ok(None);
+        }
+        self.max_frame_bytes = max_frame_bytes;
+        self.window_bytes = window_bytes;
+        self.checks = None;
+        if session {
+            self.enter_session(boot_nonce).await?;
+        }
+        let answer = self.ask(Request::Identify).await?;
+        let facts = facts::device_facts(&identity(&answer)?);
+        let status = facts::status_facts(&self.status().await?);
+        Ok(Some(Opened { facts, status, at_ms }))
+    }
+
+    /// Goes on in this run's own session if the device still has it, else opens one.
+    async fn enter_session(&mut self, boot: u64) -> Result<(), DeviceError> {
+        if let Some((_, session)) = self.session.take_if(|(opened_in, _)| *opened_in == boot) {
+            self.driver()?.enter(session);
+            if self.ask(Request::Renew).await?.reply().is_ok() {
+                self.session = Some((boot, session));
+                return Ok(());
+            }
+            self.driver()?.enter(0);
+        }
+        let take_over = self.opening.take_over;
+        let answer = self.ask(Request::OpenSession { take_over }).await?;
+        let Reply::Session { session, .. } = answer.reply().map_err(DeviceError::Refused)? else {
+            return Err(DeviceError::OutOfTurn("open session"));
+        };
+        self.driver()?.enter(session);
+        self.session = Some((boot, session));
+        Ok(())
+    }
+
+    async fn ask_briefly(&mut self, request: Request<'_>) -> Result<Answer, DeviceError> {
+        self.driver()?.set_patience(Patience { silence_us: PROBE_US });
+        let answer = self.ask(request).await;
+        if let Some(driver) = &mut self.driver {
+            driver.set_patience(Patience::default());
+        }
+        answer
+    }
+
+    /// A fresh session on the link there is, or on a new one.
+    async fn fresh_driver(&mut self) -> Result<(), DeviceError> {
+        let link = match self.take_link() {
+            Some(link) => link,
+            None => Link::open(&self.opening.address, &self.opening.start).await?,
+        };
+        self.next_id = self.next_id.wrapping_add(1_000);
+        self.driver = Some(Driver::new(link, self.next_id, Patience::default()));
+        Ok(())
+    }
+
+    fn take_link(&mut self) -> Option<Link> {
+        let mut driver = self.driver.take()?;
+        self.traffic_before = self.traffic_before.plus(driver.traffic());
+        self.console.extend(driver.take_console());
+        let link = driver.into_link();
+        // A stream in the middle of a frame cannot be gone on with; a serial line can.
+        let is_torn = std::mem::take(&mut self.is_torn) && !link.survives_a_cut();
+        let is_dead = std::mem::take(&mut self.is_dead) && !link.is_simulated();
+        (!is_torn && !is_dead).then_some(link)
+    }
+
+    async fn pause(&mut self, pause_ms: u64) {
+        let until_ms = self.now_ms().saturating_add(pause_ms);
+        let is_alive = self.driver.is_some() && !self.is_dead;
+        if !is_alive || self.wait_until(until_ms).await.is_err() {
+            // The link is gone: only this host's own clock is left to wait on.
+            self.opening.start.sleep(pause_ms).await;
+        }
+    }
+}
+
+impl DeviceError {
+    /// Trying again will not help.
+    fn is_final(&self, was_reached: bool) -> bool {
+        match self {
+            Self::Driver(DriverError::Link(error)) => match error {
+                LinkError::NoSimulator
+                | LinkError::Simulated { .. }
+                | LinkError::PortHeld { .. } => true,
+                // A port that was there may be coming back while its device restarts.
+                LinkError::NoPort { .. } | LinkError::Open { .. } => !was_reached,
+                LinkError::Connect { .. }
+                | LinkError::Closed
+                | LinkError::Stuck { .. }
+                | LinkError::Io(_) => false,
+            },
+            Self::Refused(refusal) => {
+                !matches!(refusal, Refusal::SessionHeld { .. } | Refusal::Busy)
+            }
+            Self::Driver(_) | Self::OutOfTurn(_) | Self::NotReached { .. } | Self::Held(_) => false,
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! The exit code of every failure: whether the input, the device or the world is at fault.
+
+use std::io;
+
+use super::CommandError;
+use crate::bench::DeviceError;
+use crate::bundle::{BundleError, CreateError, SpecError};
+use crate::config::ConfigError;
+use crate::driver::DriverError;
+use crate::evidence::RecordError;
+use crate::session::transfer::TransferError;
+use crate::trust::{KeyError, PassphraseError, RootError, WriteError};
+
+/// How a command ends, as the shell sees it. The numbers are a contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Exit {
+    /// Qualified and committed, or the command did what it says.
+    Success = 0,
+    /// A planned check failed and the old version is seen running; drift; `hold`.
+    Rejected = 1,
+    /// Usage, plan or bundle is wrong, as far as the host can tell without a device.
+    Usage = 2,
+    /// Bench, link or tool error; no verdict.
+    Bench = 3,
+    /// Too little was seen to judge.
+    Inconclusive = 4,
+    /// The device refused: trust, product, floor, policy.
+    Refused = 5,
+    /// The device went back by itself before the host judged; the old version is seen running.
+    WentBack = 6,
+    /// The device needs service.
+    NeedsService = 7,
+    /// Interrupted; safe to run again.
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// Every code.
+    pub const ALL: [Self; 9] = [
+        Self::Success,
+        Self::Rejected,
+        Self::Usage,
+        Self::Bench,
+        Self::Inconclusive,
+        Self::Refused,
+        Self::WentBack,
+        Self::NeedsService,
+        Self::Interrupted,
+    ];
+
+    /// The number that the process ends with.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+impl CommandError {
+    /// The exit code: whether the input or the world is at fault.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Config(error) => match error {
+                ConfigError::Read { source, .. } => of_system(source),
+                ConfigError::Syntax { .. } => Exit::Usage,
+            },
+            Self::Key(error) => of_key(error),
+            Self::Passphrase(error) => of_passphrase(error),
+            Self::Root(error) => of_root(error),
+            Self::Spec(error) => match error {
+                SpecError::Read { source, .. } => of_system(source),
+                SpecError::Syntax { .. } => Exit::Usage,
+            },
+            Self::Create(error) => of_create(error),
+            Self::Bundle(error) => of_bundle(error),
+            Self::Write(error) => of_write(error),
+            Self::Folder { source, .. } => of_system(source),
+            Self::Problems { .. }
+            | Self::AlreadyInitialised { .. }
+            | Self::NotNamed { .. }
+            | Self::WrongRole { .. } => Exit::Usage,
+            Self::Address(_) | Self::OneDevice | Self::Plan(_) => Exit::Usage,
+            Self::Device { source, .. } => of_device(source),
+            Self::NoTrial { .. } => Exit::Refused,
+            Self::InRecovery { .. } => Exit::NeedsService,
+            Self::PlanFile { source, .. } | Self::Image { source, .. } => of_system(source),
+            Self::Record(error) => of_record(error),
+            Self::Evidence(_) | Self::Report(_) => Exit::Bench,
+            #[cfg(feature = "sim")]
+            Self::Sim(error) => of_sim(error),
+            Self::Demo(_)
+            | Self::DemoStep { .. }
+            | Self::Random(_)
+            | Self::Runtime(_)
+            | Self::Task(_)
+            | Self::Output(_) => Exit::Bench,
+        }
+    }
+}
+
+fn of_system(error: &io::Error) -> Exit {
+    let of_input = matches!(
+        error.kind(),
+        io::ErrorKind::NotFound
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::IsADirectory
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::InvalidData
+            | io::ErrorKind::AlreadyExists
+    );
+    if of_input { Exit::Usage } else { Exit::Bench }
+}
+
+fn of_write(error: &WriteError) -> Exit {
+    match error {
+        WriteError::Exists { .. } => Exit::Usage,
+        WriteError::Io { source, .. } => of_system(source),
+    }
+}
+
+fn of_key(error: &KeyError) -> Exit {
+    match error {
+        KeyError::Read { source, .. } => of_system(source),
+        KeyError::Write(error) => of_write(error),
+        KeyError::Exposed { .. }
+        | KeyError::Format { .. }
+        | KeyError::WrongPassphrase { .. }
+        | KeyError::Public { .. } => Exit::Usage,
+        KeyError::Random(_) | KeyError::Encrypt(_) => Exit::Bench,
+    }
+}
+
+const fn of_passphrase(error: &PassphraseError) -> Exit {
+    match error {
+        PassphraseError::Terminal(_)
+        | PassphraseError::Descriptor { .. }
+        | PassphraseError::Empty
+        | PassphraseError::TooLong
+        | PassphraseError::NotText
+        | PassphraseError::Differ => Exit::Usage,
+    }
+}
+
+fn of_root(error: &RootError) -> Exit {
+    match error {
+        RootError::Read { source, .. } => of_system(source),
+        RootError::TooLong { .. }
+        | RootError::Trust { .. }
+        | RootError::TooManyKeys { .. }
+        | RootError::WeakKey
+        | RootError::Rule(_)
+        | RootError::Unmet(_) => Exit::Usage,
+        RootError::Encode(_) | RootError::Seal(_) => Exit::Bench,
+    }
+}
+
+fn of_create(error: &CreateError) -> Exit {
+    match error {
+        CreateError::Input { source, .. } => of_system(source),
+        CreateError::Write(error) => of_write(error),
+        CreateError::Empty { .. }
+        | CreateError::TooLong { .. }
+        | CreateError::BlockSize { .. }
+        | CreateError::Version { .. }
+        | CreateError::Plan { .. }
+        | CreateError::Manifest(_)
+        | CreateError::Attachments(_) => Exit::Usage,
+        CreateError::Changed { .. } | CreateError::Seal(_) => Exit::Bench,
+    }
+}
+
+fn of_bundle(error: &BundleError) -> Exit {
+    match error {
+        BundleError::Read { source, .. } => of_system(source),
+        BundleError::NotAFile { .. }
+        | BundleError::Format { .. }
+        | BundleError::Envelope { .. }
+        | BundleError::Manifest { .. }
+        | BundleError::Trust { .. }
+        | BundleError::NoPayload { .. }
+        | BundleError::Damaged { .. }
+        | BundleError::PlanText { .. } => Exit::Usage,
+    }
+}
+
+fn of_record(error: &RecordError) -> Exit {
+    match error {
+        RecordError::Io { source, .. } => of_system(source),
+        RecordError::NotAFile { .. }
+        | RecordError::TooLong { .. }
+        | RecordError::BadLine { .. } => Exit::Usage,
+    }
+}
+
+#[cfg(feature = "sim")]
+const fn of_sim(error: &hw_sim::ServeError) -> Exit {
+    let is_usage =
+        matches!(error, hw_sim::ServeError::Scenario(_) | hw_sim::ServeError::Ports { .. });
+    if is_usage { Exit::Usage } else { Exit::Bench }
+}
+
+fn of_device(error: &DeviceError) -> Exit {
+    match error {
+        DeviceError::Refused(_)
+        | DeviceError::Driver(DriverError::Transfer(TransferError::Refused(_))) => Exit::Refused,
+        DeviceError::NotReached { source, .. } => of_device(source),
+        DeviceError::Driver(_) | DeviceError::OutOfTurn(_) | DeviceError::Held(_) => Exit::Bench,
+    }
+}

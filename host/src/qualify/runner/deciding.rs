@@ -1,0 +1,178 @@
+//! Confirm and verify, or roll back and verify.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a step knows the sightings that carry it on; every other one is told in words"
+)]
+
+use crate::evidence::{NoteSeverity, Outcome, Phase};
+use crate::plan::{OnFail, OnInconclusive};
+use crate::verdict::RunVerdict;
+
+use super::act::{Act, Saw};
+use super::lost::GOING_BACK_MS;
+use super::{Reached, Runner, State, TrialOpen};
+
+impl Runner {
+    /// Every check has come out, or none can any more.
+    pub(super) fn conclude(&mut self, now_ms: u64, verdict: RunVerdict) {
+        let policy = &self.order.plan.policy;
+        let holds = match verdict {
+            RunVerdict::Rejected => policy.on_fail == OnFail::Hold,
+            RunVerdict::Inconclusive => policy.on_inconclusive == OnInconclusive::Hold,
+            RunVerdict::Qualified | RunVerdict::QualifiedWithDeviations | RunVerdict::Error => {
+                false
+            }
+        };
+        if self.reached == Reached::Committed {
+            self.end_committed(now_ms, verdict);
+        } else if verdict.allows_commit() && self.boot.is_some() {
+            self.confirm(now_ms);
+        } else if holds && self.trial.is_some() {
+            let lease_s = self.order.plan.timeouts.lease_ms / 1_000;
+            let message = format!(
+                "held on trial as the plan says; the device goes back by itself in {lease_s} s unless \
+                 it is confirmed or rolled back"
+            );
+            let next = "noflake device confirm, or noflake device rollback";
+            self.end(now_ms, Outcome::Held, message, Some(next));
+        } else if self.trial.is_some() {
+            self.roll_back(now_ms);
+        } else {
+            let message = format!("{}; nothing was booted", self.why_not());
+            let outcome =
+                if verdict == RunVerdict::Rejected { Outcome::RolledBack } else { Outcome::Error };
+            self.end(now_ms, outcome, message, None);
+        }
+    }
+
+    pub(super) fn confirm(&mut self, now_ms: u64) {
+        if let Some(TrialOpen { trial_id, boot_nonce: Some(boot_nonce), .. }) = self.trial {
+            self.enter_phase(Phase::Confirm, now_ms);
+            self.state = State::Confirming;
+            self.act(Act::Confirm { trial_id, boot_nonce });
+        }
+    }
+
+    pub(super) fn confirmed(&mut self, now_ms: u64, saw: Saw) {
+        if let Saw::Refused { reason, is_stale: false } = saw {
+            self.note(now_ms, NoteSeverity::Error, format!("confirm was refused: {reason}"));
+            self.look_again(now_ms, &reason);
+            return;
+        }
+        // Whether a lost answer meant a confirm is read from the device, as after any other.
+        self.enter_phase(Phase::Verify, now_ms);
+        self.state = State::VerifyingConfirm;
+        let until_ms = now_ms.saturating_add(self.order.plan.timeouts.connect_ms);
+        self.act(Act::Connect { until_ms, not_boot: None });
+    }
+
+    /// Success is what the new image itself says after the confirm (promise P5).
+    pub(super) fn confirm_verified(&mut self, now_ms: u64, saw: Saw) {
+        let Saw::Connected { facts, status, .. } = saw else {
+            let message = format!(
+                "the confirm was sent, but the device does not tell what it runs: {}",
+                saw.in_words()
+            );
+            let next = "noflake device status --explain";
+            self.end(now_ms, Outcome::Error, message, Some(next));
+            return;
+        };
+        let same_boot = self.trial.and_then(|trial| trial.boot_nonce) == Some(facts.boot_nonce);
+        let permanent = status.trial.is_none() && status.active == Some(self.expect.trial_slot);
+        if !self.runs_trial(&facts) || !permanent || !same_boot {
+            self.went_back(now_ms, &facts, &status);
+            return;
+        }
+        self.reached = Reached::Committed;
+        self.trial = None;
+        self.after = Some(*facts);
+        self.again_or_on(now_ms);
+    }
+
+    pub(super) fn end_committed(&mut self, now_ms: u64, verdict: RunVerdict) {
+        let Some(after) = self.after.take() else { return };
+        let from = self.before.as_ref().map(|facts| facts.version.clone()).unwrap_or_default();
+        let mut message =
+            format!("version {} runs from {}, confirmed", self.order.version, after.running);
+        if !from.is_empty() && from != self.order.version {
+            message = format!("{message}; before: {from}");
+        }
+        if !verdict.allows_commit() {
+            message = format!("{message}; but {}", self.why_not());
+        }
+        self.end_seeing(now_ms, Outcome::Committed, message, None, &after);
+    }
+
+    pub(super) fn roll_back(&mut self, now_ms: u64) {
+        if let Some(TrialOpen { trial_id, .. }) = self.trial {
+            self.enter_phase(Phase::Rollback, now_ms);
+            self.state = State::RollingBack;
+            self.act(Act::Rollback { trial_id });
+        }
+    }
+
+    pub(super) fn rolled_back(&mut self, now_ms: u64, saw: &Saw) {
+        let said = saw.in_words();
+        self.enter_phase(Phase::Verify, now_ms);
+        if *saw != Saw::Done {
+            self.note(now_ms, NoteSeverity::Warning, format!("rollback was not answered: {said}"));
+        }
+        self.state = State::VerifyingRollback;
+        let limits = &self.order.plan.timeouts;
+        let patience_ms = limits.connect_ms.max(limits.lease_ms.saturating_add(GOING_BACK_MS));
+        let not_boot = self.trial.and_then(|trial| trial.boot_nonce);
+        self.act(Act::Connect { until_ms: now_ms.saturating_add(patience_ms), not_boot });
+    }
+
+    pub(super) fn rollback_verified(&mut self, now_ms: u64, saw: Saw) {
+        let (old, why) = (self.before.clone(), self.why_not());
+        match saw {
+            Saw::Connected { facts, .. }
+                if old.as_ref().is_some_and(|old| old.bundle == facts.bundle) =>
+            {
+                self.trial = None;
+                let device = format!("version {} runs again from {}", facts.version, facts.running);
+                if self.stopping.is_some() {
+                    self.end_stopped(now_ms, &device, Some(&facts));
+                    return;
+                }
+                let message = format!("{why}; {device}");
+                let next = "mend the bundle, or deploy it again with --again";
+                self.end_seeing(now_ms, Outcome::RolledBack, message, Some(next), &facts);
+            }
+            Saw::Connected { facts, status, .. } => {
+                let message = format!(
+                    "{why}; rolled back, but the device runs {} {}: {}",
+                    facts.running, facts.version, status.why
+                );
+                let next = "noflake device status --explain";
+                self.end_seeing(now_ms, Outcome::NeedsService, message, Some(next), &facts);
+            }
+            other => {
+                let message = format!(
+                    "{why}; the old version has not been seen running: {}",
+                    other.in_words()
+                );
+                let next = "check power and cable, then noflake device status --explain";
+                self.end(now_ms, Outcome::NeedsService, message, Some(next));
+            }
+        }
+    }
+
+    /// Why the bundle is not committed, in words.
+    pub(super) fn why_not(&self) -> String {
+        let failed: Vec<String> = self
+            .plan_run
+            .outcomes()
+            .iter()
+            .filter(|outcome| outcome.verdict.stands_against())
+            .map(|outcome| format!("{}: {}", outcome.id, outcome.reason))
+            .take(3)
+            .collect();
+        match (self.plan_run.stopped(), failed.is_empty()) {
+            (_, false) => failed.join("; "),
+            (Some(stopped), true) => stopped.to_string(),
+            (None, true) => "the checks do not allow a commit".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Something did not come through: what became of the device?
+
+use crate::evidence::{NoteSeverity, Outcome};
+use crate::qualify::observation::{DeviceFacts, StatusFacts};
+
+use super::act::{Act, Saw};
+use super::{Runner, State};
+
+/// Between the end of a lease and a device that answers again, at most, in milliseconds: the
+/// hardware deadline's slack, a slow boot and its hashing.
+pub(super) const GOING_BACK_MS: u64 = 30_000;
+
+impl Runner {
+    /// Something did not come through while a trial was open: what became of the device?
+    pub(super) fn look_again(&mut self, now_ms: u64, why: &str) {
+        let limits = &self.order.plan.timeouts;
+        let patience_ms = limits.lease_ms.saturating_add(GOING_BACK_MS).min(limits.run_ms);
+        self.state = State::LookingAgain { why: why.to_owned() };
+        self.act(Act::Connect { until_ms: now_ms.saturating_add(patience_ms), not_boot: None });
+    }
+
+    pub(super) fn looked_again(&mut self, now_ms: u64, saw: Saw, why: &str) {
+        let Saw::Connected { facts, status, .. } = saw else {
+            let message = format!(
+                "the device was lost ({why}) and does not answer: {}; it goes back to the old \
+                 version by itself when its lease ends",
+                saw.in_words()
+            );
+            let next = "check the cable, then noflake device status --explain";
+            self.end(now_ms, Outcome::Error, message, Some(next));
+            return;
+        };
+        let nonce = self.trial.and_then(|trial| trial.boot_nonce);
+        if nonce == Some(facts.boot_nonce) {
+            self.state = State::Planning;
+            if let Some(seen) = self.unanswered.take() {
+                self.plan_run.observe(now_ms, seen);
+            }
+        } else if self.runs_trial(&facts) || status.trial.is_some() {
+            self.note(now_ms, NoteSeverity::Warning, format!("the device restarted: {why}"));
+            self.plan_run.abort(now_ms, "the device restarted during the trial");
+            self.record_outcomes(now_ms);
+            self.roll_back(now_ms);
+        } else {
+            self.went_back(now_ms, &facts, &status);
+        }
+    }
+
+    /// The old version runs though the host has not asked for it.
+    pub(super) fn went_back(&mut self, now_ms: u64, facts: &DeviceFacts, status: &StatusFacts) {
+        let slot = status.slot(self.expect.trial_slot);
+        let reason = slot
+            .and_then(|slot| slot.rejection)
+            .map_or("it gives no reason", |rejection| rejection.reason);
+        let message = format!(
+            "the device went back to version {} in {} by itself: {reason}",
+            facts.version, facts.running
+        );
+        let next = "noflake device status --explain, then mend the bundle";
+        self.trial = None;
+        self.end_seeing(now_ms, Outcome::WentBackByItself, message, Some(next), facts);
+    }
+}

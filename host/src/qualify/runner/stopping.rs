@@ -1,0 +1,52 @@
+//! A run that has to stop before its end.
+
+use crate::evidence::Outcome;
+use crate::qualify::observation::DeviceFacts;
+
+use super::act::Act;
+use super::{Reached, Runner, StopWhy};
+
+impl Runner {
+    /// The run has to stop: gives an open trial up, if the device can be told. A second stop does
+    /// not wait for that.
+    pub fn stop(&mut self, now_ms: u64, why: StopWhy) {
+        // What waits to be put on record happened; what waits to be done is not done any more.
+        self.pending.retain(|act| matches!(act, Act::Record { .. }));
+        self.plan_run.abort(now_ms, why.in_words());
+        self.record_outcomes(now_ms);
+        let was_stopped = self.stopping.replace(why).is_some();
+        if self.reached == Reached::Committed {
+            let verdict = self.plan_run.verdict_so_far();
+            self.end_committed(now_ms, verdict);
+        } else if self.trial.is_some() && !was_stopped {
+            self.roll_back(now_ms);
+        } else {
+            let lease_s = self.order.plan.timeouts.lease_ms / 1_000;
+            let device = if self.trial.is_some() {
+                format!("the device goes back by itself within {lease_s} s")
+            } else {
+                "the running version is untouched".to_owned()
+            };
+            self.end_stopped(now_ms, &device, None);
+        }
+    }
+
+    /// Ends a run that was stopped; `device` says what became of the device.
+    pub(super) fn end_stopped(&mut self, now_ms: u64, device: &str, facts: Option<&DeviceFacts>) {
+        let Some(why) = self.stopping.clone() else { return };
+        let (outcome, next) = match why {
+            StopWhy::Operator => (
+                Outcome::Interrupted,
+                "run the same command again: it goes on where this run stopped",
+            ),
+            StopWhy::NoEvidence { .. } => {
+                (Outcome::Error, "make room for the evidence, then run the same command again")
+            }
+        };
+        let message = format!("{}; {device}", why.in_words());
+        match facts {
+            Some(facts) => self.end_seeing(now_ms, outcome, message, Some(next), facts),
+            None => self.end(now_ms, outcome, message, Some(next)),
+        }
+    }
+}

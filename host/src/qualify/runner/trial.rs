@@ -1,0 +1,132 @@
+//! From the staged bundle to its first answer.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a step knows the sightings that carry it on; every other one is told in words"
+)]
+
+use crate::evidence::{Ending, NoteSeverity, Outcome};
+use crate::qualify::observation::{BootSeen, DeviceFacts};
+
+use super::act::{Act, Saw};
+use super::lost::GOING_BACK_MS;
+use super::{Reached, Runner, State, TrialOpen};
+
+impl Runner {
+    pub(super) fn staged(&mut self, now_ms: u64, saw: Saw) {
+        let facts = match saw {
+            Saw::Staged(facts) => facts,
+            Saw::Refused { reason, is_stale: false } => {
+                let next = if self.again { None } else { Some("noflake device status --explain") };
+                let message = format!("the device refused the bundle: {reason}");
+                self.end(now_ms, Outcome::Refused, message, next);
+                return;
+            }
+            other => {
+                let message = format!(
+                    "staging was interrupted: {}; the running version is untouched",
+                    other.in_words()
+                );
+                let next = "run the same command again: it goes on where this run stopped";
+                self.end(now_ms, Outcome::Error, message, Some(next));
+                return;
+            }
+        };
+        self.expect.trial_slot = facts.slot;
+        self.reached = Reached::Staged;
+        self.measured(now_ms, "total", facts.total_bytes, "B");
+        self.measured(now_ms, "kept", facts.kept_bytes, "B");
+        self.measured(now_ms, "sent", facts.sent_bytes, "B");
+        self.measured(now_ms, "device_counted", facts.device_bytes, "B");
+        self.measured(now_ms, "took", facts.took_ms, "ms");
+        let ending = match (facts.is_found_done, facts.is_resumed) {
+            (true, _) => Ending::FoundDone,
+            (false, true) => Ending::Resumed,
+            (false, false) => Ending::Done,
+        };
+        if facts.is_resumed {
+            let text = format!(
+                "an earlier attempt was gone on with: {} of {} bytes were there already",
+                facts.kept_bytes, facts.total_bytes
+            );
+            self.note(now_ms, NoteSeverity::Info, text);
+        }
+        self.leave_phase(now_ms, ending, None);
+        self.again_or_on(now_ms);
+    }
+
+    pub(super) fn trial_opened(&mut self, now_ms: u64, saw: Saw) {
+        match saw {
+            Saw::Trial { trial_id } => {
+                self.trial = Some(TrialOpen { trial_id, boot_nonce: None, attempts: 0 });
+                self.go_towards_trial(now_ms);
+            }
+            Saw::Refused { reason, is_stale: false } => {
+                let message = format!("the device opens no trial: {reason}");
+                let next = "noflake device status --explain";
+                self.end(now_ms, Outcome::Refused, message, Some(next));
+            }
+            other => self.look_again(now_ms, &other.in_words()),
+        }
+    }
+
+    pub(super) fn armed(&mut self, now_ms: u64, saw: Saw) {
+        let nonce = self.before.as_ref().map(|facts| facts.boot_nonce);
+        match (saw, nonce) {
+            (Saw::Done, Some(boot_nonce)) => {
+                self.state = State::Resetting;
+                self.act(Act::Reset { boot_nonce });
+            }
+            (other, _) => self.look_again(now_ms, &other.in_words()),
+        }
+    }
+
+    pub(super) fn resetting(&mut self, now_ms: u64, saw: Saw) {
+        match saw {
+            // An answer that got lost on its way is no reason to doubt the reset.
+            Saw::Done | Saw::Lost { .. } => {
+                self.left_ms = now_ms;
+                self.console.clear();
+                if let Some(trial) = &mut self.trial {
+                    trial.attempts = trial.attempts.saturating_add(1);
+                }
+                let limits = &self.order.plan.timeouts;
+                let patience_ms =
+                    limits.connect_ms.max(limits.lease_ms.saturating_add(GOING_BACK_MS));
+                let not_boot = self.before.as_ref().map(|facts| facts.boot_nonce);
+                self.state = State::AwaitingBoot;
+                self.act(Act::Connect { until_ms: now_ms.saturating_add(patience_ms), not_boot });
+            }
+            other => self.look_again(now_ms, &other.in_words()),
+        }
+    }
+
+    /// The device answers after the reset: from the new image, or from the old one.
+    pub(super) fn booted(&mut self, now_ms: u64, saw: Saw) {
+        let Saw::Connected { facts, status, at_ms } = saw else {
+            let message = format!(
+                "the device has not answered since it was reset into the trial: {}",
+                saw.in_words()
+            );
+            let next = "check power and cable, then noflake device status --explain";
+            self.end(now_ms, Outcome::NeedsService, message, Some(next));
+            return;
+        };
+        if !self.runs_trial(&facts) {
+            self.went_back(now_ms, &facts, &status);
+            return;
+        }
+        let ready_after_ms = at_ms.saturating_sub(self.left_ms);
+        self.downtime_ms = Some(ready_after_ms);
+        self.measured(now_ms, "downtime", ready_after_ms, "ms");
+        let attempts = self.trial.map_or(1, |trial| trial.attempts);
+        self.boot = Some(BootSeen { ready_after_ms, attempts });
+        if let Some(trial) = &mut self.trial {
+            trial.boot_nonce = Some(facts.boot_nonce);
+        }
+        self.again_or_on(now_ms);
+    }
+
+    pub(super) fn runs_trial(&self, facts: &DeviceFacts) -> bool {
+        facts.running == self.expect.trial_slot && facts.bundle == Some(self.order.bundle)
+    }
+}
