@@ -1,1 +1,36 @@
-//! Harness of the integration tests.
+//! Harness of the integration tests: the real `noflake` binary, its simulated devices on real ports,
+//! a wire client without the host's manners, and a cable that can be cut.
+//!
+//! - [`site`]: a working folder with a root record, and bundles signed (rightly or wrongly) for it
+//! - [`cli`]: runs the binary and keeps what it said
+//! - [`simulator`]: runs `noflake sim` and reads what the device's side has counted
+//! - [`raw`]: speaks the wire as no honest host would
+//! - [`proxy`]: a TCP cable that counts, stalls and breaks
+//! - [`peer`]: something at a device's address that is no device
+//! - [`flash`], [`source`], [`random`]: what the flash file holds, files, seeded choices
+//!
+//! - [`tidy`]: reads sources as far as style can be told from them
+//!
+//! Every wait is bounded and ends in words. Nothing here asserts on how long a thing took: machines
+//! that run tests are busy.
+#![cfg(unix)]
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::unwrap_used,
+    reason = "a harness reports by panicking; clippy.toml excuses test functions, not their helpers"
+)]
+
+pub mod bench;
+pub mod cli;
+pub mod flash;
+pub mod peer;
+pub mod proxy;
+pub mod random;
+pub mod raw;
+pub mod simulator;
+pub mod site;
+pub mod source;
+pub mod tidy;
