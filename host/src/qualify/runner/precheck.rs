@@ -114,7 +114,7 @@ impl Runner {
         // What the earlier run did not finish says nothing against the bundle.
         self.again |= holds == Some(self.order.bundle);
         self.state = State::RollingBackOld { resets: trial.is_running };
-        self.act(Act::Rollback { trial_id: trial.trial_id });
+        self.act(Act::Rollback { trial_id: trial.trial_id, blames_bundle: false });
     }
 
     pub(super) fn old_rolled_back(&mut self, now_ms: u64, saw: Saw, resets: bool) {
