@@ -20,6 +20,11 @@ impl Runner {
     }
 
     fn cannot_reach(&mut self, now_ms: u64, saw: &Saw) {
+        if let Saw::Refused { reason, .. } = saw {
+            let message = format!("the device refused to begin: {reason}");
+            self.end(now_ms, Outcome::Refused, message, Some("noflake device identify"));
+            return;
+        }
         let message = format!("no device was reached: {}", saw.in_words());
         let next = "check cable, port and power, then run the same command again";
         self.end(now_ms, Outcome::Error, message, Some(next));
