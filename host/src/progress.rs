@@ -148,7 +148,7 @@ impl DeviceProgress {
                 bar.set_style(spinner());
                 bar.set_message(text);
             }
-            (Format::Human, _) => self.screen.line(&format!("{}: {text}", self.name)),
+            (Format::Human, _) => self.screen.line(&format!("{} | {text}", self.name)),
         }
     }
 
@@ -177,7 +177,7 @@ impl DeviceProgress {
                 "reading_back": progress.reading_back,
             })
             .to_string(),
-            Format::Human => format!("{}: {}", self.name, transfer_line(progress, rate, left_s)),
+            Format::Human => format!("{} | {}", self.name, transfer_line(progress, rate, left_s)),
         };
         self.screen.line(&line);
     }

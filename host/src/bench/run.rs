@@ -188,7 +188,32 @@ fn failed(error: &DeviceError) -> Saw {
         Some(refusal) => Saw::Refused {
             reason: refusal.to_string(),
             is_stale: matches!(refusal, Refusal::StaleSession | Refusal::NoSession),
+            next: after_refusal(refusal),
         },
+    }
+}
+
+/// The next safe command after a refusal.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest is explained by the device's status")]
+const fn after_refusal(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::NotEnrolled => "noflake device enroll, then run the same command again",
+        Refusal::UntrustedSignature { .. } => {
+            "noflake bundle show, to see who signed; this device is enrolled under other keys"
+        }
+        Refusal::RejectedBefore { .. } => "mend the bundle, or add --again to try it once more",
+        Refusal::BelowFloor { .. } => "take a bundle with a newer security version",
+        Refusal::TooOldToComeFrom => "deploy a version in between first",
+        Refusal::WrongProduct | Refusal::WrongHardware { .. } => {
+            "take the bundle for this hardware; nothing was written"
+        }
+        Refusal::Components { .. }
+        | Refusal::NoVariant { .. }
+        | Refusal::TooLarge { .. }
+        | Refusal::BlockSize { .. }
+        | Refusal::Encoding { .. } => "make the bundle anew for this device; nothing was written",
+        Refusal::Limit { .. } => "ask for less in the plan's timeouts, or see the root's policy",
+        _ => "noflake device status --explain",
     }
 }
 
@@ -249,7 +274,10 @@ async fn stage(
     };
     let mut source = match BundleSource::new(bundle, spare) {
         Ok(source) => source,
-        Err(error) => return Ok(Saw::Refused { reason: error.to_string(), is_stale: false }),
+        Err(error) => {
+            let next = "take the bundle for this hardware; nothing was written";
+            return Ok(Saw::Refused { reason: error.to_string(), is_stale: false, next });
+        }
     };
     let began_ms = device.now_ms();
     let before = (device.traffic().payload_bytes, device.status().await?.link.payload_bytes);
@@ -296,7 +324,7 @@ async fn answer(device: &mut Device, ask: Ask) -> Saw {
             let saw = failed(&error);
             match saw {
                 Saw::Lost { reason } => Saw::Seen(Seen::LinkError { reason }),
-                Saw::Refused { reason, is_stale: false } => Saw::Seen(Seen::Refused { reason }),
+                Saw::Refused { reason, is_stale: false, .. } => Saw::Seen(Seen::Refused { reason }),
                 Saw::Refused { .. }
                 | Saw::Connected { .. }
                 | Saw::Hashes(_)

@@ -13,8 +13,8 @@ use thiserror::Error;
 pub const MAX_ATTACHMENTS: u32 = 16;
 /// Longest attachment, in bytes.
 pub const MAX_ATTACHMENT_BYTES: u32 = 64 * 1024;
-/// Longest plan payload, in bytes.
-pub const MAX_PLAN_BYTES: u64 = 1024 * 1024;
+/// Longest plan payload, in bytes: as long as a plan may be (QUALIFICATION.md).
+pub const MAX_PLAN_BYTES: u64 = 256 * 1024;
 
 pub(super) const HEADER_BYTES: usize = 16;
 /// Longest trailer: 4 B count + 16 x (6 B head + 64 KiB).

@@ -230,7 +230,10 @@ fn print(context: &Context, end: &DeviceEnd) {
     let DeviceEnd { name, folder, ended, .. } = end;
     let run_end = &ended.end;
     let mut lines = vec![format!("{name}: {}: {}", outcome_word(run_end.outcome), run_end.message)];
-    lines.push(format!("  verdict   {}", run_end.verdict));
+    // Nothing was judged where the device refused or nobody reached it.
+    if !matches!(run_end.outcome, Outcome::Refused | Outcome::Interrupted) {
+        lines.push(format!("  verdict   {}", run_end.verdict));
+    }
     if let Some(downtime_ms) = run_end.downtime_ms {
         lines.push(format!("  downtime  {downtime_ms} ms"));
     }

@@ -95,6 +95,7 @@ pub struct Runner {
     stopping: Option<StopWhy>,
     /// A stage that waits for the device to be where it expects it.
     waiting_stage: Option<StageEntry>,
+    retries: u8,
     /// What an ask of the plan came to, while it is looked what became of the device.
     unanswered: Option<Seen>,
     after: Option<DeviceFacts>,
@@ -175,6 +176,7 @@ impl Runner {
             reached: Reached::Nothing,
             stopping: None,
             waiting_stage: None,
+            retries: 0,
             unanswered: None,
             after: None,
         }
@@ -268,3 +270,6 @@ impl Runner {
         self.pending.push_back(act);
     }
 }
+
+#[cfg(test)]
+mod tests;

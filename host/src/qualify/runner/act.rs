@@ -121,6 +121,8 @@ pub enum Saw {
         reason: String,
         /// Only because the session is over.
         is_stale: bool,
+        /// What to do about it.
+        next: &'static str,
     },
     /// The link or the tool failed, or nobody answered.
     Lost {

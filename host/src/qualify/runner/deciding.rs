@@ -1,15 +1,12 @@
 //! Confirm and verify, or roll back and verify.
-#![expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "a step knows the sightings that carry it on; every other one is told in words"
-)]
 
 use crate::evidence::{NoteSeverity, Outcome, Phase};
 use crate::plan::{OnFail, OnInconclusive};
+use crate::qualify::observation::{DeviceFacts, Where};
 use crate::verdict::RunVerdict;
 
 use super::act::{Act, Saw};
-use super::lost::GOING_BACK_MS;
+use super::lost::{Found, GOING_BACK_MS};
 use super::{Reached, Runner, State, TrialOpen};
 
 impl Runner {
@@ -54,7 +51,7 @@ impl Runner {
     }
 
     pub(super) fn confirmed(&mut self, now_ms: u64, saw: Saw) {
-        if let Saw::Refused { reason, is_stale: false } = saw {
+        if let Saw::Refused { reason, is_stale: false, .. } = saw {
             self.note(now_ms, NoteSeverity::Error, format!("confirm was refused: {reason}"));
             self.look_again(now_ms, &reason);
             return;
@@ -77,16 +74,38 @@ impl Runner {
             self.end(now_ms, Outcome::Error, message, Some(next));
             return;
         };
-        let same_boot = self.trial.and_then(|trial| trial.boot_nonce) == Some(facts.boot_nonce);
-        let permanent = status.trial.is_none() && status.active == Some(self.expect.trial_slot);
-        if !self.runs_trial(&facts) || !permanent || !same_boot {
-            self.went_back(now_ms, &facts, &status);
-            return;
+        match self.find(&facts, &status) {
+            Found::Committed => self.committed(now_ms, *facts),
+            Found::OnTrial { same_boot: true } if self.stopping.is_none() && self.may_retry() => {
+                self.confirm(now_ms);
+            }
+            Found::OnTrial { .. } | Found::Paused => {
+                self.plan_run.abort(now_ms, "the confirm did not come through");
+                self.record_outcomes(now_ms);
+                self.roll_back(now_ms);
+            }
+            Found::Back => self.went_back(now_ms, &facts, &status),
+        }
+    }
+
+    /// The new version runs, confirmed.
+    pub(super) fn committed(&mut self, now_ms: u64, facts: DeviceFacts) {
+        let nonce = self.trial.take().and_then(|trial| trial.boot_nonce);
+        if nonce != Some(facts.boot_nonce) {
+            let text = format!(
+                "the device restarted behind the confirm ({}); the new version runs again",
+                facts.reset_cause
+            );
+            self.note(now_ms, NoteSeverity::Warning, text);
         }
         self.reached = Reached::Committed;
-        self.trial = None;
-        self.after = Some(*facts);
-        self.again_or_on(now_ms);
+        self.after = Some(facts);
+        if self.stopping.is_some() {
+            let verdict = self.plan_run.verdict_so_far();
+            self.end_committed(now_ms, verdict);
+        } else {
+            self.again_or_on(now_ms);
+        }
     }
 
     pub(super) fn end_committed(&mut self, now_ms: u64, verdict: RunVerdict) {
@@ -126,31 +145,32 @@ impl Runner {
         self.state = State::VerifyingRollback;
         let limits = &self.order.plan.timeouts;
         let patience_ms = limits.connect_ms.max(limits.lease_ms.saturating_add(GOING_BACK_MS));
-        let not_boot = self.trial.and_then(|trial| trial.boot_nonce);
+        // A device that did not hear it still runs the trial: it has to be told again.
+        let nonce = self.trial.and_then(|trial| trial.boot_nonce);
+        let not_boot = nonce.filter(|_| *saw == Saw::Done);
         self.act(Act::Connect { until_ms: now_ms.saturating_add(patience_ms), not_boot });
     }
 
     pub(super) fn rollback_verified(&mut self, now_ms: u64, saw: Saw) {
-        let (old, why) = (self.before.clone(), self.why_not());
-        match saw {
-            Saw::Connected { facts, .. }
-                if old.as_ref().is_some_and(|old| old.bundle == facts.bundle) =>
-            {
-                self.trial = None;
-                let device = format!("version {} runs again from {}", facts.version, facts.running);
-                if self.stopping.is_some() {
-                    self.end_stopped(now_ms, &device, Some(&facts));
-                    return;
-                }
-                let message = format!("{why}; {device}");
-                let next = if self.blames_bundle() {
-                    "mend the bundle, or deploy it again with --again"
-                } else {
-                    "run the same command again: nothing speaks against the bundle"
-                };
-                self.end_seeing(now_ms, Outcome::RolledBack, message, Some(next), &facts);
+        let why = self.why_not();
+        let Saw::Connected { facts, status, .. } = saw else {
+            let said = saw.in_words();
+            let message = format!("{why}; the old version has not been seen running: {said}");
+            let next = "check power and cable, then noflake device status --explain";
+            self.end(now_ms, Outcome::NeedsService, message, Some(next));
+            return;
+        };
+        match self.find(&facts, &status) {
+            Found::Back if facts.running != Where::Recovery => self.end_rolled_back(now_ms, &facts),
+            Found::OnTrial { .. } | Found::Paused if self.may_retry() => {
+                let trial_id = status.trial.map_or(0, |trial| trial.trial_id);
+                let boot_nonce = status.trial.filter(|trial| trial.is_running);
+                let boot_nonce = boot_nonce.map(|_| facts.boot_nonce);
+                self.trial = Some(TrialOpen { trial_id, boot_nonce, attempts: 1 });
+                self.roll_back(now_ms);
             }
-            Saw::Connected { facts, status, .. } => {
+            Found::Committed => self.committed(now_ms, *facts),
+            Found::Back | Found::OnTrial { .. } | Found::Paused => {
                 let message = format!(
                     "{why}; rolled back, but the device runs {} {}: {}",
                     facts.running, facts.version, status.why
@@ -158,15 +178,24 @@ impl Runner {
                 let next = "noflake device status --explain";
                 self.end_seeing(now_ms, Outcome::NeedsService, message, Some(next), &facts);
             }
-            other => {
-                let message = format!(
-                    "{why}; the old version has not been seen running: {}",
-                    other.in_words()
-                );
-                let next = "check power and cable, then noflake device status --explain";
-                self.end(now_ms, Outcome::NeedsService, message, Some(next));
-            }
         }
+    }
+
+    fn end_rolled_back(&mut self, now_ms: u64, facts: &DeviceFacts) {
+        let why = self.why_not();
+        self.trial = None;
+        let device = format!("version {} runs again from {}", facts.version, facts.running);
+        if self.stopping.is_some() {
+            self.end_stopped(now_ms, &device, Some(facts));
+            return;
+        }
+        let message = format!("{why}; {device}");
+        let next = if self.blames_bundle() {
+            "mend the bundle, or deploy it again with --again"
+        } else {
+            "run the same command again: nothing speaks against the bundle"
+        };
+        self.end_seeing(now_ms, Outcome::RolledBack, message, Some(next), facts);
     }
 
     /// Why the bundle is not committed, in words.

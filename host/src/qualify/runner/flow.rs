@@ -101,7 +101,7 @@ impl Runner {
                 self.look_again(now_ms, seen.word());
             }
             Saw::Seen(seen) => self.plan_run.observe(now_ms, seen),
-            Saw::Refused { is_stale: true, reason } if self.trial.is_some() => {
+            Saw::Refused { is_stale: true, reason, .. } if self.trial.is_some() => {
                 self.unanswered = Some(Seen::Refused { reason: reason.clone() });
                 self.look_again(now_ms, &reason);
             }

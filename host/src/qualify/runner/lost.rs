@@ -4,11 +4,29 @@ use crate::evidence::{NoteSeverity, Outcome};
 use crate::qualify::observation::{DeviceFacts, StatusFacts};
 
 use super::act::{Act, Saw};
-use super::{Runner, State};
+use super::{Runner, State, TrialOpen};
 
 /// Between the end of a lease and a device that answers again, at most, in milliseconds: the
 /// hardware deadline's slack, a slow boot and its hashing.
 pub(super) const GOING_BACK_MS: u64 = 30_000;
+/// How often in one run something that did not come through is tried again.
+const MAX_RETRIES: u8 = 3;
+
+/// What has become of a bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// It runs, confirmed.
+    Committed,
+    /// It runs on trial.
+    OnTrial {
+        /// In the boot that this run has seen.
+        same_boot: bool,
+    },
+    /// Its trial is open, and the confirmed version runs.
+    Paused,
+    /// No trial is open, and something else runs.
+    Back,
+}
 
 impl Runner {
     /// Something did not come through while a trial was open: what became of the device?
@@ -30,20 +48,52 @@ impl Runner {
             self.end(now_ms, Outcome::Error, message, Some(next));
             return;
         };
-        let nonce = self.trial.and_then(|trial| trial.boot_nonce);
-        if nonce == Some(facts.boot_nonce) {
-            self.state = State::Planning;
-            if let Some(seen) = self.unanswered.take() {
-                self.plan_run.observe(now_ms, seen);
+        match self.find(&facts, &status) {
+            Found::OnTrial { same_boot: true } => {
+                self.state = State::Planning;
+                if let Some(seen) = self.unanswered.take() {
+                    self.plan_run.observe(now_ms, seen);
+                }
             }
-        } else if self.runs_trial(&facts) || status.trial.is_some() {
-            self.note(now_ms, NoteSeverity::Warning, format!("the device restarted: {why}"));
-            self.plan_run.abort(now_ms, "the device restarted during the trial");
-            self.record_outcomes(now_ms);
-            self.roll_back(now_ms);
-        } else {
-            self.went_back(now_ms, &facts, &status);
+            Found::Committed => self.committed(now_ms, *facts),
+            // The trial image has not been started yet: nothing is lost but time.
+            Found::Back | Found::Paused if self.boot.is_none() && self.may_retry() => {
+                self.before = Some(*facts);
+                self.trial = status.trial.map(|trial| TrialOpen {
+                    trial_id: trial.trial_id,
+                    boot_nonce: None,
+                    attempts: 0,
+                });
+                self.go_towards_trial(now_ms);
+            }
+            Found::OnTrial { same_boot: false } | Found::Paused => {
+                self.note(now_ms, NoteSeverity::Warning, format!("the device restarted: {why}"));
+                self.plan_run.abort(now_ms, "the device restarted during the trial");
+                self.record_outcomes(now_ms);
+                self.roll_back(now_ms);
+            }
+            Found::Back => self.went_back(now_ms, &facts, &status),
         }
+    }
+
+    /// What has become of the bundle, by the device's own word.
+    pub(super) fn find(&self, facts: &DeviceFacts, status: &StatusFacts) -> Found {
+        let runs = self.runs_trial(facts);
+        let nonce = self.trial.and_then(|trial| trial.boot_nonce);
+        match status.trial {
+            None if runs && status.active == Some(self.expect.trial_slot) => Found::Committed,
+            None => Found::Back,
+            Some(trial) if runs && trial.is_running => {
+                Found::OnTrial { same_boot: nonce == Some(facts.boot_nonce) }
+            }
+            Some(_) => Found::Paused,
+        }
+    }
+
+    /// Counts attempts at what did not come through.
+    pub(super) const fn may_retry(&mut self) -> bool {
+        self.retries = self.retries.saturating_add(1);
+        self.retries <= MAX_RETRIES
     }
 
     /// The old version runs though the host has not asked for it.

@@ -20,9 +20,9 @@ impl Runner {
     }
 
     fn cannot_reach(&mut self, now_ms: u64, saw: &Saw) {
-        if let Saw::Refused { reason, .. } = saw {
-            let message = format!("the device refused to begin: {reason}");
-            self.end(now_ms, Outcome::Refused, message, Some("noflake device identify"));
+        if let Saw::Refused { reason, next, .. } = saw {
+            let message = format!("the device refused: {reason}");
+            self.end(now_ms, Outcome::Refused, message, Some(next));
             return;
         }
         let message = format!("no device was reached: {}", saw.in_words());

@@ -4,7 +4,7 @@ use crate::evidence::Outcome;
 use crate::qualify::observation::DeviceFacts;
 
 use super::act::Act;
-use super::{Reached, Runner, StopWhy};
+use super::{Reached, Runner, State, StopWhy};
 
 impl Runner {
     /// The run has to stop: gives an open trial up, if the device can be told. A second stop does
@@ -15,7 +15,13 @@ impl Runner {
         self.plan_run.abort(now_ms, why.in_words());
         self.record_outcomes(now_ms);
         let was_stopped = self.stopping.replace(why).is_some();
-        if self.reached == Reached::Committed {
+        let confirming = matches!(self.state, State::Confirming | State::VerifyingConfirm);
+        if confirming && !was_stopped {
+            // The confirm may be on its way: what the device says decides.
+            self.state = State::VerifyingConfirm;
+            let until_ms = now_ms.saturating_add(self.order.plan.timeouts.connect_ms);
+            self.act(Act::Connect { until_ms, not_boot: None });
+        } else if self.reached == Reached::Committed {
             let verdict = self.plan_run.verdict_so_far();
             self.end_committed(now_ms, verdict);
         } else if self.trial.is_some() && !was_stopped {

@@ -15,10 +15,9 @@ impl Runner {
     pub(super) fn staged(&mut self, now_ms: u64, saw: Saw) {
         let facts = match saw {
             Saw::Staged(facts) => facts,
-            Saw::Refused { reason, is_stale: false } => {
-                let next = if self.again { None } else { Some("noflake device status --explain") };
+            Saw::Refused { reason, is_stale: false, next } => {
                 let message = format!("the device refused the bundle: {reason}");
-                self.end(now_ms, Outcome::Refused, message, next);
+                self.end(now_ms, Outcome::Refused, message, Some(next));
                 return;
             }
             other => {
@@ -60,9 +59,8 @@ impl Runner {
                 self.trial = Some(TrialOpen { trial_id, boot_nonce: None, attempts: 0 });
                 self.go_towards_trial(now_ms);
             }
-            Saw::Refused { reason, is_stale: false } => {
+            Saw::Refused { reason, is_stale: false, next } => {
                 let message = format!("the device opens no trial: {reason}");
-                let next = "noflake device status --explain";
                 self.end(now_ms, Outcome::Refused, message, Some(next));
             }
             other => self.look_again(now_ms, &other.in_words()),

@@ -39,12 +39,15 @@ pub(super) fn explain(opened: &Opened, status: &Status) -> Words {
             firmware_protocol::boot::CONFIRMED_CRASH_BUDGET
         ));
     }
-    Words { lines, next: next(opened, row).to_owned() }
+    Words { lines, next: next(opened, row, status.crash_left).to_owned() }
 }
 
-fn next(opened: &Opened, row: BootRow) -> &'static str {
+fn next(opened: &Opened, row: BootRow, crash_left: u8) -> &'static str {
     if !opened.facts.enrolled {
         return "noflake device enroll";
+    }
+    if opened.status.crash_budget_is_short(crash_left) {
+        return "noflake device log, to see why it crashes; its fallback takes over by itself";
     }
     if opened.status.trial.is_some() {
         return "noflake device rollback, or run the deploy again that opened the trial";

@@ -1,0 +1,406 @@
+//! A deployment against a model of a device, with every act lost before or behind its effect.
+#![expect(clippy::wildcard_enum_match_arm, reason = "the model takes every act alike")]
+
+use super::*;
+use crate::evidence::Outcome;
+use crate::plan::Plan;
+use crate::qualify::observation::{
+    Ask, CheckInfo, Rejection, SlotFacts, SlotState, TrialFacts, Where,
+};
+use crate::verdict::RunVerdict;
+
+const OLD: [u8; 32] = [1; 32];
+const NEW: [u8; 32] = [2; 32];
+const PLAN: &str = r#"
+schema = "qualplan/1"
+[plan]
+id = "model.deploy"
+version = "1"
+[timeouts]
+connect = "2s"
+lease = "5s"
+boot_max = "60s"
+trial_boots = 3
+[[stage]]
+id = "iq"
+slot = "trial"
+[[stage.check]]
+id = "identity"
+kind = "identity"
+[[stage.check]]
+id = "slot"
+kind = "slot"
+[[stage.check]]
+id = "rail"
+kind = "measure"
+source = "rail"
+unit = "V"
+limits = { ge = 3.0 }
+"#;
+
+/// What happens to one act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    /// It never reaches the device.
+    Before,
+    /// The device did it; its answer is lost.
+    Behind,
+    /// It never reaches the device, which is reset by something else meanwhile.
+    Reset,
+}
+
+/// A device as its record would have it.
+struct World {
+    now_ms: u64,
+    running: Where,
+    active: Where,
+    staged: bool,
+    admitted: bool,
+    trial: Option<TrialFacts>,
+    rejected: bool,
+    nonce: u64,
+    rail_v: f64,
+    confirms: u32,
+}
+
+impl World {
+    fn new(rail_v: f64) -> Self {
+        Self {
+            now_ms: 0,
+            running: Where::SlotA,
+            active: Where::SlotA,
+            staged: false,
+            admitted: false,
+            trial: None,
+            rejected: false,
+            nonce: 100,
+            rail_v,
+            confirms: 0,
+        }
+    }
+
+    fn boot(&mut self) {
+        self.nonce += 1;
+        self.running = self.active;
+        if let Some(trial) = &mut self.trial {
+            trial.is_running = trial.armed > 0;
+            if trial.armed > 0 {
+                trial.armed -= 1;
+                trial.boots_left -= 1;
+                self.running = trial.slot;
+            }
+        }
+    }
+
+    fn end_trial(&mut self) {
+        let was_running = self.trial.take().is_some_and(|trial| trial.is_running);
+        self.rejected = true;
+        self.staged = false;
+        if was_running {
+            self.boot();
+        }
+    }
+
+    fn facts(&self) -> DeviceFacts {
+        let new = self.running == Where::SlotB;
+        DeviceFacts {
+            product: "rover".to_owned(),
+            hardware: "nav".to_owned(),
+            hardware_rev: 1,
+            serial: "S1".to_owned(),
+            running: self.running,
+            bundle: Some(if new { NEW } else { OLD }),
+            version: if new { "2.0.0" } else { "1.0.0" }.to_owned(),
+            boot_nonce: self.nonce,
+            reset_cause: "requested".to_owned(),
+            watchdog_hardware: true,
+            enrolled: true,
+        }
+    }
+
+    fn status(&self) -> StatusFacts {
+        let rejection = Rejection { reason: "model", trial_id: 1, blames_bundle: false };
+        let state = match (self.admitted, self.staged, self.rejected) {
+            (true, _, _) => SlotState::Admitted,
+            (_, true, _) => SlotState::Staged,
+            (_, _, true) => SlotState::Rejected,
+            _ => SlotState::Empty,
+        };
+        StatusFacts {
+            active: Some(self.active),
+            slots: [
+                SlotFacts { state: SlotState::Admitted, bundle: Some(OLD), rejection: None },
+                SlotFacts {
+                    state,
+                    bundle: (state != SlotState::Empty).then_some(NEW),
+                    rejection: (state == SlotState::Rejected).then_some(rejection),
+                },
+            ],
+            trial: self.trial,
+            accept_floor: 0,
+            why: "the model says so",
+        }
+    }
+
+    fn refused(reason: &str) -> Saw {
+        Saw::Refused { reason: reason.to_owned(), is_stale: false, next: "" }
+    }
+
+    /// Does an act and gives its answer.
+    fn act(&mut self, act: &Act) -> Saw {
+        self.now_ms += 10;
+        match act {
+            Act::Connect { until_ms, not_boot } => self.connect(*until_ms, *not_boot),
+            Act::Stage { .. } if self.trial.is_some() => Self::refused("a trial is open"),
+            Act::Stage { slot, .. } => {
+                (self.staged, self.rejected) = (true, false);
+                Saw::Staged(StagedFacts {
+                    slot: *slot,
+                    is_found_done: false,
+                    is_resumed: false,
+                    total_bytes: 10,
+                    kept_bytes: 0,
+                    sent_bytes: 10,
+                    device_bytes: 10,
+                    took_ms: 1,
+                })
+            }
+            Act::OpenTrial { plan, .. } => self.open_trial(*plan),
+            Act::Arm { boots, .. } => match &mut self.trial {
+                Some(trial) => {
+                    trial.armed = u32::from(*boots);
+                    Saw::Done
+                }
+                None => Self::refused("no trial"),
+            },
+            Act::Reset { boot_nonce } if *boot_nonce == self.nonce => {
+                self.boot();
+                Saw::Done
+            }
+            Act::Confirm { boot_nonce, .. } => self.confirm(*boot_nonce),
+            Act::Rollback { .. } if self.trial.is_some() => {
+                self.end_trial();
+                Saw::Done
+            }
+            Act::Reset { .. } | Act::Rollback { .. } => Self::refused("not now"),
+            Act::Ask(ask) => Saw::Seen(self.answer(ask)),
+            Act::WaitUntil { at_ms } => {
+                self.now_ms = self.now_ms.max(*at_ms);
+                Saw::Done
+            }
+            Act::HashSlot { .. } => Saw::Hashes(Vec::new()),
+            Act::Record { .. } | Act::End(_) => unreachable!("the caller deals with these"),
+        }
+    }
+
+    fn connect(&mut self, until_ms: u64, not_boot: Option<u64>) -> Saw {
+        if not_boot == Some(self.nonce) {
+            // Nobody comes: time passes, and with it the lease.
+            self.now_ms = self.now_ms.max(until_ms);
+            if self.trial.is_some_and(|trial| trial.is_running) {
+                self.end_trial();
+            } else {
+                return Saw::Lost { reason: "still the boot before".to_owned() };
+            }
+        }
+        Saw::Connected {
+            facts: Box::new(self.facts()),
+            status: Box::new(self.status()),
+            at_ms: self.now_ms,
+        }
+    }
+
+    fn open_trial(&mut self, plan: [u8; 32]) -> Saw {
+        if !self.staged {
+            return Self::refused("nothing is staged");
+        }
+        let trial = self.trial.get_or_insert(TrialFacts {
+            slot: Where::SlotB,
+            trial_id: 1,
+            plan,
+            armed: 0,
+            boots_left: 3,
+            crash_left: 1,
+            power_left: 1,
+            is_running: false,
+        });
+        Saw::Trial { trial_id: trial.trial_id }
+    }
+
+    fn confirm(&mut self, boot_nonce: u64) -> Saw {
+        let runs = self.trial.is_some_and(|trial| trial.is_running);
+        if !runs || boot_nonce != self.nonce {
+            return Self::refused("not this boot");
+        }
+        self.trial = None;
+        self.active = Where::SlotB;
+        (self.admitted, self.staged) = (true, false);
+        self.confirms += 1;
+        Saw::Done
+    }
+
+    fn answer(&self, ask: &Ask) -> Seen {
+        match ask {
+            Ask::Identify => Seen::Facts(self.facts()),
+            Ask::Status => Seen::Status(self.status()),
+            Ask::ListChecks => Seen::Checks(vec![CheckInfo {
+                name: "rail".to_owned(),
+                unit: "V".to_owned(),
+                is_status: false,
+            }]),
+            Ask::RunCheck { name } => {
+                Seen::Reading(crate::measurement::Measurement::number(name, self.rail_v, "V"))
+            }
+            Ask::Ping => Seen::Pong { rtt_us: 1 },
+            Ask::Command { .. } => Seen::NoAnswer,
+        }
+    }
+}
+
+/// Runs a deployment; `loss` strikes the act with that number. Gives its end and how many acts it
+/// took.
+fn deploy(world: &mut World, loss: Option<(usize, Loss)>) -> (Ended, usize) {
+    let order = Order {
+        verb: Verb::Deploy,
+        product: "rover".to_owned(),
+        hardware: vec![("nav".to_owned(), 1, 1)],
+        version: "2.0.0".to_owned(),
+        bundle: NEW,
+        plan: Plan::parse(PLAN, "model.toml").unwrap(),
+        again: false,
+    };
+    let mut runner = Runner::new(order, world.now_ms);
+    let mut acts = 0;
+    for _ in 0..10_000 {
+        match runner.poll(world.now_ms) {
+            Act::Record { .. } => {}
+            Act::End(ended) => return (*ended, acts),
+            act => {
+                let struck = loss.filter(|(at, _)| *at == acts).map(|(_, loss)| loss);
+                acts += 1;
+                let silence = Saw::Lost { reason: "the model lost it".to_owned() };
+                let saw = match struck {
+                    None => world.act(&act),
+                    Some(Loss::Before) => silence,
+                    Some(Loss::Behind) => {
+                        let _ = world.act(&act);
+                        silence
+                    }
+                    Some(Loss::Reset) => {
+                        world.boot();
+                        silence
+                    }
+                };
+                runner.observe(world.now_ms, saw);
+            }
+        }
+    }
+    panic!("the runner does not end, loss {loss:?}");
+}
+
+#[test]
+fn a_sound_version_is_committed_by_one_confirm() {
+    let mut world = World::new(3.3);
+    let (ended, _) = deploy(&mut world, None);
+    assert_eq!(ended.end.outcome, Outcome::Committed, "{}", ended.end.message);
+    assert_eq!((ended.end.exit_code, ended.end.verdict), (0, RunVerdict::Qualified));
+    assert_eq!((world.active, world.confirms), (Where::SlotB, 1));
+}
+
+#[test]
+fn a_version_that_fails_its_check_is_rolled_back_and_the_check_is_named() {
+    let mut world = World::new(2.0);
+    let (ended, _) = deploy(&mut world, None);
+    assert_eq!((ended.end.outcome, ended.end.exit_code), (Outcome::RolledBack, 1));
+    assert!(ended.end.message.contains("rail"), "{}", ended.end.message);
+    assert_eq!((world.running, world.confirms), (Where::SlotA, 0));
+}
+
+/// P3, P5, P10: whichever act is lost, and however, the run ends, says committed only of a device that
+/// runs the new version confirmed, and never confirms what failed its check.
+#[test]
+fn whichever_act_is_lost_the_run_ends_and_says_what_is() {
+    for rail_v in [3.3, 2.0] {
+        let (_, acts) = deploy(&mut World::new(rail_v), None);
+        for at in 0..acts {
+            for loss in [Loss::Before, Loss::Behind, Loss::Reset] {
+                let mut world = World::new(rail_v);
+                let (ended, _) = deploy(&mut world, Some((at, loss)));
+                let what = format!("rail {rail_v}, act {at}, {loss:?}: {}", ended.end.message);
+                let is_new = world.active == Where::SlotB && world.running == Where::SlotB;
+                if ended.end.outcome == Outcome::Committed {
+                    assert!(is_new, "said to be committed: {what}");
+                }
+                if matches!(ended.end.outcome, Outcome::RolledBack | Outcome::WentBackByItself) {
+                    assert_eq!(world.running, Where::SlotA, "said to be back: {what}");
+                }
+                if rail_v < 3.0 {
+                    assert_eq!(world.confirms, 0, "confirmed though it failed: {what}");
+                }
+                assert!(world.confirms <= 1, "{what}");
+            }
+        }
+    }
+}
+
+/// P6: whatever an interrupted run left behind, the same command then ends well.
+#[test]
+fn after_any_lost_act_a_second_run_commits() {
+    let (_, acts) = deploy(&mut World::new(3.3), None);
+    for at in 0..acts {
+        for loss in [Loss::Before, Loss::Behind, Loss::Reset] {
+            let mut world = World::new(3.3);
+            let first = deploy(&mut world, Some((at, loss))).0;
+            let (second, _) = deploy(&mut world, None);
+            let what = format!(
+                "act {at}, {loss:?}: first {}; then {}",
+                first.end.message, second.end.message
+            );
+            assert_eq!(second.end.exit_code, 0, "{what}");
+            assert_eq!(world.active, Where::SlotB, "{what}");
+        }
+    }
+}
+
+/// Ctrl-C at any act: the run ends at once or after the rollback, and never says committed of a
+/// device that is not.
+#[test]
+fn a_stop_at_any_act_leaves_no_trial_behind_that_the_device_could_be_told_of() {
+    let (_, acts) = deploy(&mut World::new(3.3), None);
+    for at in 0..acts {
+        let mut world = World::new(3.3);
+        let plan = Plan::parse(PLAN, "model.toml").unwrap();
+        let order = Order {
+            verb: Verb::Deploy,
+            product: "rover".to_owned(),
+            hardware: vec![("nav".to_owned(), 1, 1)],
+            version: "2.0.0".to_owned(),
+            bundle: NEW,
+            plan,
+            again: false,
+        };
+        let mut runner = Runner::new(order, 0);
+        let mut done = 0;
+        let ended = loop {
+            match runner.poll(world.now_ms) {
+                Act::Record { .. } => {}
+                Act::End(ended) => break ended,
+                act => {
+                    if done == at {
+                        runner.stop(world.now_ms, StopWhy::Operator);
+                    } else {
+                        let saw = world.act(&act);
+                        runner.observe(world.now_ms, saw);
+                    }
+                    done += 1;
+                    assert!(done < 1_000, "a stop at act {at} does not end the run");
+                }
+            }
+        };
+        let committed = world.active == Where::SlotB;
+        let code = ended.end.exit_code;
+        assert!(code == 130 || committed && code == 0, "act {at}: {}", ended.end.message);
+        let runs_trial = world.trial.is_some_and(|trial| trial.is_running);
+        assert!(!runs_trial || committed, "act {at}: a trial still runs: {}", ended.end.message);
+    }
+}
