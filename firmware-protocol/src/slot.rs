@@ -89,11 +89,13 @@ pub enum RejectReason {
     ConfirmedCrashed = 8,
     /// A later version declared this one unfit to fall back to.
     Retired = 9,
+    /// The host gave the trial up without having judged it.
+    Withdrawn = 10,
 }
 
 impl RejectReason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::HostDecided,
         Self::LeaseExpired,
         Self::BootLimit,
@@ -103,6 +105,7 @@ impl RejectReason {
         Self::Corrupt,
         Self::ConfirmedCrashed,
         Self::Retired,
+        Self::Withdrawn,
     ];
 
     /// The reason with this number, if there is one.
@@ -124,6 +127,7 @@ impl fmt::Display for RejectReason {
             Self::Corrupt => "its bytes no longer match the recorded digest",
             Self::ConfirmedCrashed => "the confirmed image crashed or hung too often",
             Self::Retired => "a later version retired it as a fallback",
+            Self::Withdrawn => "the host gave the trial up without having judged it",
         })
     }
 }

@@ -308,7 +308,7 @@ fn random_state(rng: &mut Rng) -> BootState {
     let digest = |rng: &mut Rng| Digest(rng.bytes(32).try_into().unwrap());
     let slot = |rng: &mut Rng| {
         let bundle = digest(rng);
-        let reason = RejectReason::ALL[rng.below(9)];
+        let reason = RejectReason::ALL[rng.below(RejectReason::ALL.len())];
         let trial_id = rng.next() as u32;
         [
             SlotState::Empty,

@@ -31,7 +31,7 @@ const TERMS: TrialTerms =
 #[test]
 fn every_request_has_its_frozen_bytes() {
     let d = "d1".repeat(32);
-    let cases: [(Request<'_>, String); 22] = [
+    let cases: [(Request<'_>, String); 23] = [
         (Request::Hello { min: 1, current: 2 }, "000102".into()),
         (Request::Identify, "01".into()),
         (Request::Status, "02".into()),
@@ -60,6 +60,7 @@ fn every_request_has_its_frozen_bytes() {
         (Request::Rollback { trial_id: 5 }, "1305".into()),
         (Request::RunCheck { index: 2 }, "1402".into()),
         (Request::HashComponent { slot: SlotId::B, area: 1 }, "150101".into()),
+        (Request::Withdraw { trial_id: 5 }, "1605".into()),
     ];
     for (request, bytes) in cases {
         let asked = ToDevice { id: 7, session: 300, request };

@@ -3,7 +3,6 @@
 mod exit;
 mod next;
 
-use std::error::Error as StdError;
 use std::io;
 use std::path::PathBuf;
 
@@ -11,6 +10,7 @@ use thiserror::Error;
 
 use crate::bench::DeviceError;
 use crate::bundle::{BundleError, CreateError, SpecError};
+use crate::causes::causes;
 use crate::config::ConfigError;
 use crate::evidence::{EvidenceError, RecordError};
 use crate::link::{Address, AddressError};
@@ -183,15 +183,6 @@ impl CommandError {
     pub fn chain(&self) -> Vec<String> {
         causes(self)
     }
-}
-
-/// An error and each of its causes, outermost first.
-#[must_use]
-pub fn causes(error: &(dyn StdError + 'static)) -> Vec<String> {
-    // A TOML error ends in a line break.
-    std::iter::successors(Some(error), |&error| error.source())
-        .map(|error| error.to_string().trim_end().to_owned())
-        .collect()
 }
 
 #[cfg(test)]

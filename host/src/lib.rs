@@ -3,7 +3,7 @@
 //!
 //! Layers, each using only those above it in this list, or to its right:
 //!
-//! - L0 [`measurement`], [`verdict`], [`platform`], [`trust`], [`bundle`], [`link`]
+//! - L0 [`mod@causes`], [`measurement`], [`verdict`], [`platform`], [`trust`], [`bundle`], [`link`]
 //! - L1 [`session`], [`plan`], [`evidence`]
 //! - L2 [`driver`], [`qualify`]
 //! - L3 [`mod@bench`], [`report`]
@@ -14,6 +14,7 @@
 
 pub mod bench;
 pub mod bundle;
+pub mod causes;
 pub mod cli;
 pub mod commands;
 pub mod config;

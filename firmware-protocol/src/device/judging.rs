@@ -82,6 +82,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         &mut self,
         asked: Asked,
         trial_id: u32,
+        reason: RejectReason,
     ) -> Result<Answer<'static>, Refusal> {
         let state = self.state();
         if state.trial.is_none() && trial::was_rolled_back(&state, trial_id) {
@@ -89,7 +90,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         }
         trial::named(&state, trial_id)?;
         let then = if self.in_trial() { Then::DoneAndReset } else { Then::Done };
-        self.give_up_trial(RejectReason::HostDecided, then, Some(asked));
+        self.give_up_trial(reason, then, Some(asked));
         Ok(Answer::Later)
     }
 }

@@ -6,7 +6,7 @@ use crate::message::{
     self, FromDevice, How, PROTOCOL_CURRENT, PROTOCOL_MIN, Reply, Request, ToDevice,
 };
 use crate::refusal::Refusal;
-use crate::slot::SlotId;
+use crate::slot::{RejectReason, SlotId};
 use crate::trust;
 
 use super::job::Job;
@@ -150,7 +150,12 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             Request::Arm { trial_id, boots } => self.arm(asked, trial_id, boots),
             Request::Reset { boot_nonce } => self.reset(boot_nonce),
             Request::Confirm { trial_id, boot_nonce } => self.confirm(asked, trial_id, boot_nonce),
-            Request::Rollback { trial_id } => self.rollback(asked, trial_id),
+            Request::Rollback { trial_id } => {
+                self.rollback(asked, trial_id, RejectReason::HostDecided)
+            }
+            Request::Withdraw { trial_id } => {
+                self.rollback(asked, trial_id, RejectReason::Withdrawn)
+            }
             Request::RunCheck { index } => self.run_check(asked, index),
             Request::HashComponent { slot, area } => self.hash_component(asked, slot, area),
             Request::Hello { .. }

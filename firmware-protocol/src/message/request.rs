@@ -130,6 +130,12 @@ pub enum Request<'a> {
         /// Which component, by its area.
         area: u8,
     },
+    /// The trial cannot be judged, by no fault of the bundle: give it up as `Rollback` does, and say
+    /// so in its slot.
+    Withdraw {
+        /// The open trial.
+        trial_id: u32,
+    },
 }
 
 /// Bounds of a trial.

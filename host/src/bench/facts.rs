@@ -78,7 +78,10 @@ fn slot_facts(slot: &WireSlot) -> SlotFacts {
 /// match are written anew.
 const fn blames_bundle(reason: RejectReason) -> bool {
     match reason {
-        RejectReason::LeaseExpired | RejectReason::PowerLost | RejectReason::Corrupt => false,
+        RejectReason::LeaseExpired
+        | RejectReason::PowerLost
+        | RejectReason::Corrupt
+        | RejectReason::Withdrawn => false,
         RejectReason::HostDecided
         | RejectReason::BootLimit
         | RejectReason::Crashed
@@ -100,6 +103,7 @@ const fn reason_in_words(reason: RejectReason) -> &'static str {
         RejectReason::Corrupt => "its bytes no longer match the recorded digest",
         RejectReason::ConfirmedCrashed => "the confirmed image crashed or hung too often",
         RejectReason::Retired => "a later version retired it as a fallback",
+        RejectReason::Withdrawn => "the host gave the trial up without having judged it",
     }
 }
 

@@ -13,8 +13,8 @@ use super::device::{Device, DeviceError};
 use super::facts::{place, slot_of};
 use super::source::BundleSource;
 use crate::bundle::VerifiedBundle;
+use crate::causes::causes;
 use crate::driver::DriverError;
-use crate::error::causes;
 use crate::evidence::{Entry, EvidenceError, Recorder};
 use crate::qualify::observation::{Ask, ConsoleLine, Seen, Where};
 use crate::qualify::runner::{Act, ComponentHash, Ended, Runner, Saw, StagedFacts, StopWhy, Terms};
@@ -157,8 +157,11 @@ async fn perform(
         Act::Confirm { trial_id, boot_nonce } => {
             plain(device, Request::Confirm { trial_id: wire_id(trial_id), boot_nonce }).await
         }
-        Act::Rollback { trial_id } => {
+        Act::Rollback { trial_id, blames_bundle: true } => {
             plain(device, Request::Rollback { trial_id: wire_id(trial_id) }).await
+        }
+        Act::Rollback { trial_id, blames_bundle: false } => {
+            plain(device, Request::Withdraw { trial_id: wire_id(trial_id) }).await
         }
         Act::Ask(ask) => return answer(device, ask).await,
         Act::WaitUntil { at_ms } => device.wait_until(at_ms).await.map(|()| Saw::Done),

@@ -4,8 +4,9 @@ mod create;
 mod show;
 mod verify;
 
+use crate::causes::causes;
 use crate::cli::Context;
-use crate::error::{CommandError, causes};
+use crate::error::CommandError;
 use crate::plan::Plan;
 
 /// Make, show and verify bundles

@@ -13,7 +13,7 @@ use super::root::RootArgs;
 use super::runtime;
 use super::target::TargetArgs;
 use crate::bench::{Device, Opening, RunSetup, run};
-use crate::bundle::{Bundle, VerifiedBundle};
+use crate::bundle::{Bundle, PayloadRole, VerifiedBundle};
 use crate::cli::Context;
 use crate::error::{CommandError, Exit};
 use crate::evidence::{
@@ -74,6 +74,7 @@ pub(super) fn deploy(
 ) -> Result<Exit, CommandError> {
     let root = args.root.require(context)?;
     let bundle = Bundle::open(&args.bundle)?.verify(root.record().claims())?;
+    check_payloads(&bundle)?;
     let (plan, plan_path) = load_plan(&bundle, plan)?;
     let openings = args.target.openings(context, Some(&root))?;
     let runs = match &args.runs {
@@ -93,6 +94,17 @@ pub(super) fn deploy(
         }
     }
     Ok(worst(&exits))
+}
+
+/// A damaged copy is found here, before any device is asked, and not after its spare slot was erased.
+fn check_payloads(bundle: &VerifiedBundle) -> Result<(), CommandError> {
+    let bundle = bundle.bundle();
+    for (index, (role, _)) in bundle.payloads().enumerate() {
+        if matches!(role, PayloadRole::Variant { .. }) {
+            bundle.block_digests(index)?;
+        }
+    }
+    Ok(())
 }
 
 fn load_plan(

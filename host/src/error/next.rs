@@ -28,8 +28,13 @@ impl CommandError {
             Self::Problems { .. } | Self::Bundle(BundleError::Trust { .. }) => {
                 Some("noflake bundle show, to see who signed; do not deploy it")
             }
-            Self::Bundle(BundleError::Format { source, .. }) => after_format(source),
-            Self::Bundle(BundleError::Damaged { .. }) => Some(COPY_AGAIN),
+            Self::Bundle(BundleError::Format { source, .. }) => Some(after_format(source)),
+            Self::Bundle(
+                BundleError::Damaged { .. }
+                | BundleError::Envelope { .. }
+                | BundleError::Manifest { .. }
+                | BundleError::PlanText { .. },
+            ) => Some(COPY_AGAIN),
             Self::Create(CreateError::Write(WriteError::Exists { .. })) => {
                 Some("add --force to replace it, or name another file with --output")
             }
@@ -75,17 +80,18 @@ impl CommandError {
     }
 }
 
-const fn after_format(error: &FormatError) -> Option<&'static str> {
+const fn after_format(error: &FormatError) -> &'static str {
     match error {
-        FormatError::Truncated { .. } | FormatError::Trailing { .. } => Some(COPY_AGAIN),
-        FormatError::Version { .. } => Some("use the noflake release that made the bundle"),
-        FormatError::Magic
+        FormatError::Magic => "name a bundle, as noflake bundle create makes it",
+        FormatError::Version { .. } => "use the noflake release that made the bundle",
+        FormatError::Truncated { .. }
+        | FormatError::Trailing { .. }
         | FormatError::Reserved { .. }
         | FormatError::EnvelopeLength { .. }
         | FormatError::Overflow
         | FormatError::PlanLength { .. }
         | FormatError::AttachmentCount { .. }
-        | FormatError::AttachmentLength { .. } => None,
+        | FormatError::AttachmentLength { .. } => COPY_AGAIN,
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) struct SimulatedLink {
 impl SimulatedLink {
     pub(super) fn open(scenario: Option<&Path>, start: &LinkStart) -> Result<Self, LinkError> {
         let failed = |error: &(dyn std::error::Error + 'static)| LinkError::Simulated {
-            reason: crate::error::causes(error).join(": "),
+            reason: crate::causes::causes(error).join(": "),
         };
         let scenario = match scenario {
             Some(path) => Scenario::read(path).map_err(|error| failed(&error))?,

@@ -9,9 +9,10 @@ use firmware_protocol::manifest::{ComponentKind, Variant};
 use serde_json::{Value, json};
 
 use crate::bundle::{Bundle, OwnedManifest, slot_word};
+use crate::causes::causes;
 use crate::cli::Context;
 use crate::commands::root::RootArgs;
-use crate::error::{CommandError, causes};
+use crate::error::CommandError;
 use crate::output::escape;
 use crate::trust::Hex;
 

@@ -6,9 +6,10 @@ use serde_json::json;
 
 use super::plan_digest;
 use crate::bundle::Bundle;
+use crate::causes::causes;
 use crate::cli::Context;
 use crate::commands::root::RootArgs;
-use crate::error::{CommandError, causes};
+use crate::error::CommandError;
 use crate::output::escape;
 
 /// Verify a bundle: signatures, every payload, the plan

@@ -65,6 +65,8 @@ pub enum Act {
     Rollback {
         /// The trial.
         trial_id: u64,
+        /// The checks have rejected the bundle; else the same bundle may simply be tried again.
+        blames_bundle: bool,
     },
     /// Put this on record; shows nothing.
     Record {

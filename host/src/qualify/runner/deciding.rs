@@ -126,8 +126,14 @@ impl Runner {
         if let Some(TrialOpen { trial_id, .. }) = self.trial {
             self.enter_phase(Phase::Rollback, now_ms);
             self.state = State::RollingBack;
-            self.act(Act::Rollback { trial_id });
+            self.act(Act::Rollback { trial_id, blames_bundle: self.blames_bundle() });
         }
+    }
+
+    /// Only checks that failed speak against a bundle: not an operator who stops, a full disk or a
+    /// bench that breaks (promise P10).
+    fn blames_bundle(&self) -> bool {
+        self.stopping.is_none() && self.plan_run.verdict_so_far() == RunVerdict::Rejected
     }
 
     pub(super) fn rolled_back(&mut self, now_ms: u64, saw: &Saw) {
@@ -184,7 +190,11 @@ impl Runner {
             return;
         }
         let message = format!("{why}; {device}");
-        let next = "mend the bundle, or deploy it again with --again";
+        let next = if self.blames_bundle() {
+            "mend the bundle, or deploy it again with --again"
+        } else {
+            "run the same command again: nothing speaks against the bundle"
+        };
         self.end_seeing(now_ms, Outcome::RolledBack, message, Some(next), facts);
     }
 

@@ -20,6 +20,11 @@ impl Runner {
     }
 
     fn cannot_reach(&mut self, now_ms: u64, saw: &Saw) {
+        if let Saw::Refused { reason, next, .. } = saw {
+            let message = format!("the device refused: {reason}");
+            self.end(now_ms, Outcome::Refused, message, Some(next));
+            return;
+        }
         let message = format!("no device was reached: {}", saw.in_words());
         let next = "check cable, port and power, then run the same command again";
         self.end(now_ms, Outcome::Error, message, Some(next));
@@ -114,7 +119,7 @@ impl Runner {
         // What the earlier run did not finish says nothing against the bundle.
         self.again |= holds == Some(self.order.bundle);
         self.state = State::RollingBackOld { resets: trial.is_running };
-        self.act(Act::Rollback { trial_id: trial.trial_id });
+        self.act(Act::Rollback { trial_id: trial.trial_id, blames_bundle: false });
     }
 
     pub(super) fn old_rolled_back(&mut self, now_ms: u64, saw: Saw, resets: bool) {
