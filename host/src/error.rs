@@ -150,6 +150,18 @@ pub enum CommandError {
         /// What the system said.
         source: io::Error,
     },
+    /// The demo needs a folder of its own.
+    #[error("{} is not empty", folder.display())]
+    NotEmpty {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A device is named more than once.
+    #[error("device {address} is named twice")]
+    NamedTwice {
+        /// The device.
+        address: Address,
+    },
     /// The demo cannot be set up.
     #[error("failed to set up the demo")]
     Demo(#[source] io::Error),

@@ -219,10 +219,11 @@ fn out_of_room(folder: &str, source: &Source) -> Vec<String> {
     let rooms = ROOMS.iter().filter(|(words, rooms, _)| source.has_code(words) && outside(rooms));
     let mut problems: Vec<String> =
         rooms.map(|(words, _, why)| format!("{path}: `{words}` outside its room: {why}")).collect();
-    let crossings = CROSSINGS.iter().filter(|(from, words, files)| {
-        *from == folder && source.has_code(words) && outside(files)
-    });
-    problems.extend(crossings.map(|(_, words, _)| format!("{path}: `{words}` may not be used here")));
+    let crossings = CROSSINGS
+        .iter()
+        .filter(|(from, words, files)| *from == folder && source.has_code(words) && outside(files));
+    problems
+        .extend(crossings.map(|(_, words, _)| format!("{path}: `{words}` may not be used here")));
     problems
 }
 

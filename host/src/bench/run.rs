@@ -105,6 +105,7 @@ pub async fn run(
             | Act::WaitUntil { .. }
             | Act::Confirm { .. }
             | Act::Rollback { .. }) => {
+                tracing::debug!(at_ms = device.now_ms(), ?act, "does");
                 let saw = tokio::select! {
                     biased;
                     Ok(()) = interrupts.changed() => None,
@@ -113,6 +114,7 @@ pub async fn run(
                 let now_ms = device.now_ms();
                 match saw {
                     Some(saw) => {
+                        tracing::debug!(at_ms = now_ms, ?saw, "saw");
                         hear(&mut runner, &mut device);
                         runner.observe(now_ms, saw);
                     }

@@ -52,8 +52,9 @@ enum Plant {
 /// # Errors
 /// When the demo itself cannot be set up.
 pub fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
-    let site = Site::prepare(args.folder.clone(), args.plant)?;
     let output = &context.output;
+    output.progress(&"making keys, bundles and devices ...");
+    let site = Site::prepare(args.folder.clone(), args.plant)?;
     output.result(
         &format!(
             "Two simulated devices, each in its own process:\n  {}   (pseudo-terminal)\n  {}   \

@@ -231,7 +231,11 @@ fn print(context: &Context, end: &DeviceEnd) {
     let run_end = &ended.end;
     let mut lines = vec![format!("{name}: {}: {}", outcome_word(run_end.outcome), run_end.message)];
     // Nothing was judged where the device refused or nobody reached it.
-    if !matches!(run_end.outcome, Outcome::Refused | Outcome::Interrupted) {
+    let is_judged = !matches!(
+        run_end.outcome,
+        Outcome::Refused | Outcome::Interrupted | Outcome::AlreadyRunning
+    );
+    if is_judged {
         lines.push(format!("  verdict   {}", run_end.verdict));
     }
     if let Some(downtime_ms) = run_end.downtime_ms {

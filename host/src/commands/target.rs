@@ -42,7 +42,19 @@ impl TargetArgs {
         if names.is_empty() {
             return Err(CommandError::NotNamed { what, flag, key });
         }
-        names.iter().map(|name| self.opening(name, root)).collect()
+        let openings: Vec<Opening> =
+            names.iter().map(|name| self.opening(name, root)).collect::<Result<_, _>>()?;
+        // Simulated devices are made anew for each name; every other address is one device.
+        for (index, opening) in openings.iter().enumerate() {
+            let is_twice = openings.iter().skip(index.saturating_add(1)).any(|later| {
+                later.address == opening.address
+                    && !matches!(opening.address, Address::Simulated { .. })
+            });
+            if is_twice {
+                return Err(CommandError::NamedTwice { address: opening.address.clone() });
+            }
+        }
+        Ok(openings)
     }
 
     /// The one device that is named.

@@ -80,7 +80,11 @@ impl CommandError {
             | Self::AlreadyInitialised { .. }
             | Self::NotNamed { .. }
             | Self::WrongRole { .. } => Exit::Usage,
-            Self::Address(_) | Self::OneDevice | Self::Plan(_) => Exit::Usage,
+            Self::Address(_)
+            | Self::OneDevice
+            | Self::NotEmpty { .. }
+            | Self::NamedTwice { .. }
+            | Self::Plan(_) => Exit::Usage,
             Self::Device { source, .. } => of_device(source),
             Self::NoTrial { .. } => Exit::Refused,
             Self::InRecovery { .. } => Exit::NeedsService,

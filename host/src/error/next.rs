@@ -24,6 +24,11 @@ impl CommandError {
             Self::AlreadyInitialised { .. } => {
                 Some("noflake bundle create there, or noflake init in another folder")
             }
+            Self::NotEmpty { .. } => Some("name a new folder"),
+            Self::NamedTwice { .. } => Some("name each device once"),
+            Self::NotNamed { what: "device", .. } => {
+                Some("add -d ADDRESS, or fill `devices` in noflake.toml")
+            }
             Self::NotNamed { .. } => Some("noflake init, or name it with its flag"),
             Self::Problems { .. } | Self::Bundle(BundleError::Trust { .. }) => {
                 Some("noflake bundle show, to see who signed; do not deploy it")

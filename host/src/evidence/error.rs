@@ -173,7 +173,7 @@ pub enum RecordError {
     /// A line is not what was written.
     #[error(
         "line {line} of {} is not as it was written: expected {expected}, got {got}; \
-         trust nothing from this line on and read the original again", path.display()
+         trust nothing from the line before it on, and read the original again", path.display()
     )]
     BadLine {
         /// The record.

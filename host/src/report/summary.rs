@@ -297,6 +297,6 @@ Downtime: 4.200 s
 
 </details>
 
-record complete, chain verified, 35 lines, head c0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffee
+record complete, 35 lines, each chained to the next; compare the head with one noted elsewhere: c0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffee
 "#;
 }

@@ -206,6 +206,6 @@ checks: 1 pass, 1 fail, 0 error, 1 flaky, 1 not run
 
 warning: the lab door was open
 
-record complete, chain verified, 35 lines, head c0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffee
+record complete, 35 lines, each chained to the next; compare the head with one noted elsewhere: c0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffee
 "#;
 }

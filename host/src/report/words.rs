@@ -153,11 +153,14 @@ pub(super) fn attempt(number: u32, attempt: &AttemptView) -> String {
     line
 }
 
-/// `record complete, chain verified, 24 lines, head 4f2a...`.
+/// `record complete, 24 lines, each chained to the next; ...`. The chain cannot cover its own last line,
+/// so the words say what does.
 pub(super) fn integrity(integrity: &Integrity) -> String {
     match integrity {
         Integrity::Complete { lines, head } => {
-            format!("record complete, chain verified, {lines} lines, head {head}")
+            format!(
+                "record complete, {lines} lines, each chained to the next; compare the head with one noted elsewhere: {head}"
+            )
         }
         Integrity::Interrupted { lines, head, torn_bytes } => {
             let torn = match torn_bytes {

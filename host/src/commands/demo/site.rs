@@ -52,6 +52,10 @@ impl Site {
         let folder = match folder {
             Some(folder) => {
                 fs::create_dir_all(&folder).map_err(CommandError::Demo)?;
+                let mut entries = fs::read_dir(&folder).map_err(CommandError::Demo)?;
+                if entries.next().is_some() {
+                    return Err(CommandError::NotEmpty { folder });
+                }
                 folder.canonicalize().map_err(CommandError::Demo)?
             }
             None => tempfile::Builder::new()

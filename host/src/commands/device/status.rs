@@ -132,11 +132,11 @@ fn record_lines(facts: &StatusFacts, status: &Status) -> Vec<String> {
     }
     lines.push(format!("floor     security version {}", facts.accept_floor));
     lines.push(format!(
-        "wear      {} record entries ever, {} blocks erased since start",
+        "wear      {} record entries ever, {} blocks erased since this boot",
         status.record_entries, status.erases
     ));
     lines.push(format!(
-        "link      {} frames, {} component bytes ({} repeated) since start",
+        "link      {} frames, {} component bytes ({} repeated) since this boot",
         status.link.frames, status.link.payload_bytes, status.link.repeated_bytes
     ));
     lines
@@ -163,6 +163,7 @@ fn status_json(opened: &Opened, status: &Status) -> serde_json::Value {
         opened.status.slot(place).map(|slot| {
             json!({
                 "state": slot.state.to_string(),
+                "confirmed": opened.status.active == Some(place),
                 "bundle": slot.bundle.map(|digest| firmware_protocol::digest::Digest(digest).to_string()),
                 "rejected_because": slot.rejection.map(|rejection| rejection.reason),
                 "trial_id": slot.rejection.map(|rejection| rejection.trial_id),
@@ -182,7 +183,7 @@ fn status_json(opened: &Opened, status: &Status) -> serde_json::Value {
         })),
         "accept_floor": opened.status.accept_floor,
         "boot_row": status.row.id(),
-        "why": opened.status.why,
+        "why": explain::why(opened, status.row),
         "record_entries": status.record_entries,
         "erases": status.erases,
         "link": {

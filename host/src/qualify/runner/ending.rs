@@ -67,9 +67,10 @@ impl Runner {
         let checks = self.plan_run.verdict_so_far();
         match outcome {
             Outcome::Committed => checks,
-            Outcome::AlreadyRunning => RunVerdict::Qualified,
             Outcome::RolledBack | Outcome::Held => self.judged(),
             Outcome::WentBackByItself | Outcome::NeedsService => RunVerdict::Rejected,
+            // Nothing was judged: what was found is no verdict.
+            Outcome::AlreadyRunning => RunVerdict::Inconclusive,
             Outcome::Refused | Outcome::Error | Outcome::Interrupted => RunVerdict::Error,
         }
     }

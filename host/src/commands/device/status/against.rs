@@ -37,6 +37,18 @@ pub(super) async fn run(
     let compared = compare(device, &bundle, slot).await;
     let compared = compared.map_err(|source| at(device, source))?;
     device.close().await;
+    let same = opened.facts.bundle == Some(bundle.bundle().digest().0);
+    let manifest = Compared {
+        name: "manifest".to_owned(),
+        problem: (!same).then(|| {
+            format!(
+                "DRIFT: version {} runs, the bundle brings {}",
+                opened.facts.version,
+                bundle.manifest().version
+            )
+        }),
+    };
+    let compared: Vec<Compared> = std::iter::once(manifest).chain(compared).collect();
     let drifted = compared.iter().any(|component| component.problem.is_some());
     let mut lines = vec![format!(
         "{}: {} runs version {} from {}, held against version {}",
@@ -56,6 +68,9 @@ pub(super) async fn run(
     let machine = json!({
         "device": device.address().to_string(),
         "drift": drifted,
+        "running": opened.facts.running.to_string(),
+        "version": opened.facts.version,
+        "bundle_version": bundle.manifest().version.to_string(),
         "components": compared
             .iter()
             .map(|Compared { name, problem }| json!({ "name": name, "problem": problem }))

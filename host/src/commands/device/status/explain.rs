@@ -14,14 +14,7 @@ pub(super) struct Words {
 
 pub(super) fn explain(opened: &Opened, status: &Status) -> Words {
     let row = status.row;
-    let since = match (row, opened.status.trial, opened.status.active) {
-        (BootRow::TrialArmed, None, Some(active)) if active == opened.facts.running => {
-            "; it was confirmed since"
-        }
-        _ => "",
-    };
-    let why = row.explanation();
-    let mut lines = vec![format!("why: {why}{since} (rule {} of BOOT.md)", row.id())];
+    let mut lines = vec![format!("why: {} (rule {} of BOOT.md)", why(opened, row), row.id())];
     for place in [Where::SlotA, Where::SlotB] {
         let slot = opened.status.slot(place);
         if let Some(rejection) = slot.and_then(|slot| slot.rejection) {
@@ -42,6 +35,17 @@ pub(super) fn explain(opened: &Opened, status: &Status) -> Words {
     Words { lines, next: next(opened, row, status.crash_left).to_owned() }
 }
 
+/// Why the device runs what it runs, as of now.
+pub(super) fn why(opened: &Opened, row: BootRow) -> String {
+    let since = match (row, opened.status.trial, opened.status.active) {
+        (BootRow::TrialArmed, None, Some(active)) if active == opened.facts.running => {
+            "; it was confirmed since"
+        }
+        _ => "",
+    };
+    format!("{}{since}", row.explanation())
+}
+
 fn next(opened: &Opened, row: BootRow, crash_left: u8) -> &'static str {
     if !opened.facts.enrolled {
         return "noflake device enroll";
@@ -59,7 +63,7 @@ fn next(opened: &Opened, row: BootRow, crash_left: u8) -> &'static str {
             "noflake deploy a bundle that is known to work"
         }
         (_, Some(rejection)) if rejection.blames_bundle => {
-            "mend the bundle, then noflake deploy the mended one"
+            "mend the bundle and deploy the mended one, or deploy this one again with --again"
         }
         (_, Some(_)) => "run the same noflake deploy again: nothing speaks against the bundle",
         (_, None) => "nothing needs to be done",
