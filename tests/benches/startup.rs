@@ -22,6 +22,9 @@ fn main() {
     print_table(&[
         row(["noflake", ""]),
         row(["--version, median", &format!("{:.1} ms", median(figures))]),
-        row(["size of the binary", &format!("{:.1} MiB", f64::from(u32::try_from(bytes).unwrap()) / 1_048_576.0)]),
+        row([
+            "size of the binary",
+            &format!("{:.1} MiB", f64::from(u32::try_from(bytes).unwrap()) / 1_048_576.0),
+        ]),
     ]);
 }

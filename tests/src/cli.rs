@@ -109,7 +109,8 @@ impl Ended {
     #[track_caller]
     pub fn json_lines(&self) -> Vec<Value> {
         let parse = |line: &str| {
-            serde_json::from_str(line).unwrap_or_else(|error| panic!("{line:?} is no JSON: {error}"))
+            serde_json::from_str(line)
+                .unwrap_or_else(|error| panic!("{line:?} is no JSON: {error}"))
         };
         self.stdout.lines().map(parse).collect()
     }
@@ -153,10 +154,8 @@ impl Running {
             .unwrap();
         // A command that needs no input may end before it is written.
         drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
-        let readers = [
-            read_all(child.stdout.take().unwrap()),
-            read_all(child.stderr.take().unwrap()),
-        ];
+        let readers =
+            [read_all(child.stdout.take().unwrap()), read_all(child.stderr.take().unwrap())];
         Self { child, readers: Some(readers), words }
     }
 
@@ -192,7 +191,10 @@ impl Running {
         };
         let [stdout, stderr] = self.readers.take().unwrap().map(|reader| reader.join().unwrap());
         let words = &self.words;
-        assert!(!is_late, "{words} was not done in {PATIENCE:?}\nstdout:\n{stdout}\nstderr:\n{stderr}");
+        assert!(
+            !is_late,
+            "{words} was not done in {PATIENCE:?}\nstdout:\n{stdout}\nstderr:\n{stderr}"
+        );
         Ended { code: status.code(), stdout, stderr }
     }
 
@@ -276,7 +278,8 @@ mod tests {
 
     #[test]
     fn what_differs_from_run_to_run_is_redacted_and_words_are_not() {
-        let text = "/tmp/x/runs/20261122T204640Z-0a1b2c3d: boot 00ff00ff00ff00ff, 1234 ms, slot B, 1.1.0";
+        let text =
+            "/tmp/x/runs/20261122T204640Z-0a1b2c3d: boot 00ff00ff00ff00ff, 1234 ms, slot B, 1.1.0";
         let redacted = redact(text, Path::new("/tmp/x"));
         assert_eq!(redacted, "SITE/runs/TIME-HEX: boot HEX, N ms, slot B, 1.1.0");
     }

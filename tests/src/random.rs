@@ -9,7 +9,9 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 pub fn seed(test: &str, own: u64) -> u64 {
     let named = env::var("NOFLAKE_TEST_SEED").ok().and_then(|text| text.parse().ok());
     let seed = named.unwrap_or(own);
-    eprintln!("{test}: seed {seed} (replay: NOFLAKE_TEST_SEED={seed} cargo test -p integration {test})");
+    eprintln!(
+        "{test}: seed {seed} (replay: NOFLAKE_TEST_SEED={seed} cargo test -p integration {test})"
+    );
     seed
 }
 

@@ -13,7 +13,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use firmware_protocol::frame::{Decoder, Framing, HEADER_BYTES, Header, Kind, Unit};
-use firmware_protocol::message::{self, Chunk, FromDevice, MAX_PIECE_BYTES, Reply, Request, ToDevice};
+use firmware_protocol::message::{
+    self, Chunk, FromDevice, MAX_PIECE_BYTES, Reply, Request, ToDevice,
+};
 use firmware_protocol::refusal::Refusal;
 use rustix::fs::OFlags;
 
@@ -62,7 +64,11 @@ impl Raw {
         Self::new(Framing::Serial, reader, Box::new(writer))
     }
 
-    fn new(framing: Framing, mut reader: impl Read + Send + 'static, writer: Box<dyn Write>) -> Self {
+    fn new(
+        framing: Framing,
+        mut reader: impl Read + Send + 'static,
+        writer: Box<dyn Write>,
+    ) -> Self {
         let (sender, bytes) = mpsc::channel();
         let is_over = Arc::new(AtomicBool::new(false));
         let over = Arc::clone(&is_over);
@@ -126,14 +132,19 @@ impl Raw {
         panic!("no answer to {request:?} within {PATIENCE:?}");
     }
 
-    fn hear<R>(&mut self, asked: u32, take: &impl Fn(Reply<'_>) -> R) -> Option<Result<R, Refusal>> {
+    fn hear<R>(
+        &mut self,
+        asked: u32,
+        take: &impl Fn(Reply<'_>) -> R,
+    ) -> Option<Result<R, Refusal>> {
         while let Ok(bytes) = self.bytes.recv_timeout(AGAIN) {
             let mut rest = bytes.as_slice();
             while let Some(unit) = self.decoder.feed(&mut rest) {
                 let Unit::Frame(frame) = unit else { continue };
                 let Some((_, payload)) = Header::split(frame) else { continue };
                 match message::decode(payload) {
-                    Some(FromDevice::Reply { id, reply: Ok(Reply::Working { .. }) }) if id == asked => {}
+                    Some(FromDevice::Reply { id, reply: Ok(Reply::Working { .. }) })
+                        if id == asked => {}
                     Some(FromDevice::Reply { id, reply }) if id == asked => {
                         return Some(reply.map(take));
                     }
@@ -147,7 +158,8 @@ impl Raw {
     /// Opens the session.
     #[track_caller]
     pub fn open_session(&mut self) {
-        let hello = Request::Hello { min: message::PROTOCOL_MIN, current: message::PROTOCOL_CURRENT };
+        let hello =
+            Request::Hello { min: message::PROTOCOL_MIN, current: message::PROTOCOL_CURRENT };
         self.ask(hello, |_| ()).unwrap();
         let session = self.ask(Request::OpenSession { take_over: true }, |reply| match reply {
             Reply::Session { session, .. } => session,

@@ -130,7 +130,8 @@ impl Simulator {
         let scenario = site.scenario(&options.state, &options.scenario);
         command.arg("--scenario").arg(scenario).current_dir(site.folder());
         let child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
-        let mut simulator = Self { child, ready: Vec::new(), state, count: options.count, baud: options.baud };
+        let mut simulator =
+            Self { child, ready: Vec::new(), state, count: options.count, baud: options.baud };
         simulator.await_ready();
         simulator
     }

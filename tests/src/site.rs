@@ -8,9 +8,7 @@ use std::path::{Path, PathBuf};
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use firmware_protocol::manifest::{ComponentKind, PublicKey, VariantSlot};
-use noflake::bundle::{
-    ComponentSpec, HardwareSpec, Provenance, Spec, VariantSpec, prepare,
-};
+use noflake::bundle::{ComponentSpec, HardwareSpec, Provenance, Spec, VariantSpec, prepare};
 use noflake::plan::Plan;
 use noflake::trust::{RootKeys, Signer, SignerError, first_root, sign_root};
 use tempfile::TempDir;

@@ -39,7 +39,11 @@ impl Bench {
         }
         assert!(flash::whole(self.device.state()) == flash, "{what}: the flash has changed");
         assert_eq!(fs::read(&path).unwrap(), bytes, "{what}: the bundle has changed");
-        assert_eq!(contents(&self.site.path("trust")), trust, "{what}: the trust folder has changed");
+        assert_eq!(
+            contents(&self.site.path("trust")),
+            trust,
+            "{what}: the trust folder has changed"
+        );
     }
 
     #[track_caller]
@@ -78,9 +82,8 @@ fn a_flipped_bit_in_the_claims_breaks_the_signature_and_in_a_payload_its_digest(
 fn payloads_in_another_order_are_found_by_their_digests() {
     let bench = Bench::new();
     let release = Release::new("1.1.0");
-    let find = |image: &[u8]| {
-        bench.whole.windows(image.len()).position(|window| window == image).unwrap()
-    };
+    let find =
+        |image: &[u8]| bench.whole.windows(image.len()).position(|window| window == image).unwrap();
     let (a, b) = (find(&release.app[0]), find(&release.app[1]));
     let mut swapped = bench.whole.clone();
     swapped[a..a + release.app[0].len()].copy_from_slice(&release.app[1]);
@@ -112,11 +115,21 @@ fn what_is_well_signed_and_not_for_this_device_is_refused_with_5() {
     let bench = Bench::new();
     let new = || Release::new("1.1.0");
     let product = Release { product: "rover-arm".to_owned(), ..new() };
-    bench.refuses_release("product", &product, 5, "for product rover-arm, the device is a rover-nav");
+    bench.refuses_release(
+        "product",
+        &product,
+        5,
+        "for product rover-arm, the device is a rover-nav",
+    );
     let hardware = Release { hardware: "nav-2".to_owned(), ..new() };
     bench.refuses_release("hardware", &hardware, 5, "nav-2 revision 1 to 9, the device is nav-1");
     let replayed = Release::new("0.9.0").security(0);
-    bench.refuses_release("replayed", &replayed, 5, "security version 0 is below the device's floor 1");
+    bench.refuses_release(
+        "replayed",
+        &replayed,
+        5,
+        "security version 0 is below the device's floor 1",
+    );
     let young = Release { from_version: Some("1.0.5".to_owned()), ..new() };
     bench.refuses_release("too far", &young, 5, "older than the oldest the bundle can come from");
     let large = Release::sized("1.1.0", (1 << 20) + 1);

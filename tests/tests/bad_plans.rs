@@ -37,8 +37,10 @@ fn each_mistake_in_a_plan_is_named_with_its_line_and_exit_2() {
 fn all_problems_of_a_plan_are_told_at_once() {
     let site = Site::new();
     let bundle = site.bundle(&Release::new("1.1.0"));
-    let text = format!("{}\n[[stage.check]]\n{MEASURE}limits = {{ ge = 5, le = 1 }}\nspelt = 1\n",
-        QUICK_PLAN.replace("lease =", "leese ="));
+    let text = format!(
+        "{}\n[[stage.check]]\n{MEASURE}limits = {{ ge = 5, le = 1 }}\nspelt = 1\n",
+        QUICK_PLAN.replace("lease =", "leese =")
+    );
     site.write("plan.toml", &text);
     let qualify = ["qualify", &bundle, "--plan", "plan.toml", "-d", "sim:"];
     let _ = site.noflake(&qualify).code(2).says("leese").says("spelt").says("unit");
@@ -47,7 +49,8 @@ fn all_problems_of_a_plan_are_told_at_once() {
 #[test]
 fn a_plan_for_another_device_is_refused_before_anything_is_written() {
     let site = Site::new();
-    let other = QUICK_PLAN.replace("version = \"1\"", "version = \"1\"\napplies_to = { product = \"x\" }");
+    let other =
+        QUICK_PLAN.replace("version = \"1\"", "version = \"1\"\napplies_to = { product = \"x\" }");
     let bundle = site.bundle(&Release::new("1.1.0").plan(&other));
     let ended = site.deploy(&bundle, "sim:");
     assert!(matches!(ended.code, Some(2 | 5)), "{ended:?}");

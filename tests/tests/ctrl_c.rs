@@ -31,8 +31,7 @@ fn in_the_middle_of_a_trial_the_old_version_is_seen_running_before_the_command_e
     let device = Simulator::start(&site, &SimOptions::tcp());
     let flag = site.path("was-here");
     let script = format!("test -e {0} || {{ touch {0}; sleep 60; }}", flag.display());
-    let check =
-        format!("id = \"wait\"\nkind = \"command\"\nargv = [\"sh\", \"-c\", {script:?}]\n");
+    let check = format!("id = \"wait\"\nkind = \"command\"\nargv = [\"sh\", \"-c\", {script:?}]\n");
     let bundle = site.bundle(&Release::new("1.1.0").plan(&integration::site::plan_with(&check)));
     let host = site.start(&["deploy", &bundle, "-d", &device.address()]);
     wait_for("the check that waits", || flag.exists().then_some(()));

@@ -55,7 +55,10 @@ fn a_rejected_bundle_is_refused_until_it_is_asked_for_again() {
     let bundle = site.bundle(&Release::new("1.1.0"));
     let _ = site.deploy(&bundle, &device.address()).code(1).says("ram: fail");
     let sent = device.payload_bytes();
-    let _ = site.deploy(&bundle, &device.address()).code(5).says("the device rejected this bundle in trial 1");
+    let _ = site
+        .deploy(&bundle, &device.address())
+        .code(5)
+        .says("the device rejected this bundle in trial 1");
     let again = site.noflake(&["deploy", &bundle, "-d", &device.address(), "--again"]);
     let _ = again.code(1).says("ram: fail");
     assert_eq!(device.payload_bytes(), sent, "what the slot still holds is not sent again");

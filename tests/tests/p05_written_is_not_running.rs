@@ -38,7 +38,12 @@ fn a_version_that_is_staged_whole_and_never_runs_is_no_success() {
     let device = Simulator::start(&site, &SimOptions::tcp().scenario(body));
     let release = Release::new("1.1.0");
     let ended = site.noflake(&[
-        "--format", "json", "deploy", &site.bundle(&release), "-d", &device.address(),
+        "--format",
+        "json",
+        "deploy",
+        &site.bundle(&release),
+        "-d",
+        &device.address(),
     ]);
     let told = ended.code(6).json();
     flash::assert_holds(device.state(), "B", "app", &release.app[1]);

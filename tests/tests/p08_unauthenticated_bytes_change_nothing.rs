@@ -48,13 +48,8 @@ fn every_request_that_changes_something_is_refused_without_a_session() {
     let site = Site::new();
     let device = Simulator::start(&site, &SimOptions::tcp());
     let before = flash::whole(device.state());
-    let terms = TrialTerms {
-        boots: 3,
-        crashes: 1,
-        power_failures: 1,
-        lease_ms: 1000,
-        boot_max_ms: 1000,
-    };
+    let terms =
+        TrialTerms { boots: 3, crashes: 1, power_failures: 1, lease_ms: 1000, boot_max_ms: 1000 };
     let digest = Digest::default();
     let mut raw = Raw::tcp(&device.socket());
     let _ = raw.ask(Request::Hello { min: 1, current: 1 }, |_| ());

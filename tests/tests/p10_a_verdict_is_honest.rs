@@ -20,7 +20,8 @@ fn a_tool_of_the_bench_that_is_missing_is_an_error_and_no_rejection() {
 
 #[test]
 fn a_measurement_that_the_device_does_not_have_is_an_error_that_names_what_it_has() {
-    let check = "id = \"m\"\nkind = \"measure\"\nsource = \"nope\"\nunit = \"V\"\nlimits = { ge = 1 }";
+    let check =
+        "id = \"m\"\nkind = \"measure\"\nsource = \"nope\"\nunit = \"V\"\nlimits = { ge = 1 }";
     let told = judged("", check).code(3).says("rail_3v3").json();
     assert_eq!(told["verdict"], "error");
 }

@@ -63,7 +63,10 @@ fn a_device_cannot_steer_the_terminal() {
     let device = Simulator::start(&site, &SimOptions::pty().scenario(body));
     for arguments in [["device", "identify"], ["device", "status"]] {
         let ended = site.noflake(&[&arguments[..], &["-d", &device.address()]].concat()).code(0);
-        assert!(!ended.stdout.contains('\u{1b}') && !ended.stdout.contains('\u{202e}'), "{ended:?}");
+        assert!(
+            !ended.stdout.contains('\u{1b}') && !ended.stdout.contains('\u{202e}'),
+            "{ended:?}"
+        );
     }
     let bundle = site.bundle(&Release::new("1.1.0"));
     let ended = site.deploy(&bundle, &device.address()).code(0);

@@ -10,7 +10,8 @@ use integration::simulator::{SimOptions, Simulator};
 use integration::site::{Release, Site};
 
 /// Files that the package installs; both are larger than half a megabyte.
-const FILES: [&str; 2] = ["/usr/lib/u-boot/qemu_arm64/u-boot.bin", "/usr/lib/u-boot/qemu-x86_64/u-boot.rom"];
+const FILES: [&str; 2] =
+    ["/usr/lib/u-boot/qemu_arm64/u-boot.bin", "/usr/lib/u-boot/qemu-x86_64/u-boot.rom"];
 const LEAST_BYTES: usize = 500_000;
 
 /// The images, or `None` when the package is absent and somebody said aloud that this is well.

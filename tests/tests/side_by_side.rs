@@ -21,7 +21,8 @@ fn every_device_gets_the_release_and_is_listed_in_the_order_it_was_named() {
     let names: Vec<&str> = lines.iter().filter_map(|line| line["device"].as_str()).collect();
     assert_eq!(names, addresses);
     assert!(lines.iter().all(|line| line["state"] == "committed"), "{lines:?}");
-    let folders: BTreeSet<&str> = lines.iter().filter_map(|line| line["evidence"].as_str()).collect();
+    let folders: BTreeSet<&str> =
+        lines.iter().filter_map(|line| line["evidence"].as_str()).collect();
     assert_eq!(folders.len(), 3, "each has evidence of its own");
 }
 
@@ -36,7 +37,8 @@ fn the_worst_exit_code_wins_by_the_order_of_what_needs_a_person_first() {
     let healthy = "sim:".to_owned();
     let rejected = image("rejected", "fails = [\"ram\"]");
     let went_back = image("went-back", "behaviour = \"crashes\"");
-    let refused = format!("sim:{}", site.scenario("refused", "[device]\nproduct = \"x\"").display());
+    let refused =
+        format!("sim:{}", site.scenario("refused", "[device]\nproduct = \"x\"").display());
     let unreachable = "serial:/dev/no-such-port".to_owned();
     // 3 before 5 before 6 before 1 before 0.
     let all = [&unreachable, &refused, &went_back, &rejected, &healthy];

@@ -75,7 +75,8 @@ fn drift_of_one_byte_is_named_by_component_and_repaired_by_the_same_deploy() {
     let device = Simulator::start(&site, &SimOptions::pty());
     let _ = site.deploy(&bundle, &device.address()).code(0);
     device.kill();
-    let flip = "[[flip]]\ncomponent = \"config\"\nslot = \"B\"\noffset = 3\nbit = 4\nafter_ms = 500\n";
+    let flip =
+        "[[flip]]\ncomponent = \"config\"\nslot = \"B\"\noffset = 3\nbit = 4\nafter_ms = 500\n";
     let device = Simulator::start(&site, &SimOptions::pty().scenario(flip));
     let address = device.address();
     let against = ["device", "status", "--against", &bundle, "-d", &address];
