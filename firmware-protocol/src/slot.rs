@@ -121,7 +121,9 @@ impl fmt::Display for RejectReason {
             Self::HostDecided => "the host rolled it back",
             Self::LeaseExpired => "the lease expired: no host renewed it in time",
             Self::BootLimit => "a trial boot ran longer than its limit",
-            Self::Crashed => "the trial image crashed, hung or reset by itself",
+            Self::Crashed => {
+                "the trial image crashed, hung, reset by itself or was not ready in time"
+            }
             Self::PowerLost => "power failed too often during the trial",
             Self::BootsSpent => "all trial boots were used without a confirm",
             Self::Corrupt => "its bytes no longer match the recorded digest",

@@ -5,6 +5,7 @@ use crate::flash::{Flash, Range};
 use crate::manifest::{LifeCycle, RootRecord};
 use crate::message::{How, Reply};
 use crate::refusal::Refusal;
+use crate::scan;
 use crate::trust::{self, MAX_ENVELOPE_BYTES};
 
 use super::job::{Job, MAX_ROOT_BYTES, Then};
@@ -53,6 +54,10 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             return Err(Refusal::DocumentTooLong { got, limit });
         }
         let root = trust::verify_first_root(document)?;
+        if self.store.state().is_none() && !trust_is_blank(&mut self.flash, self.layout.trust) {
+            // A device that lost its record is not one that never had a root.
+            return Err(Refusal::InRecovery);
+        }
         let state = self.state();
         if state.life_cycle != LifeCycle::Factory {
             let same = state.root_digest == root.digest();
@@ -90,4 +95,12 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         let [even, odd] = self.layout.trust;
         if version.is_multiple_of(2) { even } else { odd }
     }
+}
+
+/// Neither place for a root record has been written.
+fn trust_is_blank<F: Flash>(flash: &mut F, places: [Range; 2]) -> bool {
+    places.into_iter().all(|range| {
+        let head = Range { len_bytes: range.len_bytes.min(256), ..range };
+        scan::is_blank(flash, head).unwrap_or(false)
+    })
 }

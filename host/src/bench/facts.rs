@@ -97,7 +97,9 @@ const fn reason_in_words(reason: RejectReason) -> &'static str {
         RejectReason::HostDecided => "the host rolled it back",
         RejectReason::LeaseExpired => "its lease expired: no host renewed it in time",
         RejectReason::BootLimit => "a trial boot ran longer than its limit",
-        RejectReason::Crashed => "the trial image crashed, hung or reset by itself",
+        RejectReason::Crashed => {
+            "the trial image crashed, hung, reset by itself or was not ready in time"
+        }
         RejectReason::PowerLost => "power failed too often during the trial",
         RejectReason::BootsSpent => "all trial boots were used without a confirm",
         RejectReason::Corrupt => "its bytes no longer match the recorded digest",

@@ -186,7 +186,9 @@ fn failed(error: &DeviceError) -> Saw {
         DeviceError::Driver(_) | DeviceError::OutOfTurn(_) | DeviceError::NotReached { .. } => None,
     };
     match refusal {
-        Some(Refusal::SessionHeld { .. }) | None => Saw::Lost { reason: causes(error).join(": ") },
+        Some(Refusal::SessionHeld { .. }) | None => {
+            Saw::Lost { reason: causes(error).join(": "), next: error.next() }
+        }
         Some(refusal) => Saw::Refused {
             reason: refusal.to_string(),
             is_stale: matches!(refusal, Refusal::StaleSession | Refusal::NoSession),
@@ -325,7 +327,7 @@ async fn answer(device: &mut Device, ask: Ask) -> Saw {
         Err(error) => {
             let saw = failed(&error);
             match saw {
-                Saw::Lost { reason } => Saw::Seen(Seen::LinkError { reason }),
+                Saw::Lost { reason, .. } => Saw::Seen(Seen::LinkError { reason }),
                 Saw::Refused { reason, is_stale: false, .. } => Saw::Seen(Seen::Refused { reason }),
                 Saw::Refused { .. }
                 | Saw::Connected { .. }

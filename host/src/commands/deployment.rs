@@ -242,7 +242,7 @@ fn print(context: &Context, end: &DeviceEnd) {
         lines.push(format!("  downtime  {downtime_ms} ms"));
     }
     if let (Some(status), true) = (&ended.status, run_end.exit_code != 0) {
-        lines.push(format!("  slots     {}", slots_in_words(status)));
+        lines.push(format!("  last seen {}", slots_in_words(status)));
     }
     lines.push(format!("  evidence  {}", folder.display()));
     if let Some(next) = &run_end.next_command {

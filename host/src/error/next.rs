@@ -1,12 +1,7 @@
 //! The next safe command behind every failure (promise P12).
 
-use firmware_protocol::refusal::Refusal;
-
 use super::CommandError;
-use crate::bench::DeviceError;
 use crate::bundle::{BundleError, CreateError, FormatError, SpecError};
-use crate::driver::DriverError;
-use crate::link::LinkError;
 use crate::trust::{KeyError, WriteError};
 
 impl CommandError {
@@ -52,7 +47,7 @@ impl CommandError {
             Self::Address(_) | Self::OneDevice => {
                 Some("name the device as serial:/dev/ttyUSB0?baud=115200, tcp:HOST:PORT or sim:")
             }
-            Self::Device { source, .. } => Some(after_device(source)),
+            Self::Device { source, .. } => Some(source.next()),
             Self::NoTrial { .. } => Some("noflake device status --explain"),
             Self::InRecovery { .. } => Some("noflake deploy a bundle that is known to work"),
             Self::Plan(_) | Self::PlanFile { .. } => {
@@ -97,29 +92,6 @@ const fn after_format(error: &FormatError) -> &'static str {
         | FormatError::PlanLength { .. }
         | FormatError::AttachmentCount { .. }
         | FormatError::AttachmentLength { .. } => COPY_AGAIN,
-    }
-}
-
-const fn after_device(error: &DeviceError) -> &'static str {
-    match error {
-        DeviceError::Refused(Refusal::NotEnrolled) => "noflake device enroll",
-        DeviceError::Refused(Refusal::AlreadyEnrolled) => {
-            "use the root record that the device was enrolled with"
-        }
-        DeviceError::Refused(Refusal::ProtocolVersion { .. } | Refusal::Unknown { .. }) => {
-            "use the noflake release that fits the device's firmware"
-        }
-        DeviceError::Held(_) => "wait for the other host, or add --take-over",
-        DeviceError::Driver(DriverError::Link(LinkError::PortHeld { .. })) => {
-            "end the program that holds the port, then run the same command again"
-        }
-        DeviceError::Driver(DriverError::Link(LinkError::NoPort { .. })) => {
-            "name one of these ports, or plug the adapter in"
-        }
-        DeviceError::Driver(_) | DeviceError::NotReached { .. } | DeviceError::OutOfTurn(_) => {
-            "check cable, port, baud rate and power, then run the same command again"
-        }
-        DeviceError::Refused(_) => "noflake device status --explain",
     }
 }
 

@@ -19,6 +19,7 @@ use std::collections::VecDeque;
 
 use crate::evidence::{Entry, Phase, Verb};
 use crate::plan::Plan;
+use crate::verdict::RunVerdict;
 
 use super::observation::{BootSeen, ConsoleLine, DeviceFacts, Expectation, Seen, StatusFacts};
 use super::run::{PlanRun, StageEntry};
@@ -96,6 +97,8 @@ pub struct Runner {
     /// A stage that waits for the device to be where it expects it.
     waiting_stage: Option<StageEntry>,
     retries: u8,
+    /// What the checks came to before the rest of the plan was given up.
+    early_verdict: Option<RunVerdict>,
     /// What an ask of the plan came to, while it is looked what became of the device.
     unanswered: Option<Seen>,
     after: Option<DeviceFacts>,
@@ -128,6 +131,7 @@ enum State {
     },
     Planning,
     Answering,
+    Waiting,
     Staging,
     OpeningTrial,
     Arming,
@@ -177,6 +181,7 @@ impl Runner {
             stopping: None,
             waiting_stage: None,
             retries: 0,
+            early_verdict: None,
             unanswered: None,
             after: None,
         }
@@ -204,6 +209,7 @@ impl Runner {
                 | State::ComparingRunning
                 | State::RollingBackOld { .. }
                 | State::Answering
+                | State::Waiting
                 | State::Staging
                 | State::OpeningTrial
                 | State::Arming
@@ -230,6 +236,7 @@ impl Runner {
             State::ComparingRunning => self.compared(now_ms, saw),
             State::RollingBackOld { resets } => self.old_rolled_back(now_ms, saw, resets),
             State::Answering => self.answered(now_ms, saw),
+            State::Waiting => self.waited(now_ms, saw),
             State::Staging => self.staged(now_ms, saw),
             State::OpeningTrial => self.trial_opened(now_ms, saw),
             State::Arming => self.armed(now_ms, saw),

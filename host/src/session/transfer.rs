@@ -212,6 +212,12 @@ impl Transfer {
                         need_bytes(component, piece)
                     }
                     flight::Next::Wait { until_us } => Need::Wait { until_us },
+                    flight::Next::Stalled => {
+                        // Its answer says what is missing, or that the session is over.
+                        let blocks = flight.blocks();
+                        self.count(now_us, session, component, blocks);
+                        Need::Wait { until_us: None }
+                    }
                     flight::Next::AllArrived => {
                         let blocks = flight.blocks();
                         self.settle(now_us, session, component, blocks, now_us);

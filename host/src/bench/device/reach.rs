@@ -148,6 +148,31 @@ impl Device {
 }
 
 impl DeviceError {
+    /// The next safe command.
+    #[must_use]
+    pub const fn next(&self) -> &'static str {
+        match self {
+            Self::Refused(Refusal::NotEnrolled) => "noflake device enroll",
+            Self::Refused(Refusal::AlreadyEnrolled) => {
+                "use the root record that the device was enrolled with"
+            }
+            Self::Refused(Refusal::ProtocolVersion { .. } | Refusal::Unknown { .. }) => {
+                "use the noflake release that fits the device's firmware"
+            }
+            Self::Held(_) => "wait for the other host, or add --take-over",
+            Self::Driver(DriverError::Link(LinkError::PortHeld { .. })) => {
+                "end the program that holds the port, then run the same command again"
+            }
+            Self::Driver(DriverError::Link(LinkError::NoPort { .. })) => {
+                "name one of these ports, or plug the adapter in"
+            }
+            Self::Driver(_) | Self::NotReached { .. } | Self::OutOfTurn(_) => {
+                "check cable, port, baud rate and power, then run the same command again"
+            }
+            Self::Refused(_) => "noflake device status --explain",
+        }
+    }
+
     /// Trying again will not help.
     fn is_final(&self, was_reached: bool) -> bool {
         match self {

@@ -128,6 +128,8 @@ pub enum Saw {
     Lost {
         /// What happened.
         reason: String,
+        /// What to do about it.
+        next: &'static str,
     },
 }
 
@@ -165,7 +167,7 @@ impl Saw {
     /// What it means, for messages.
     pub(super) fn in_words(&self) -> String {
         match self {
-            Self::Refused { reason, .. } | Self::Lost { reason } => reason.clone(),
+            Self::Refused { reason, .. } | Self::Lost { reason, .. } => reason.clone(),
             Self::Seen(seen) => seen.word().to_owned(),
             Self::Connected { .. }
             | Self::Hashes(_)

@@ -53,10 +53,8 @@ impl Runner {
     pub(super) fn confirmed(&mut self, now_ms: u64, saw: Saw) {
         if let Saw::Refused { reason, is_stale: false, .. } = saw {
             self.note(now_ms, NoteSeverity::Error, format!("confirm was refused: {reason}"));
-            self.look_again(now_ms, &reason);
-            return;
         }
-        // Whether a lost answer meant a confirm is read from the device, as after any other.
+        // Whether an answer that was lost, or a refusal, left the trial open is read from the device.
         self.enter_phase(Phase::Verify, now_ms);
         self.state = State::VerifyingConfirm;
         let until_ms = now_ms.saturating_add(self.order.plan.timeouts.connect_ms);
@@ -100,6 +98,9 @@ impl Runner {
         }
         self.reached = Reached::Committed;
         self.after = Some(facts);
+        if let Some(seen) = self.unanswered.take() {
+            self.plan_run.observe(now_ms, seen);
+        }
         if self.stopping.is_some() {
             let verdict = self.plan_run.verdict_so_far();
             self.end_committed(now_ms, verdict);

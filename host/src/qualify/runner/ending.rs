@@ -78,6 +78,9 @@ impl Runner {
     /// The verdict of the checks alone, before whatever ended the run afterwards.
     fn judged(&self) -> RunVerdict {
         use crate::qualify::run::StopReason;
+        if let Some(verdict) = self.early_verdict {
+            return verdict;
+        }
         match self.plan_run.stopped() {
             Some(StopReason::Aborted { .. }) => RunVerdict::Error,
             Some(

@@ -26,10 +26,13 @@ impl Runner {
                 self.act(Act::Ask(ask));
             }
             RunStep::WaitUntil { at_ms } => {
-                self.state = State::Answering;
+                self.state = State::Waiting;
                 self.act(Act::WaitUntil { at_ms });
             }
-            RunStep::Done(verdict) => self.conclude(now_ms, verdict),
+            RunStep::Done(verdict) => {
+                let verdict = self.early_verdict.unwrap_or(verdict);
+                self.conclude(now_ms, verdict);
+            }
         }
     }
 
@@ -49,6 +52,8 @@ impl Runner {
                 self.confirm(now_ms);
             }
             SlotRole::Committed => {
+                // What is left is not run; what was found so far is what the run comes to.
+                self.early_verdict = Some(self.plan_run.verdict_so_far());
                 self.plan_run.abort(now_ms, "the checks before it do not allow a commit");
             }
         }
@@ -94,14 +99,14 @@ impl Runner {
 
     pub(super) fn answered(&mut self, now_ms: u64, saw: Saw) {
         self.state = State::Planning;
+        let is_new = self.trial.is_some() || self.reached == Reached::Committed;
         match saw {
-            Saw::Done => {}
-            Saw::Seen(seen @ (Seen::LinkError { .. } | Seen::NoAnswer)) if self.trial.is_some() => {
+            Saw::Seen(seen @ (Seen::LinkError { .. } | Seen::NoAnswer)) if is_new => {
                 self.unanswered = Some(seen.clone());
                 self.look_again(now_ms, seen.word());
             }
             Saw::Seen(seen) => self.plan_run.observe(now_ms, seen),
-            Saw::Refused { is_stale: true, reason, .. } if self.trial.is_some() => {
+            Saw::Refused { is_stale: true, reason, .. } if is_new => {
                 self.unanswered = Some(Seen::Refused { reason: reason.clone() });
                 self.look_again(now_ms, &reason);
             }
@@ -109,6 +114,21 @@ impl Runner {
                 let reason = other.in_words();
                 self.plan_run.observe(now_ms, Seen::LinkError { reason });
             }
+        }
+    }
+
+    /// A wait is over. What a check watches for may have been missed while the link was gone, so a
+    /// link that fails here ends the checks: no verdict is better than one on half a window.
+    pub(super) fn waited(&mut self, now_ms: u64, saw: Saw) {
+        self.state = State::Planning;
+        if saw == Saw::Done {
+            return;
+        }
+        let reason = format!("the link failed while a check was watching: {}", saw.in_words());
+        self.plan_run.abort(now_ms, &reason);
+        self.record_outcomes(now_ms);
+        if self.trial.is_some() || self.reached == Reached::Committed {
+            self.look_again(now_ms, &reason);
         }
     }
 }

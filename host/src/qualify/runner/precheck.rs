@@ -5,6 +5,7 @@
 )]
 
 use crate::evidence::{Entry, Moment, NoteSeverity, Outcome, Phase, Verb};
+use crate::plan::SlotRole;
 use crate::qualify::observation::{DeviceFacts, StatusFacts, TrialFacts, Where};
 
 use super::act::{Act, ComponentHash, Saw};
@@ -26,7 +27,10 @@ impl Runner {
             return;
         }
         let message = format!("no device was reached: {}", saw.in_words());
-        let next = "check cable, port and power, then run the same command again";
+        let next = match saw {
+            Saw::Lost { next, .. } | Saw::Refused { next, .. } => next,
+            _ => "check cable, port and power, then run the same command again",
+        };
         self.end(now_ms, Outcome::Error, message, Some(next));
     }
 
@@ -98,7 +102,14 @@ impl Runner {
     fn deal_with_trial(&mut self, now_ms: u64, status: &StatusFacts, trial: TrialFacts) {
         let holds = status.slot(trial.slot).and_then(|slot| slot.bundle);
         let is_ours = holds == Some(self.order.bundle) && trial.plan == self.expect.plan;
-        if is_ours && trial.boots_left > 0 && !trial.is_running {
+        // Checks before the trial demand that none is open.
+        let starts_on_trial = self
+            .order
+            .plan
+            .stages
+            .iter()
+            .all(|stage| matches!(stage.slot, SlotRole::Trial | SlotRole::Committed));
+        if is_ours && trial.boots_left > 0 && !trial.is_running && starts_on_trial {
             let text = format!(
                 "an earlier run left trial {} of this bundle open; this run goes on with it",
                 trial.trial_id

@@ -10,6 +10,9 @@ impl Runner {
     /// The run has to stop: gives an open trial up, if the device can be told. A second stop does
     /// not wait for that.
     pub fn stop(&mut self, now_ms: u64, why: StopWhy) {
+        if matches!(self.state, State::Ended(_)) {
+            return;
+        }
         // What waits to be put on record happened; what waits to be done is not done any more.
         self.pending.retain(|act| matches!(act, Act::Record { .. }));
         self.plan_run.abort(now_ms, why.in_words());

@@ -200,7 +200,7 @@ impl World {
             if self.trial.is_some_and(|trial| trial.is_running) {
                 self.end_trial();
             } else {
-                return Saw::Lost { reason: "still the boot before".to_owned() };
+                return Saw::Lost { reason: "still the boot before".to_owned(), next: "" };
             }
         }
         Saw::Connected {
@@ -278,7 +278,7 @@ fn deploy(world: &mut World, loss: Option<(usize, Loss)>) -> (Ended, usize) {
             act => {
                 let struck = loss.filter(|(at, _)| *at == acts).map(|(_, loss)| loss);
                 acts += 1;
-                let silence = Saw::Lost { reason: "the model lost it".to_owned() };
+                let silence = Saw::Lost { reason: "the model lost it".to_owned(), next: "" };
                 let saw = match struck {
                     None => world.act(&act),
                     Some(Loss::Before) => silence,

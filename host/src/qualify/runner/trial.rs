@@ -81,7 +81,8 @@ impl Runner {
     pub(super) fn resetting(&mut self, now_ms: u64, saw: Saw) {
         match saw {
             // An answer that got lost on its way is no reason to doubt the reset.
-            Saw::Done | Saw::Lost { .. } => {
+            // One that reached the device twice meets a boot that knows nothing of the session.
+            Saw::Done | Saw::Lost { .. } | Saw::Refused { is_stale: true, .. } => {
                 self.left_ms = now_ms;
                 self.console.clear();
                 if let Some(trial) = &mut self.trial {
@@ -90,7 +91,9 @@ impl Runner {
                 let limits = &self.order.plan.timeouts;
                 let patience_ms =
                     limits.connect_ms.max(limits.lease_ms.saturating_add(GOING_BACK_MS));
+                // A reset that never arrived is asked for again, so any boot may answer then.
                 let not_boot = self.before.as_ref().map(|facts| facts.boot_nonce);
+                let not_boot = not_boot.filter(|_| !matches!(saw, Saw::Lost { .. }));
                 self.state = State::AwaitingBoot;
                 self.act(Act::Connect { until_ms: now_ms.saturating_add(patience_ms), not_boot });
             }
@@ -102,13 +105,20 @@ impl Runner {
     pub(super) fn booted(&mut self, now_ms: u64, saw: Saw) {
         let Saw::Connected { facts, status, at_ms } = saw else {
             let message = format!(
-                "the device has not answered since it was reset into the trial: {}",
+                "the device has not answered since it was reset into the trial; if only the cable is out, \
+                 it goes back to the old version by itself: {}",
                 saw.in_words()
             );
             let next = "check power and cable, then noflake device status --explain";
             self.end(now_ms, Outcome::NeedsService, message, Some(next));
             return;
         };
+        let nonce = self.before.as_ref().map(|facts| facts.boot_nonce);
+        if nonce == Some(facts.boot_nonce) && self.may_retry() {
+            self.state = State::Resetting;
+            self.act(Act::Reset { boot_nonce: facts.boot_nonce });
+            return;
+        }
         if !self.runs_trial(&facts) {
             self.went_back(now_ms, &facts, &status);
             return;

@@ -15,6 +15,8 @@ const AHEAD_CHUNKS: u64 = 2;
 /// Silence behind the last chunk after which it counts as lost, in microseconds, besides what the
 /// line needs.
 const TAIL_US: u64 = 200_000;
+/// How often in a row everything in flight may be lost before the device is asked.
+const MAX_SILENCES: u8 = 3;
 /// Chunks after which the size is looked at again.
 const REVIEW_CHUNKS: u32 = 64;
 /// Share of lost chunks above which they become smaller, in percent.
@@ -48,8 +50,12 @@ impl LinkTuning {
 /// What to do next.
 pub(super) enum Next {
     Send(Piece),
-    Wait { until_us: Option<u64> },
+    Wait {
+        until_us: Option<u64>,
+    },
     AllArrived,
+    /// Nothing has arrived for a while: the device has to be asked why.
+    Stalled,
 }
 
 /// The chunks of one component on their way.
@@ -70,6 +76,8 @@ pub(super) struct Flight {
     arrived_bytes: u64,
     line_free_us: u64,
     heard_us: u64,
+    /// How often in a row everything in flight was lost.
+    silences: u8,
     review: Review,
 }
 
@@ -102,6 +110,7 @@ impl Flight {
             arrived_bytes: 0,
             line_free_us: 0,
             heard_us: 0,
+            silences: 0,
             review: Review::default(),
         }
     }
@@ -128,6 +137,9 @@ impl Flight {
                     .unwrap_or(Next::Wait { until_us: Some(tail_us) });
             }
             self.lose_all(now_us);
+            if self.silences >= MAX_SILENCES {
+                return Next::Stalled;
+            }
         }
         let wait = Next::Wait { until_us: Some(now_us.saturating_add(TAIL_US)) };
         self.fill(now_us, session).unwrap_or(wait)
@@ -169,6 +181,7 @@ impl Flight {
             if arrived(sequence) {
                 let bytes = u64::try_from(piece.len).unwrap_or(0);
                 self.arrived_bytes = self.arrived_bytes.saturating_add(bytes);
+                self.silences = 0;
             } else {
                 self.review.lost = self.review.lost.saturating_add(1);
                 self.lost.push_back(piece);
@@ -214,6 +227,7 @@ impl Flight {
         self.lost.extend(pieces.into_values().map(|flying| flying.piece));
         self.flying_bytes = 0;
         self.begun.clear();
+        self.silences = self.silences.saturating_add(1);
         self.heard_us = now_us;
     }
 

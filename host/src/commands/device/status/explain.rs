@@ -66,6 +66,9 @@ fn next(opened: &Opened, row: BootRow, crash_left: u8) -> &'static str {
             "mend the bundle and deploy the mended one, or deploy this one again with --again"
         }
         (_, Some(_)) => "run the same noflake deploy again: nothing speaks against the bundle",
+        (_, None) if spare.is_some_and(|slot| slot.state.is_unfinished()) => {
+            "run the noflake deploy again that was interrupted"
+        }
         (_, None) => "nothing needs to be done",
     }
 }
