@@ -97,6 +97,9 @@ pub trait Flash {
     fn erase(&mut self, block: Range) -> Result<(), FlashError>;
 }
 
+/// Memory for reads of parts that read whole words only, in bytes; twice the longest word.
+const ALIGNED_BYTES: usize = 64;
+
 /// Any `embedded-storage` NOR flash, with the two facts its trait does not tell.
 #[derive(Debug)]
 pub struct OnNorFlash<T> {
@@ -128,7 +131,31 @@ impl<T: NorFlash> Flash for OnNorFlash<T> {
     }
 
     fn read(&mut self, address: u32, buffer: &mut [u8]) -> Result<(), FlashError> {
-        self.inner.read(address, buffer).map_err(|_| FlashError::Unreadable)
+        let unit = T::READ_SIZE.max(1);
+        let mut aligned = [0; ALIGNED_BYTES];
+        if unit == 1 {
+            return self.inner.read(address, buffer).map_err(|_| FlashError::Unreadable);
+        }
+        // Parts that read whole words only are read around what is wanted.
+        let mut at = usize::try_from(address).map_err(|_| FlashError::OutOfBounds)?;
+        let mut rest = buffer;
+        while !rest.is_empty() {
+            let skipped = at.checked_rem(unit).ok_or(FlashError::OutOfBounds)?;
+            let wanted = rest.len().min(ALIGNED_BYTES.saturating_sub(unit));
+            let whole = skipped.saturating_add(wanted).next_multiple_of(unit);
+            let words = aligned.get_mut(..whole).ok_or(FlashError::OutOfBounds)?;
+            let from =
+                u32::try_from(at.saturating_sub(skipped)).map_err(|_| FlashError::OutOfBounds)?;
+            self.inner.read(from, words).map_err(|_| FlashError::Unreadable)?;
+            let piece = words.get(skipped..skipped.saturating_add(wanted));
+            let piece = piece.ok_or(FlashError::OutOfBounds)?;
+            let (place, behind) =
+                rest.split_at_mut_checked(wanted).ok_or(FlashError::OutOfBounds)?;
+            place.copy_from_slice(piece);
+            rest = behind;
+            at = at.saturating_add(wanted);
+        }
+        Ok(())
     }
 
     fn program(&mut self, address: u32, bytes: &[u8]) -> Result<(), FlashError> {
@@ -181,4 +208,73 @@ pub struct Layout {
 #[must_use]
 pub fn is_blank(bytes: &[u8], erased: u8) -> bool {
     bytes.iter().all(|byte| *byte == erased)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use embedded_storage::nor_flash::{
+        ErrorType, NorFlashError, NorFlashErrorKind, ReadNorFlash, check_read,
+    };
+
+    use super::*;
+
+    /// A part that reads four bytes at a time, at addresses that are multiples of four.
+    struct WordFlash(Vec<u8>);
+
+    #[derive(Debug)]
+    struct Refused;
+
+    impl NorFlashError for Refused {
+        fn kind(&self) -> NorFlashErrorKind {
+            NorFlashErrorKind::NotAligned
+        }
+    }
+
+    impl ErrorType for WordFlash {
+        type Error = Refused;
+    }
+
+    impl ReadNorFlash for WordFlash {
+        const READ_SIZE: usize = 4;
+
+        fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Refused> {
+            check_read(self, offset, bytes.len()).map_err(|_| Refused)?;
+            let start = offset as usize;
+            bytes.copy_from_slice(&self.0[start..start + bytes.len()]);
+            Ok(())
+        }
+
+        fn capacity(&self) -> usize {
+            self.0.len()
+        }
+    }
+
+    impl NorFlash for WordFlash {
+        const WRITE_SIZE: usize = 4;
+        const ERASE_SIZE: usize = 256;
+
+        fn erase(&mut self, _from: u32, _to: u32) -> Result<(), Refused> {
+            Err(Refused)
+        }
+
+        fn write(&mut self, _offset: u32, _bytes: &[u8]) -> Result<(), Refused> {
+            Err(Refused)
+        }
+    }
+
+    #[test]
+    fn a_part_that_reads_whole_words_gives_any_bytes() {
+        let contents: Vec<u8> = (0..=255).collect();
+        let mut flash = OnNorFlash::new(WordFlash(contents.clone()), 64, 0xff);
+        for start in 0..9 {
+            for len in 0..150 {
+                let mut bytes = std::vec![0; len];
+                assert_eq!(flash.read(start as u32, &mut bytes), Ok(()), "{start} {len}");
+                assert_eq!(bytes, contents[start..start + len], "{start} {len}");
+            }
+        }
+        assert_eq!(flash.read(255, &mut [0; 2]), Err(FlashError::Unreadable));
+    }
 }

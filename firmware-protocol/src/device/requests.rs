@@ -185,7 +185,10 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         let mut bytes = [0; 4];
         self.board.random(&mut bytes).map_err(|_| Refusal::NoRandom)?;
         if self.boot_nonce == 0 {
-            return Err(Refusal::NoRandom);
+            // A source that had failed at the start works now, so this boot can be named after all.
+            let mut nonce = [0; 8];
+            self.board.random(&mut nonce).map_err(|_| Refusal::NoRandom)?;
+            self.boot_nonce = u64::from_le_bytes(nonce).max(1);
         }
         // Zero means "no session" on the wire.
         let fresh = u32::from_le_bytes(bytes).max(1);
