@@ -142,9 +142,8 @@ fn a_flipped_bit_never_verifies() {
     let path = bench.create("x.nfb");
     let bytes = fs::read(&path).unwrap();
     let attachment_at = bytes.len() - b"hi".len() - 6;
-    let unsigned = |at: usize| {
-        (attachment_at..attachment_at + 2).contains(&at) || at >= bytes.len() - 2
-    };
+    let unsigned =
+        |at: usize| (attachment_at..attachment_at + 2).contains(&at) || at >= bytes.len() - 2;
     let passed = Cell::new(0);
     for at in 0..bytes.len() {
         for bit in [0, 3, 7] {
