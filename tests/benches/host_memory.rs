@@ -1,5 +1,6 @@
 //! Peak memory of the host for a bundle of 256 MiB: `bundle verify` and a whole `deploy` over loopback.
 //! Must stay under 64 MiB.
+#![expect(clippy::unwrap_used, reason = "a bench ends in words when something does not work")]
 
 use std::fs;
 

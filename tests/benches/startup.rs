@@ -1,4 +1,5 @@
 //! Time of `noflake --version` from start to end, and the size of the binary.
+#![expect(clippy::unwrap_used, reason = "a bench ends in words when something does not work")]
 
 use std::fs;
 use std::process::{Command, Stdio};

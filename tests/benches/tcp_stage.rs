@@ -1,5 +1,6 @@
 //! 64 MiB over loopback: staged by a deploy, beside a plain socket copy with SHA-256 in the same run.
 //! Staging writes and reads back besides, so a ratio of one is not to be had.
+#![expect(clippy::unwrap_used, reason = "a bench ends in words when something does not work")]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -17,9 +17,11 @@
 #![forbid(unsafe_code)]
 #![allow(
     clippy::expect_used,
+    clippy::missing_errors_doc,
     clippy::missing_panics_doc,
     clippy::must_use_candidate,
     clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
     reason = "a harness reports by panicking; clippy.toml excuses test functions, not their helpers"
 )]
 

@@ -6,6 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 /// The seed of a test: `NOFLAKE_TEST_SEED`, or the test's own. Printed, so that a failure shows it.
+#[expect(clippy::print_stderr, reason = "a seed that nobody sees replays nothing")]
 pub fn seed(test: &str, own: u64) -> u64 {
     let named = env::var("NOFLAKE_TEST_SEED").ok().and_then(|text| text.parse().ok());
     let seed = named.unwrap_or(own);

@@ -162,10 +162,10 @@ impl Raw {
             Request::Hello { min: message::PROTOCOL_MIN, current: message::PROTOCOL_CURRENT };
         self.ask(hello, |_| ()).unwrap();
         let session = self.ask(Request::OpenSession { take_over: true }, |reply| match reply {
-            Reply::Session { session, .. } => session,
-            other => panic!("{other:?} is no session"),
+            Reply::Session { session, .. } => Some(session),
+            _ => None,
         });
-        self.session = session.unwrap();
+        self.session = session.unwrap().expect("a session");
     }
 
     /// Offers a signed document, piece by piece, and does nothing with it.

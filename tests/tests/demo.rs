@@ -1,5 +1,6 @@
 //! `noflake demo`: all its stories hold, and each mistake that is planted breaks the story that should
 //! notice it.
+#![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
 
 use integration::site::Site;
 

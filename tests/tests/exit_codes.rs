@@ -22,8 +22,8 @@ fn one_rejected_and_held_and_drift() {
     let failing = format!("sim:{}", site.scenario("failing", body).display());
     let release = Release::new("1.1.0");
     let _ = site.deploy(&site.bundle(&release), &failing).code(1).says("clock: fail");
-    let hold = format!("{}\n[policy]\non_fail = \"hold\"\n", integration::site::QUICK_PLAN);
-    let held = site.bundle(&release.plan(&hold));
+    let policy = format!("{}\n[policy]\non_fail = \"hold\"\n", integration::site::QUICK_PLAN);
+    let held = site.bundle(&release.plan(&policy));
     let ended = site.noflake(&["--format", "json", "deploy", &held, "-d", &failing]).code(1);
     assert_eq!(ended.json()["state"], "held");
     let drift = ["device", "status", "-d", "sim:", "--against", &held];

@@ -3,6 +3,7 @@
 //!
 //! Every single operation is cut in `firmware-protocol/tests` and `hw-sim/tests`, in virtual time;
 //! here a seeded few, through the real binary on a real socket.
+#![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
 
 use std::thread;
 

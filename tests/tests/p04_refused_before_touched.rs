@@ -1,5 +1,6 @@
 //! P4, refused before touched: signature, product, hardware, floor and sizes are judged by the device
 //! itself before its first erase, whatever a host leaves out. The client here skips every check.
+#![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
 
 use firmware_protocol::refusal::Refusal;
 use integration::flash;
@@ -28,6 +29,9 @@ fn envelope(site: &Site, release: &Release) -> Vec<u8> {
     Bundle::open(site.bundle(release).as_ref()).unwrap().envelope().to_vec()
 }
 
+/// Tells whether a refusal is the one that is due.
+type Expected = fn(&Refusal) -> bool;
+
 #[test]
 fn what_a_device_must_not_take_is_refused_with_its_reason_and_no_flash_operation() {
     let site = Site::new();
@@ -38,7 +42,6 @@ fn what_a_device_must_not_take_is_refused_with_its_reason_and_no_flash_operation
     let young = Release { from_version: Some("1.0.5".to_owned()), ..new("1.1.3") };
     let large = Release::sized("1.1.4", (1 << 20) + 1);
     let good = envelope(&site, &new("1.1.0"));
-    type Expected = fn(&Refusal) -> bool;
     let cases: [(&str, Vec<u8>, Expected); 10] = [
         ("unsigned", unsigned(good.clone()), |refusal| {
             matches!(refusal, Refusal::UntrustedSignature { valid: 0, .. } | Refusal::Malformed)

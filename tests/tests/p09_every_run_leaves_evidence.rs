@@ -1,5 +1,6 @@
 //! P9, every run leaves evidence: whole when the run ends, shorter and still valid when it is killed,
 //! and every later change to it is found.
+#![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,5 @@
 //! P11, same seed, same run: a simulated run follows from its seed, down to every measured value.
+#![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
 
 use std::fs;
 

@@ -1,5 +1,6 @@
 //! Real firmware: Debian's u-boot-qemu, two architectures as two versions, staged over a serial port
 //! and over TCP, and read back from the flash file byte by byte.
+#![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
 
 use std::env;
 use std::fs;
@@ -15,6 +16,7 @@ const FILES: [&str; 2] =
 const LEAST_BYTES: usize = 500_000;
 
 /// The images, or `None` when the package is absent and somebody said aloud that this is well.
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so aloud")]
 fn images() -> Option<[Vec<u8>; 2]> {
     if let Some(missing) = FILES.iter().find(|path| !Path::new(path).exists()) {
         let is_excused = env::var("NOFLAKE_SKIP_REAL_IMAGES").is_ok_and(|value| value == "1");
