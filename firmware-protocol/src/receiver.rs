@@ -266,6 +266,9 @@ impl Receiver {
         back: &mut ReadBack,
     ) -> Result<BackStep, FlashError> {
         let Some(part) = self.target.parts.get(back.index).copied() else {
+            // What was read back is what stays: no chunk finds a place any more.
+            self.complete = [true; MAX_COMPONENTS];
+            self.open = None;
             return Ok(BackStep::AllMatch);
         };
         match back.step(flash, &part, &mut self.wear.erases)? {

@@ -239,6 +239,15 @@ pub fn verify_first_root(bytes: &[u8]) -> Result<Verified<RootRecord>, TrustErro
     Ok(Verified { claims, digest: envelope.body_digest() })
 }
 
+/// The digest of the root record at the front of `bytes`, if there is a whole one that its own keys
+/// signed; what stands behind it does not matter.
+#[must_use]
+pub fn stored_root(bytes: &[u8]) -> Option<Digest> {
+    let (_, rest) = Envelope::parse_front(bytes, BodyType::Root).ok()?;
+    let envelope = bytes.get(..bytes.len().checked_sub(rest.len())?)?;
+    verify_first_root(envelope).ok().map(|root| root.digest())
+}
+
 /// Takes back a root record that was verified before and whose digest was recorded then.
 ///
 /// # Errors

@@ -264,6 +264,24 @@ fn a_slot_that_is_found_staged_takes_no_chunks() {
     assert_eq!(bench.status().slots.a, staged);
 }
 
+/// A slot that was read back and recorded as staged without a component being opened takes none
+/// either: what was verified is what boots.
+#[test]
+fn a_slot_that_was_read_back_takes_no_more_chunks() {
+    let mut bench = Bench::enrolled();
+    let one = Bundle::new(1, 5_000);
+    assert!(bench.stage(&one, false).is_ok());
+    bench.send_missing(&one, 0);
+    bench.send_missing(&one, 1);
+    let how = How::Resumed;
+    assert_eq!(bench.stage(&one, false), Ok(Reply::Stage { slot: SlotId::A, how }));
+    assert!(bench.ask(Request::Finish).is_ok());
+    assert!(bench.ask(Request::OpenComponent { index: 0 }).is_ok());
+    let before = bench.flash().bytes.clone();
+    bench.chunk(0, 0, &[0; 1024]);
+    assert!(bench.flash().bytes == before, "flash was written");
+}
+
 /// A slot whose mark could not be stored is not written to either.
 #[test]
 fn a_stage_that_could_not_be_marked_takes_no_chunks() {

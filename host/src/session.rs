@@ -19,6 +19,8 @@ use firmware_protocol::refusal::Refusal;
 const MAX_UNIT_BYTES: usize = 2_048;
 /// First wait for an answer before asking again, in microseconds.
 const FIRST_RETRY_US: u64 = 300_000;
+/// Longest time that one request may be worked on, in microseconds: hashing 256 MiB on a slow part.
+const MAX_WORKING_US: u64 = 600_000_000;
 /// Longest wait before asking again, in microseconds.
 const LAST_RETRY_US: u64 = 1_500_000;
 
@@ -301,7 +303,12 @@ impl Session {
 
     fn take_reply(&mut self, now_us: u64, id: u32, working: bool, payload: Vec<u8>) {
         match &mut self.open {
-            Some(open) if open.id == id && working => open.alive_us = now_us,
+            // A device that works for ever is as good as silent.
+            Some(open) if open.id == id && working => {
+                if now_us.saturating_sub(open.first_us) < MAX_WORKING_US {
+                    open.alive_us = now_us;
+                }
+            }
             Some(open) if open.id == id => {
                 let took_us = now_us.saturating_sub(open.first_us);
                 let answer = Answer { payload, took_us, sent: open.sent };

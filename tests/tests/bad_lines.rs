@@ -75,7 +75,7 @@ fn a_peer_that_is_no_device_gives_exit_3_with_what_to_check() {
         let address = peer::start(script);
         let ended = site.deploy(&bundle, &address).says_not("panicked");
         assert_eq!(ended.code, Some(3), "{told}: {ended:?}");
-        let _ = ended.says("no device was reached").says("check cable, port and power");
+        let _ = ended.says("no device was reached").says("check cable, port, baud rate and power");
     }
 }
 

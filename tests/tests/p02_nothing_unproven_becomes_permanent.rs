@@ -6,9 +6,12 @@ use integration::site::{Release, Site};
 
 /// Every way in which an image can fail without the host's help, and the device's own word for it.
 const BEHAVIOURS: [(&str, &str); 4] = [
-    ("crashes", "the trial image crashed, hung or reset by itself"),
-    ("hangs", "the trial image crashed, hung or reset by itself"),
-    ("hangs_feeding_watchdog", "the trial image crashed, hung or reset by itself"),
+    ("crashes", "the trial image crashed, hung, reset by itself or was not ready in time"),
+    ("hangs", "the trial image crashed, hung, reset by itself or was not ready in time"),
+    (
+        "hangs_feeding_watchdog",
+        "the trial image crashed, hung, reset by itself or was not ready in time",
+    ),
     ("never_answers", "its lease expired"),
 ];
 

@@ -50,7 +50,7 @@ fn status_explains_every_stage_of_a_life_and_ends_in_one_command() {
     let _ = site.deploy(&site.bundle(&Release::new("1.2.0")), &device.address()).code(6);
     let _ = explain()
         .says("slot A was rejected in trial ")
-        .says("crashed, hung or reset by itself")
+        .says("crashed, hung, reset by itself or was not ready in time")
         .says("next: mend the bundle");
 }
 

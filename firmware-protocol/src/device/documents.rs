@@ -1,11 +1,11 @@
 //! Signed documents: taken piece by piece into the window; the root record in force.
 
 use crate::boot::BootState;
+use crate::digest::Digest;
 use crate::flash::{Flash, Range};
 use crate::manifest::{LifeCycle, RootRecord};
 use crate::message::{How, Reply};
 use crate::refusal::Refusal;
-use crate::scan;
 use crate::trust::{self, MAX_ENVELOPE_BYTES};
 
 use super::job::{Job, MAX_ROOT_BYTES, Then};
@@ -54,9 +54,12 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             return Err(Refusal::DocumentTooLong { got, limit });
         }
         let root = trust::verify_first_root(document)?;
-        if self.store.state().is_none() && !trust_is_blank(&mut self.flash, self.layout.trust) {
+        if self.store.state().is_none() {
             // A device that lost its record is not one that never had a root.
-            return Err(Refusal::InRecovery);
+            let stored = stored_roots(&mut self.flash, self.layout.trust);
+            if stored.into_iter().flatten().any(|digest| digest != root.digest()) {
+                return Err(Refusal::InRecovery);
+            }
         }
         let state = self.state();
         if state.life_cycle != LifeCycle::Factory {
@@ -97,10 +100,11 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     }
 }
 
-/// Neither place for a root record has been written.
-fn trust_is_blank<F: Flash>(flash: &mut F, places: [Range; 2]) -> bool {
-    places.into_iter().all(|range| {
-        let head = Range { len_bytes: range.len_bytes.min(256), ..range };
-        scan::is_blank(flash, head).unwrap_or(false)
+/// Digests of the whole root records that flash still holds.
+fn stored_roots<F: Flash>(flash: &mut F, places: [Range; 2]) -> [Option<Digest>; 2] {
+    places.map(|range| {
+        let mut bytes = [0; MAX_ROOT_BYTES];
+        flash.read(range.start, &mut bytes).ok()?;
+        trust::stored_root(&bytes)
     })
 }

@@ -96,6 +96,8 @@ pub struct Device {
     next_id: u32,
     /// The device's session, and the boot that it was opened in.
     session: Option<(u64, u32)>,
+    /// The boot that answered last, and when it did so first.
+    back: Option<(u64, u64)>,
     max_frame_bytes: u32,
     window_bytes: u32,
     checks: Option<Vec<CheckInfo>>,
@@ -116,6 +118,7 @@ impl Device {
             is_dead: false,
             was_reached: false,
             session: None,
+            back: None,
             max_frame_bytes: 1_024,
             window_bytes: 4_096,
             checks: None,

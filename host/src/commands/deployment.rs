@@ -242,7 +242,9 @@ fn print(context: &Context, end: &DeviceEnd) {
         lines.push(format!("  downtime  {downtime_ms} ms"));
     }
     if let (Some(status), true) = (&ended.status, run_end.exit_code != 0) {
-        lines.push(format!("  last seen {}", slots_in_words(status)));
+        // Read after the last act, or only before it.
+        let label = if ended.after.is_some() { "slots    " } else { "last seen" };
+        lines.push(format!("  {label} {}", slots_in_words(status)));
     }
     lines.push(format!("  evidence  {}", folder.display()));
     if let Some(next) = &run_end.next_command {

@@ -311,7 +311,7 @@ mod tests {
             rest,
             Some(
                 "expected metadata.prev 6b67a616a46bbef1ad5bd54de8309e4a9a60d6532a77ce9a1c3234106df2b6a2 (the start of a noflake record), got none; \
-                 trust nothing from this line on and read the original again"
+                 trust nothing from the line before it on, and read the original again"
             )
         );
     }

@@ -83,6 +83,9 @@ pub enum TransferError {
     /// The device answered something else.
     #[error("the device answered out of turn while {0}")]
     OutOfTurn(&'static str),
+    /// The device answers, and nothing gets further.
+    #[error("the device makes no progress while {0}")]
+    NoProgress(&'static str),
     /// Component data does not arrive as it was sent.
     #[error(
         "component {component} still does not read back as the manifest says after {MAX_READ_BACKS} \
@@ -119,17 +122,19 @@ pub struct Transfer {
     kept_bytes: u64,
     finished_bytes: u64,
     read_backs: u32,
+    /// How often the open component was counted again because blocks stayed unwritten.
+    recounts: u32,
     result: Option<Result<Staged, TransferError>>,
 }
 
 #[derive(Debug)]
 enum State {
     Begin,
-    Offering,
+    Offering { offset: usize },
     Staging,
     Opening { component: usize },
     NeedDigests { component: usize, blocks: u32 },
-    Listing { component: usize, digests: Vec<Digest> },
+    Listing { component: usize, digests: Vec<Digest>, told: usize },
     Counting { component: usize, blocks: u32, queue: BlockQueue, first: u32 },
     Sending { component: usize, flight: Box<Flight>, wanted: Option<Piece> },
     Settling { component: usize, blocks: u32, since_us: u64, ask_at_us: Option<u64> },
@@ -161,6 +166,7 @@ impl Transfer {
             kept_bytes: 0,
             finished_bytes: 0,
             read_backs: 0,
+            recounts: 0,
             result: None,
         }
     }
@@ -177,7 +183,7 @@ impl Transfer {
             State::Sending { flight, .. } => flight.done_bytes(),
             State::Settling { component, .. } => self.parts.get(*component).map_or(0, |p| p.length),
             State::Begin
-            | State::Offering
+            | State::Offering { .. }
             | State::Staging
             | State::Opening { .. }
             | State::NeedDigests { .. }
@@ -234,7 +240,7 @@ impl Transfer {
                 Need::Wait { until_us: None }
             }
             State::Ended => Need::Ended,
-            State::Offering
+            State::Offering { .. }
             | State::Staging
             | State::Opening { .. }
             | State::Listing { .. }
@@ -292,9 +298,11 @@ impl Transfer {
 
     fn take_reply(&mut self, now_us: u64, session: &mut Session, reply: &Reply<'_>) {
         match (&mut self.state, reply) {
-            (State::Offering, Reply::Offered { held_bytes }) => {
+            (State::Offering { offset }, Reply::Offered { held_bytes }) => {
                 let held = usize::try_from(*held_bytes).unwrap_or(usize::MAX);
-                if held < self.document.len() {
+                if held <= *offset {
+                    self.end(Err(TransferError::NoProgress("the manifest was offered")));
+                } else if held < self.document.len() {
                     self.offer(now_us, session, held);
                 } else {
                     self.state = State::Staging;
@@ -352,7 +360,7 @@ impl Transfer {
 
     const fn doing(&self) -> &'static str {
         match &self.state {
-            State::Begin | State::Offering | State::Staging => "the manifest was offered",
+            State::Begin | State::Offering { .. } | State::Staging => "the manifest was offered",
             State::Opening { .. } | State::Counting { .. } => "a component was opened",
             State::NeedDigests { .. } | State::Listing { .. } => "blocks were compared",
             State::Sending { .. } | State::Settling { .. } => "blocks were sent",

@@ -9,6 +9,9 @@ use tokio::net::{TcpListener, TcpStream};
 /// Output that waits longer than this is read by nobody: the connection is dead.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Most output that waits; a host that asks on without reading is not read from meanwhile.
+const MAX_WAITING_BYTES: usize = 256 << 10;
+
 /// Wait behind an accept that failed, which may well fail again.
 const AFTER_ERROR: Duration = Duration::from_millis(100);
 
@@ -50,7 +53,8 @@ impl TcpPort {
         accepts: bool,
         reads: bool,
     ) -> Option<TcpEvent> {
-        let Self { listener, stream, since, .. } = self;
+        let Self { listener, stream, since, waiting } = self;
+        let reads = reads && waiting.len() < MAX_WAITING_BYTES;
         let stream = stream.as_ref();
         let read = async {
             match stream {

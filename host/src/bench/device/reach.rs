@@ -68,12 +68,21 @@ impl Device {
         let at_ms = self.now_ms();
         self.was_reached = true;
         let hello = answer.reply().map_err(DeviceError::Refused)?;
-        let Reply::Hello { max_frame_bytes, window_bytes, boot_nonce, .. } = hello else {
+        let Reply::Hello { version, max_frame_bytes, window_bytes, boot_nonce } = hello else {
             return Err(DeviceError::OutOfTurn("hello"));
         };
+        if !(PROTOCOL_MIN..=PROTOCOL_CURRENT).contains(&version) {
+            return Err(DeviceError::OutOfTurn("hello: a version that was not offered"));
+        }
         if not_boot == Some(boot_nonce) {
             return Ok(None);
         }
+        // The device is back with its first answer, even if another host holds the session then.
+        let at_ms = match self.back {
+            Some((boot, back_ms)) if boot == boot_nonce => back_ms,
+            Some(_) | None => at_ms,
+        };
+        self.back = Some((boot_nonce, at_ms));
         self.max_frame_bytes = max_frame_bytes;
         self.window_bytes = window_bytes;
         self.checks = None;

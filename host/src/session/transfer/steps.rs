@@ -12,6 +12,8 @@ const SETTLE_US: u64 = 5_000;
 /// How long blocks that were acknowledged may stay unwritten before they are sent again, in
 /// microseconds.
 const UNWRITTEN_US: u64 = 2_000_000;
+/// How often in one transfer blocks may be counted anew.
+const MAX_RECOUNTS: u32 = 64;
 
 impl Transfer {
     pub(super) fn offer(&mut self, now_us: u64, session: &mut Session, offset: usize) {
@@ -21,7 +23,7 @@ impl Transfer {
             offset: u32::try_from(offset).unwrap_or(u32::MAX),
             bytes: self.document.get(offset..end).unwrap_or_default(),
         };
-        self.state = State::Offering;
+        self.state = State::Offering { offset };
         session.ask(now_us, request);
     }
 
@@ -51,18 +53,20 @@ impl Transfer {
             .collect();
         let first_block = u32::try_from(told).unwrap_or(u32::MAX);
         session.ask(now_us, Request::BlockList { first_block, digests: &piece });
-        self.state = State::Listing { component, digests };
+        self.state = State::Listing { component, digests, told };
     }
 
     pub(super) fn listed(&mut self, now_us: u64, session: &mut Session, blocks: u32) {
-        let State::Listing { component, digests } =
+        let State::Listing { component, digests, told: before } =
             std::mem::replace(&mut self.state, State::Ended)
         else {
             return;
         };
         let told = usize::try_from(blocks).unwrap_or(usize::MAX);
         let all = u32::try_from(digests.len()).unwrap_or(u32::MAX);
-        if told < digests.len() {
+        if told <= before {
+            self.end(Err(TransferError::NoProgress("blocks were compared")));
+        } else if told < digests.len() {
             self.list(now_us, session, component, digests, told);
         } else {
             self.count(now_us, session, component, all);
@@ -76,6 +80,11 @@ impl Transfer {
         component: usize,
         blocks: u32,
     ) {
+        self.recounts = self.recounts.saturating_add(1);
+        if self.recounts > MAX_RECOUNTS {
+            self.end(Err(TransferError::NoProgress("blocks were sent")));
+            return;
+        }
         let queue = BlockQueue::new(self.part(component));
         self.state = State::Counting { component, blocks, queue, first: 0 };
         session.ask(now_us, Request::Missing { first_block: 0 });
