@@ -85,7 +85,7 @@ pub struct Provenance<'a> {
 /// The plan that travels in the bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanRef {
-    /// Plan digest (QUALIFICATION.md, "Digest"): of its meaning, not of its bytes.
+    /// Plan digest (QUALIFICATION.md, "Plan digest"): of its meaning, not of its bytes.
     pub digest: Digest,
     /// Its bytes in the bundle.
     pub payload: Payload,
