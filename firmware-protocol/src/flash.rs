@@ -268,10 +268,10 @@ mod tests {
     fn a_part_that_reads_whole_words_gives_any_bytes() {
         let contents: Vec<u8> = (0..=255).collect();
         let mut flash = OnNorFlash::new(WordFlash(contents.clone()), 64, 0xff);
-        for start in 0..9 {
+        for (start, address) in (0..9).zip(0_u32..) {
             for len in 0..150 {
                 let mut bytes = std::vec![0; len];
-                assert_eq!(flash.read(start as u32, &mut bytes), Ok(()), "{start} {len}");
+                assert_eq!(flash.read(address, &mut bytes), Ok(()), "{start} {len}");
                 assert_eq!(bytes, contents[start..start + len], "{start} {len}");
             }
         }

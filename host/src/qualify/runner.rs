@@ -236,7 +236,7 @@ impl Runner {
             State::ComparingRunning => self.compared(now_ms, saw),
             State::RollingBackOld { resets } => self.old_rolled_back(now_ms, saw, resets),
             State::Answering => self.answered(now_ms, saw),
-            State::Waiting => self.waited(now_ms, saw),
+            State::Waiting => self.waited(now_ms, &saw),
             State::Staging => self.staged(now_ms, saw),
             State::OpeningTrial => self.trial_opened(now_ms, saw),
             State::Arming => self.armed(now_ms, saw),

@@ -119,9 +119,9 @@ impl Runner {
 
     /// A wait is over. What a check watches for may have been missed while the link was gone, so a
     /// link that fails here ends the checks: no verdict is better than one on half a window.
-    pub(super) fn waited(&mut self, now_ms: u64, saw: Saw) {
+    pub(super) fn waited(&mut self, now_ms: u64, saw: &Saw) {
         self.state = State::Planning;
-        if saw == Saw::Done {
+        if *saw == Saw::Done {
             return;
         }
         let reason = format!("the link failed while a check was watching: {}", saw.in_words());
