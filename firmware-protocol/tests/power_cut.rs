@@ -14,7 +14,7 @@ mod support;
 
 use firmware_protocol::boot::{ResetCause, Start};
 use firmware_protocol::message::Request;
-use firmware_protocol::slot::SlotId;
+use firmware_protocol::slot::{SlotId, SlotState};
 use firmware_protocol::start::{self, BootCheck};
 
 use support::bench::{Bench, TERMS};
@@ -89,4 +89,44 @@ fn on_trial() -> (Bench, u32) {
     bench.reset();
     assert_eq!(bench.handover.start, Start::Slot(SlotId::B));
     (bench, trial_id)
+}
+
+/// A slot is marked `writing` before its first byte changes: whatever a cut leaves of a stage, a slot
+/// whose bytes differ from before is not called anything else.
+#[test]
+fn a_slot_whose_bytes_have_changed_is_marked_as_being_written() {
+    let (first, second) = (Bundle::new(1, 3_000), Bundle::new(2, 3_000));
+    let mut seen_changed = 0;
+    for operation in 0..16 {
+        let mut bench = Bench::enrolled();
+        bench.confirmed(&first);
+        let third = Bundle::new(3, 3_000);
+        bench.confirmed(&third);
+        let spare = bench.status().active.unwrap().other();
+        let manifest = bench.layout.slots.get(spare).manifest;
+        let before = (bench.flash().slice(manifest).to_vec(), *bench.status().slots.get(spare));
+        let start = bench.flash().mutations();
+        bench.flash().cut = Some(Cut { operation: start + operation, bytes: 1 });
+        let _ = bench.stage(&second, false);
+        bench.restart(ResetCause::PowerOn);
+        let after = *bench.status().slots.get(spare);
+        if bench.flash().slice(manifest) != before.0 {
+            seen_changed += 1;
+            let marked = matches!(after, SlotState::Writing { .. });
+            assert!(marked, "operation {operation}: {after:?} over changed bytes");
+        }
+    }
+    assert!(seen_changed > 0, "no cut struck behind the first changed byte");
+}
+
+/// Bytes behind a component's end are part of what is verified: a slot that has some does not start.
+#[test]
+fn a_slot_with_bytes_behind_a_component_does_not_start() {
+    let mut bench = Bench::enrolled();
+    bench.confirmed(&Bundle::new(1, 3_000)).confirmed(&Bundle::new(2, 3_000));
+    let active = bench.status().active.unwrap();
+    let end = bench.layout.slots.get(active).areas[0].range.end() as usize;
+    bench.flash().bytes[end - 1] ^= 1;
+    bench.restart(ResetCause::PowerOn);
+    assert_eq!(bench.handover.start, Start::Slot(active.other()));
 }
