@@ -115,11 +115,13 @@ impl RejectReason {
     }
 }
 
-impl fmt::Display for RejectReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl RejectReason {
+    /// The reason as a clause: "it was rejected because ...".
+    #[must_use]
+    pub const fn explanation(self) -> &'static str {
+        match self {
             Self::HostDecided => "the host rolled it back",
-            Self::LeaseExpired => "the lease expired: no host renewed it in time",
+            Self::LeaseExpired => "its lease expired: no host renewed it in time",
             Self::BootLimit => "a trial boot ran longer than its limit",
             Self::Crashed => {
                 "the trial image crashed, hung, reset by itself or was not ready in time"
@@ -130,7 +132,13 @@ impl fmt::Display for RejectReason {
             Self::ConfirmedCrashed => "the confirmed image crashed or hung too often",
             Self::Retired => "a later version retired it as a fallback",
             Self::Withdrawn => "the host gave the trial up without having judged it",
-        })
+        }
+    }
+}
+
+impl fmt::Display for RejectReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.explanation())
     }
 }
 

@@ -64,7 +64,7 @@ fn slot_facts(slot: &WireSlot) -> SlotFacts {
         WireSlot::Admitted { .. } => (SlotState::Admitted, None),
         WireSlot::Rejected { reason, trial_id, .. } => {
             let rejection = Rejection {
-                reason: reason_in_words(*reason),
+                reason: reason.explanation(),
                 trial_id: u64::from(*trial_id),
                 blames_bundle: blames_bundle(*reason),
             };
@@ -88,24 +88,6 @@ const fn blames_bundle(reason: RejectReason) -> bool {
         | RejectReason::BootsSpent
         | RejectReason::ConfirmedCrashed
         | RejectReason::Retired => true,
-    }
-}
-
-/// The reason as a clause: "it was rejected because ...".
-const fn reason_in_words(reason: RejectReason) -> &'static str {
-    match reason {
-        RejectReason::HostDecided => "the host rolled it back",
-        RejectReason::LeaseExpired => "its lease expired: no host renewed it in time",
-        RejectReason::BootLimit => "a trial boot ran longer than its limit",
-        RejectReason::Crashed => {
-            "the trial image crashed, hung, reset by itself or was not ready in time"
-        }
-        RejectReason::PowerLost => "power failed too often during the trial",
-        RejectReason::BootsSpent => "all trial boots were used without a confirm",
-        RejectReason::Corrupt => "its bytes no longer match the recorded digest",
-        RejectReason::ConfirmedCrashed => "the confirmed image crashed or hung too often",
-        RejectReason::Retired => "a later version retired it as a fallback",
-        RejectReason::Withdrawn => "the host gave the trial up without having judged it",
     }
 }
 
