@@ -163,19 +163,46 @@ impl Line {
     }
 
     fn pass(&mut self, count: u64, now_us: u64, arrived: &mut Arrived) {
-        for _ in 0..count {
-            let Some(byte) = self.queue.pop_front() else { return };
-            self.passed_bytes = self.passed_bytes.saturating_add(1);
-            if self.drops.strikes_within(1).is_some() {
-                self.fired.dropped_bytes += 1;
+        let mut rest = count.min(self.queue.len() as u64);
+        while rest > 0 && !arrived.disconnected {
+            let clean = self.clean_bytes().min(rest);
+            if clean > 0 {
+                self.pass_clean(clean, &mut arrived.bytes);
             } else {
-                arrived.bytes.push(self.damage(byte));
+                self.pass_one(now_us, arrived);
             }
-            if self.is_pulled_here(now_us) {
-                arrived.disconnected = true;
-                return;
-            }
+            rest -= clean.max(1);
         }
+    }
+
+    /// Bytes that come through before the next fault can strike.
+    fn clean_bytes(&self) -> u64 {
+        let ahead = |fault: &Disconnect| fault.after_bytes.checked_sub(self.passed_bytes + 1);
+        let disconnect = self.disconnects.iter().filter_map(ahead).min().unwrap_or(u64::MAX);
+        self.drops.gap.min(self.flips.gap / 8).min(disconnect)
+    }
+
+    fn pass_clean(&mut self, count: u64, into: &mut Vec<u8>) {
+        let strikes = self.drops.strikes_within(count).or(self.flips.strikes_within(count * 8));
+        debug_assert!(strikes.is_none(), "a fault within bytes that were counted as clean");
+        self.passed_bytes = self.passed_bytes.saturating_add(count);
+        let count = usize::try_from(count).unwrap_or(usize::MAX).min(self.queue.len());
+        let (front, back) = self.queue.as_slices();
+        let from_front = count.min(front.len());
+        into.extend_from_slice(&front[..from_front]);
+        into.extend_from_slice(&back[..count - from_front]);
+        self.queue.drain(..count);
+    }
+
+    fn pass_one(&mut self, now_us: u64, arrived: &mut Arrived) {
+        let Some(byte) = self.queue.pop_front() else { return };
+        self.passed_bytes = self.passed_bytes.saturating_add(1);
+        if self.drops.strikes_within(1).is_some() {
+            self.fired.dropped_bytes += 1;
+        } else {
+            arrived.bytes.push(self.damage(byte));
+        }
+        arrived.disconnected = self.is_pulled_here(now_us);
     }
 
     fn damage(&mut self, byte: u8) -> u8 {

@@ -14,7 +14,8 @@ use sha2::{Digest, Sha256};
 
 const MIB: usize = 64;
 const REPEATS: usize = 3;
-const SCENARIO: &str = "[device]\nwindow_bytes = 1048576\nmax_frame_bytes = 65536\n\
+/// A device of the Linux class: pages of 4 KiB, a MiB of memory for what has arrived.
+const SCENARIO: &str = "[flash]\npage_bytes = 4096\n[device]\nwindow_bytes = 1048576\nmax_frame_bytes = 65536\n\
      areas = [{ name = \"app\", bytes = 67108864 }, { name = \"config\", bytes = 16384 }]\n";
 
 fn main() {

@@ -117,3 +117,28 @@ fn the_same_seed_damages_the_same_bytes() {
     assert_eq!(damaged(4), damaged(4));
     assert_ne!(damaged(4), damaged(5));
 }
+
+/// Bytes that no fault strikes pass in one piece: that must damage what passing them singly does.
+#[test]
+fn bytes_that_come_out_together_fare_as_bytes_that_come_out_singly() {
+    let drop = LinkFault::Drop { rate: 0.002, direction: BOTH };
+    let corrupt = LinkFault::Corrupt { rate: 0.0005, direction: BOTH };
+    let pull = LinkFault::Disconnect { after_bytes: 30_000, down_ms: 0, direction: BOTH };
+    let sent: Vec<u8> = (0..40_000_u32).map(|index| index.to_le_bytes()[0]).collect();
+    let through = |piece: usize| {
+        let mut line = line(0, &[drop, corrupt, pull]);
+        let (mut bytes, mut pulls) = (Vec::new(), 0);
+        for piece in sent.chunks(piece) {
+            line.send(piece, 0);
+            let arrived = line.receive(0);
+            bytes.extend(arrived.bytes);
+            pulls += u32::from(arrived.disconnected);
+        }
+        (bytes, pulls, line.fired())
+    };
+    let single = through(1);
+    // Pieces that end at the byte behind which the cable is out, so that both lose nothing more.
+    assert_eq!(through(30_000), single);
+    assert_eq!(single.1, 1);
+    assert!(single.2.dropped_bytes > 20 && single.2.corrupted_bits > 50, "{:?}", single.2);
+}

@@ -18,7 +18,9 @@ use super::timer::FineTimer;
 const SLICE_US: u64 = 5000;
 /// Bytes on their way in at which the host is no longer read: its own buffers fill, as before a real
 /// port.
-const BACKLOG_BYTES: usize = 4096;
+const SERIAL_BACKLOG_BYTES: usize = 4096;
+/// The same of a socket, whose system keeps more.
+const TCP_BACKLOG_BYTES: usize = 64 << 10;
 /// Longest wait, for a device that has nothing to do.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 /// Wait behind a port that fails, so that a port that keeps failing costs nothing.
@@ -59,8 +61,8 @@ impl Room {
 
     /// Serves until `stop` changes.
     pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), StateError> {
-        let mut serial_bytes = vec![0; BACKLOG_BYTES];
-        let mut tcp_bytes = vec![0; BACKLOG_BYTES];
+        let mut serial_bytes = vec![0; SERIAL_BACKLOG_BYTES];
+        let mut tcp_bytes = vec![0; TCP_BACKLOG_BYTES];
         loop {
             self.turn()?;
             match self.wait(&mut serial_bytes, &mut tcp_bytes, &mut stop).await {
@@ -132,13 +134,15 @@ impl Room {
         stop: &mut watch::Receiver<bool>,
     ) -> Woken {
         let Self { device, serial, tcp, timer, begun, .. } = self;
-        let room = |port| device.backlog_bytes(port) < BACKLOG_BYTES;
+        let room = |port, most| device.backlog_bytes(port) < most;
+        let serial_room = room(SERIAL_PORT, SERIAL_BACKLOG_BYTES);
+        let tcp_room = room(TCP_PORT, TCP_BACKLOG_BYTES);
         let latest = begun.elapsed() + LONGEST_WAIT;
         let wakes = *begun + Duration::from_micros(device.next_wake_us()).min(latest);
         tokio::select! {
             _ = stop.changed() => Woken::Stop,
-            woken = serial_event(serial.as_ref(), serial_bytes, room(SERIAL_PORT)) => woken,
-            woken = tcp_event(tcp.as_mut(), tcp_bytes, device.listens(), room(TCP_PORT)) => woken,
+            woken = serial_event(serial.as_ref(), serial_bytes, serial_room) => woken,
+            woken = tcp_event(tcp.as_mut(), tcp_bytes, device.listens(), tcp_room) => woken,
             () = timer.until(wakes) => Woken::Due,
         }
     }
