@@ -1,4 +1,4 @@
-//! The life of a device: enrolment, trials and how they end, sessions and repeated requests.
+//! The life of a device: enrolment, trials and how they end, repeated requests.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -13,7 +13,7 @@
 mod support;
 
 use firmware_protocol::boot::{BootRow, ResetCause, Start};
-use firmware_protocol::device::{Effect, SESSION_IDLE_MS};
+use firmware_protocol::device::Effect;
 use firmware_protocol::digest::Digest;
 use firmware_protocol::message::{How, Reply, Request, TrialTerms};
 use firmware_protocol::refusal::Refusal;
@@ -318,33 +318,6 @@ fn a_long_request_says_working_and_others_are_told_that_the_device_is_busy() {
     let reply = bench.send(0, 60, session, Request::RunCheck { index: 0 });
     assert!(matches!(reply, Ok(Reply::Checked(_))), "{reply:?}");
     assert_eq!(bench.device().board_mut().checks_started, 1);
-}
-
-#[test]
-fn a_session_is_held_taken_over_by_force_or_after_silence_and_then_stale() {
-    let mut bench = Bench::enrolled();
-    let old = bench.session;
-    let open = |take_over| Request::OpenSession { take_over };
-    let held = bench.send(1, 1, 0, open(false));
-    assert!(matches!(held, Err(Refusal::SessionHeld { .. })), "{held:?}");
-    let Ok(Reply::Session { session, taken_over: true }) = bench.send(1, 2, 0, open(true)) else {
-        panic!("not taken over")
-    };
-    assert_eq!(bench.send(0, 3_000, old, Request::Renew), Err(Refusal::StaleSession));
-    assert!(bench.send(1, 3, session, Request::Renew).is_ok());
-    bench.now_ms += SESSION_IDLE_MS;
-    assert!(bench.send(2, 4, 0, open(false)).is_ok());
-    bench.restart(ResetCause::PowerOn);
-    assert_eq!(bench.send(0, 5, session, Request::Renew), Err(Refusal::StaleSession));
-    assert_eq!(bench.send(0, 6, 0, Request::Renew), Err(Refusal::NoSession));
-}
-
-#[test]
-fn without_a_random_source_no_session_opens() {
-    let mut bench = Bench::new();
-    bench.device().board_mut().random_works = false;
-    let reply = bench.ask(Request::OpenSession { take_over: true });
-    assert_eq!(reply, Err(Refusal::NoRandom));
 }
 
 #[test]

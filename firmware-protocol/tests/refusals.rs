@@ -12,8 +12,8 @@
 
 mod support;
 
-use firmware_protocol::boot::ResetCause;
-use firmware_protocol::flash::Range;
+use firmware_protocol::boot::{BootRow, ResetCause};
+use firmware_protocol::flash::{Flash, Range};
 use firmware_protocol::frame::Kind;
 use firmware_protocol::manifest::{HardwareRange, Manifest};
 use firmware_protocol::message::{self, How, Reply, Request, ToDevice, TrialTerms};
@@ -275,4 +275,24 @@ fn assert_untouched(bench: &mut Bench, document: &[u8], refusal: &Refusal) {
     }
     assert_eq!(bench.flash().mutations(), before.1, "{refusal}: flash was touched");
     assert!(bench.flash().bytes == before.0, "{refusal}: flash has changed");
+}
+
+/// A device that lost its record must not fall to the first stranger: it was somebody's.
+#[test]
+fn a_device_that_lost_its_record_enrols_only_under_the_root_it_still_holds() {
+    let mut bench = Bench::enrolled();
+    let record = bench.layout.record;
+    for block in record {
+        bench.flash().erase(block).unwrap();
+    }
+    bench.restart(ResetCause::PowerOn).open_session();
+    assert_eq!(bench.handover.row, BootRow::NoRecord);
+    let mut stranger = root_record();
+    stranger.made_at_s += 1;
+    let before = bench.flash().mutations();
+    bench.offer(&signed_root(&stranger));
+    assert_eq!(bench.ask(Request::Enroll), Err(Refusal::InRecovery));
+    assert_eq!(bench.flash().mutations(), before, "refused before touched");
+    bench.offer(&signed_root(&root_record()));
+    assert_eq!(bench.ask(Request::Enroll), Ok(Reply::Done(How::Done)));
 }

@@ -22,6 +22,8 @@ pub struct RamFlash {
     pub read_bytes: u64,
     /// Places programmed, in order.
     pub log: Vec<Range>,
+    /// Places read, in order, once somebody watches.
+    pub reads: Option<Vec<Range>>,
     pub cut: Option<Cut>,
     pub dead: bool,
     /// Cannot be read until it is erased.
@@ -55,6 +57,7 @@ impl RamFlash {
             programmed_bytes: 0,
             read_bytes: 0,
             log: Vec::new(),
+            reads: None,
             cut: None,
             dead: false,
             unreadable: Vec::new(),
@@ -118,6 +121,9 @@ impl Flash for RamFlash {
         let from = address as usize;
         let bytes = self.bytes.get(from..from + buffer.len()).ok_or(FlashError::OutOfBounds)?;
         self.read_bytes += buffer.len() as u64;
+        if let Some(reads) = &mut self.reads {
+            reads.push(Range { start: address, len_bytes: buffer.len() as u32 });
+        }
         let end = address + buffer.len() as u32;
         if self.dead || self.unreadable.iter().any(|bad| bad.start < end && address < bad.end()) {
             return Err(FlashError::Unreadable);

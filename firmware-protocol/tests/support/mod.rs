@@ -48,7 +48,8 @@ impl Rng {
 #[derive(Debug)]
 pub struct ScriptBoard {
     pub rng: Rng,
-    pub random_works: bool,
+    /// Bytes that the random source still gives before it fails.
+    pub random_left: usize,
     pub polls_left: u32,
     pub checks_started: u32,
     pub hardware: String,
@@ -59,7 +60,7 @@ impl ScriptBoard {
     pub fn new(seed: u64) -> Self {
         Self {
             rng: Rng(seed),
-            random_works: true,
+            random_left: usize::MAX,
             polls_left: 0,
             checks_started: 0,
             hardware: "board".into(),
@@ -80,9 +81,7 @@ impl Board for ScriptBoard {
     }
 
     fn random(&mut self, out: &mut [u8]) -> Result<(), RandomFault> {
-        if !self.random_works {
-            return Err(RandomFault);
-        }
+        self.random_left = self.random_left.checked_sub(out.len()).ok_or(RandomFault)?;
         for byte in out {
             *byte = self.rng.next() as u8;
         }
