@@ -13,6 +13,7 @@
 mod support;
 
 use firmware_protocol::boot::{BootRow, ResetCause, Start};
+use firmware_protocol::message::TrialTerms;
 use firmware_protocol::slot::SlotId;
 use firmware_protocol::start::{self, BootCheck, Handover};
 
@@ -73,6 +74,23 @@ fn on_change_reads_through_the_slot_on_trial_and_the_confirmed_one_beside_it() {
             assert_eq!((handover.row, found), (row, read), "{check:?}");
             start::boot(&mut flash, &layout(), ResetCause::Requested, check);
         }
+    }
+}
+
+/// The first hardware deadline is the shorter one of lease and boot limit, plus the slack: an image that
+/// never polls must not outlive either.
+#[test]
+fn a_trial_boot_is_handed_the_shorter_one_of_lease_and_boot_limit() {
+    for (lease_ms, boot_max_ms) in [(10_000, 60_000), (60_000, 10_000)] {
+        let mut bench = Bench::enrolled();
+        let one = Bundle::new(1, 9000);
+        bench.staged(&one);
+        bench.armed(&one, TrialTerms { lease_ms, boot_max_ms, ..TERMS });
+        assert_eq!(bench.handover.deadline_ms, None, "recovery runs without one");
+        bench.restart(ResetCause::Requested);
+        assert_eq!(bench.handover.deadline_ms, Some(12_000), "{lease_ms} {boot_max_ms}");
+        bench.restart(ResetCause::Requested);
+        assert_eq!(bench.handover.deadline_ms, None, "a paused trial has none");
     }
 }
 
