@@ -25,7 +25,8 @@ pub trait Board {
     /// Describes check `index`.
     fn check_info(&self, index: u8) -> Option<CheckInfo<'_>>;
 
-    /// Begins check `index`; returns at once.
+    /// Begins check `index`; returns at once. `now_ms` is the time since the engine began; it never goes
+    /// back.
     fn start_check(&mut self, index: u8, now_ms: u64);
 
     /// Does one short step of the check that was begun; `Some` when it has ended.

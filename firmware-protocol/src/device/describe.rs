@@ -83,7 +83,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             accept_floor: state.accept_floor,
             row: self.handover.row,
             crash_left: state.crash_left,
-            uptime_ms: self.now_ms.saturating_sub(self.started_ms),
+            uptime_ms: self.now_ms,
             link: self.received.counters,
             record_entries: self.store.sequence(),
             erases: self.erases.saturating_add(receiver_erases),

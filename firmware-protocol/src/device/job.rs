@@ -204,7 +204,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             }
         }
         let state = self.store.state();
-        let healthy = self.now_ms.saturating_sub(self.started_ms) >= HEALTHY_MS;
+        let healthy = self.now_ms >= HEALTHY_MS;
         match state {
             Some(state)
                 if healthy
