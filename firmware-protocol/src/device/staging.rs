@@ -1,6 +1,6 @@
 //! Requests of a transfer: from the offered manifest to the slot that is read back.
 
-use crate::boot::BootState;
+use crate::boot::{BootState, CONFIRMED_CRASH_BUDGET};
 use crate::flash::{Flash, Range};
 use crate::message::{How, Reply};
 use crate::receiver::Receiver;
@@ -70,6 +70,11 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             return Ok(Answer::Now(Reply::Stage { slot: spare, how }));
         }
         let mut writing = state;
+        if writing.active == Some(spare) {
+            // Passed over at this start: before its bytes change, what runs instead becomes confirmed.
+            writing.active = Some(spare.other());
+            writing.crash_left = CONFIRMED_CRASH_BUDGET;
+        }
         *writing.slots.get_mut(spare) = SlotState::Writing { bundle };
         let store = Job::store(range, self.document_bytes);
         self.job = store.behind_record(writing, Then::Stage { how }, asked);

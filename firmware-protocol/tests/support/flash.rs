@@ -28,6 +28,8 @@ pub struct RamFlash {
     pub dead: bool,
     /// Cannot be read until it is erased.
     pub unreadable: Vec<Range>,
+    /// Reads here fail that many times.
+    pub flaky: Option<(Range, u32)>,
     /// Programs here report an error and change nothing.
     pub refuses: Option<Range>,
     /// This byte's lowest bit never reads as erased.
@@ -61,6 +63,7 @@ impl RamFlash {
             cut: None,
             dead: false,
             unreadable: Vec::new(),
+            flaky: None,
             refuses: None,
             stuck: None,
         }
@@ -126,6 +129,13 @@ impl Flash for RamFlash {
         }
         let end = address + buffer.len() as u32;
         if self.dead || self.unreadable.iter().any(|bad| bad.start < end && address < bad.end()) {
+            return Err(FlashError::Unreadable);
+        }
+        if let Some((place, times @ 1..)) = &mut self.flaky
+            && place.start < end
+            && address < place.end()
+        {
+            *times -= 1;
             return Err(FlashError::Unreadable);
         }
         buffer.copy_from_slice(bytes);
