@@ -115,7 +115,7 @@ pub struct Device<W, F, B> {
     receiver: Option<Receiver>,
     /// The request that began the transfer.
     staged_by: Option<Asked>,
-    /// Waited for work that gave way to the end of the trial.
+    /// Waited for work that gave way to the end of the trial, or of the boot.
     put_off: Option<Asked>,
     job: Job,
     reset_at_ms: Option<u64>,
@@ -184,17 +184,14 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     pub fn poll(&mut self, clock_ms: u64, input: Input<'_>, out: &mut Outgoing) -> Next {
         self.pass_time(clock_ms);
         if let Some(at_ms) = self.reset_at_ms {
+            self.answer_put_off(out);
             return self.wait_for_reset(at_ms);
         }
         self.watch_trial();
         if let Input::Frame { link, frame } = input {
             self.take_frame(link, frame, out);
         }
-        if let (false, Some(asked)) = (out.is_full(), self.put_off) {
-            // Not kept: whoever asks again then has it done.
-            self.put_off = None;
-            self.sender.reply(asked, Err(Refusal::Busy), out);
-        }
+        self.answer_put_off(out);
         // Writing blocks says nothing, so it goes on behind an answer too: a host that asks without
         // a pause cannot keep the device from its work.
         let worked = if out.is_full() {
@@ -275,8 +272,22 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     fn give_up_trial(&mut self, reason: RejectReason, then: Then, asked: Option<Asked>) {
         let mut state = self.state();
         end_trial(&mut state, reason);
-        self.put_off = self.job.asked().or(self.put_off);
+        self.give_way();
         self.job = Job::write_record(state, then, asked);
+    }
+
+    /// Drops what is under way; whoever waits for it is told.
+    fn give_way(&mut self) {
+        self.put_off = self.job.asked().or(self.put_off);
+        self.job = Job::Idle;
+    }
+
+    fn answer_put_off(&mut self, out: &mut Outgoing) {
+        if let (false, Some(asked)) = (out.is_full(), self.put_off) {
+            // Not kept: whoever asks again then has it done.
+            self.put_off = None;
+            self.sender.reply(asked, Err(Refusal::Busy), out);
+        }
     }
 
     fn take_frame(&mut self, link: u8, frame: &[u8], out: &mut Outgoing) {

@@ -157,7 +157,7 @@ fn asking_for_the_progress_of_a_long_request_renews_the_lease() {
     let (mut bench, _) = on_trial(TERMS);
     let (session, id) = (bench.session, 7_000);
     bench.device().board_mut().polls_left = 0;
-    let first = bench.send_once(id, session, Request::RunCheck { index: 0 });
+    let first = bench.send_once(id, Request::RunCheck { index: 0 });
     assert_eq!(first, None);
     bench.device().board_mut().polls_left = u32::MAX;
     for _ in 0..8 {
@@ -305,10 +305,10 @@ fn a_new_host_that_says_hello_is_not_given_the_answers_of_the_one_before() {
 fn a_long_request_says_working_and_others_are_told_that_the_device_is_busy() {
     let mut bench = Bench::enrolled();
     let session = bench.session;
-    assert_eq!(bench.send_once(60, session, Request::RunCheck { index: 0 }), None);
-    let again = bench.send_once(60, session, Request::RunCheck { index: 0 });
+    assert_eq!(bench.send_once(60, Request::RunCheck { index: 0 }), None);
+    let again = bench.send_once(60, Request::RunCheck { index: 0 });
     assert_eq!(again, Some(Ok(Reply::Working { left_bytes: 0 })));
-    let other = bench.send_once(61, session, Request::Finish);
+    let other = bench.send_once(61, Request::Finish);
     assert_eq!(other, Some(Err(Refusal::Busy)));
     let reply = bench.send(0, 60, session, Request::RunCheck { index: 0 });
     assert!(matches!(reply, Ok(Reply::Working { .. } | Reply::Checked(_))), "{reply:?}");

@@ -29,7 +29,8 @@ pub trait Board {
     /// back.
     fn start_check(&mut self, index: u8, now_ms: u64);
 
-    /// Does one short step of the check that was begun; `Some` when it has ended.
+    /// Does one short step of the check that was begun; `Some` when it has ended. A check that a rollback or
+    /// a reset cuts short is polled no more.
     fn poll_check(&mut self, index: u8, now_ms: u64) -> Option<Reading<'_>>;
 }
 

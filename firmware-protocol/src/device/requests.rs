@@ -115,7 +115,12 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         if request == Request::Renew {
             return Ok(Answer::Now(self.renewed()));
         }
-        if !matches!(self.job, Job::Idle) {
+        // A trial, or a boot, can be ended whatever a check or a scan is at; what is being stored is not.
+        let ends = matches!(
+            request,
+            Request::Reset { .. } | Request::Rollback { .. } | Request::Withdraw { .. }
+        );
+        if !matches!(self.job, Job::Idle) && (self.job.writes() || !ends) {
             return Err(Refusal::Busy);
         }
         // Confirm and rollback stay: they end a trial, and the trial's end bounds them.
@@ -212,6 +217,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         if boot_nonce != self.boot_nonce {
             return Err(Refusal::WrongBoot);
         }
+        self.give_way();
         self.reset_at_ms = Some(self.now_ms.saturating_add(RESET_GRACE_MS));
         done(How::Done)
     }

@@ -274,13 +274,18 @@ impl Bench {
 }
 
 impl Bench {
-    /// Sends a request and gives the answer of that very poll, if there is one.
-    pub fn send_once(&mut self, id: u32, session: u32, request: Request<'_>) -> Option<Answer> {
+    /// Sends a request and gives what the device says in that very poll.
+    pub fn tell(&mut self, id: u32, request: Request<'_>) -> Option<FromDevice<'static>> {
         let mut bytes = [0; 2048];
-        let asked = ToDevice { id, session, request };
+        let asked = ToDevice { id, session: self.session, request };
         let payload = message::encode(&asked, &mut bytes).unwrap().to_vec();
-        match self.frame(0, Kind::Message, &payload) {
-            Some(FromDevice::Reply { reply, .. }) => Some(reply),
+        self.frame(0, Kind::Message, &payload)
+    }
+
+    /// As [`Bench::tell`], for an answer.
+    pub fn send_once(&mut self, id: u32, request: Request<'_>) -> Option<Answer> {
+        match self.tell(id, request) {
+            Some(FromDevice::Reply { id: named, reply }) if named == id => Some(reply),
             Some(_) | None => None,
         }
     }
