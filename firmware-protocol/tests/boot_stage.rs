@@ -199,6 +199,28 @@ fn a_stage_into_a_confirmed_slot_that_was_passed_over_confirms_what_runs_first()
     assert_eq!(bench.handover.start, Start::Slot(SlotId::A));
 }
 
+/// A recovery image that crashes for ever must not wear the record out: the budget is spent once.
+#[test]
+fn a_recovery_image_that_crashes_stops_writing_the_record() {
+    let mut alone = Bench::enrolled();
+    alone.confirmed(&Bundle::new(1, 9000));
+    let mut paused = Bench::enrolled();
+    let one = Bundle::new(1, 9000);
+    paused.staged(&one);
+    paused.armed(&one, TERMS);
+    for (name, mut bench) in [("enrolled", Bench::enrolled()), ("alone", alone), ("trial", paused)]
+    {
+        let mut programs = vec![];
+        for boot in 0..40 {
+            bench.restart(ResetCause::Watchdog);
+            bench.step();
+            programs.push(bench.flash().programs);
+            assert!(boot < 20 || bench.handover.start == Start::Recovery, "{name}");
+        }
+        assert_eq!(programs[20], programs[39], "{name} still writes: {programs:?}");
+    }
+}
+
 /// Where a slot is read at every start: its manifest, a component's bytes, and what is behind them.
 fn places(slot: SlotId) -> [Range; 3] {
     let layout = layout();

@@ -38,6 +38,29 @@ fn a_session_is_held_taken_over_by_force_or_after_silence_and_then_stale() {
     assert_eq!(bench.send(0, 6, 0, Request::Renew), Err(Refusal::NoSession));
 }
 
+/// Ids start anew behind a hello, so the same id no longer says that the same host asks again.
+#[test]
+fn a_host_that_numbers_its_requests_as_the_one_before_is_not_given_its_session() {
+    let mut bench = Bench::enrolled();
+    let (hello, id) = (Request::Hello { min: 1, current: 1 }, 900);
+    let open = |take_over| Request::OpenSession { take_over };
+    let Ok(Reply::Session { session, .. }) = bench.send(0, id, 0, open(true)) else {
+        panic!("not opened")
+    };
+    assert!(bench.send(1, 1, 0, hello).is_ok(), "on another link");
+    let again = bench.send(0, id, 0, open(false));
+    assert_eq!(again, Ok(Reply::Session { session, taken_over: false }), "the same host again");
+    assert!(bench.send(0, 1, 0, hello).is_ok());
+    let other = bench.send(0, id, 0, open(false));
+    assert!(matches!(other, Err(Refusal::SessionHeld { .. })), "{other:?}");
+    let Ok(Reply::Session { session: fresh, taken_over: true }) = bench.send(0, id, 0, open(true))
+    else {
+        panic!("not taken over")
+    };
+    assert_ne!(fresh, session);
+    assert_eq!(bench.send(0, 2, session, Request::Renew), Err(Refusal::StaleSession));
+}
+
 /// Bytes 0..4 name the session, 4..12 the boot if it has no name yet: whichever part of them fails, no
 /// session opens, and the same request has one as soon as the source works.
 #[test]

@@ -39,6 +39,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         };
         if matches!(message.request, Request::Hello { .. }) {
             self.sender.forget();
+            self.session.forget_request(link);
             self.staged_by = self.staged_by.filter(|asked| asked.link != link);
             // Whoever says hello beside a session does not disturb it.
             if self.session.link().is_none_or(|held| held == link) {
