@@ -15,7 +15,7 @@ mod support;
 use firmware_protocol::boot::{BootRow, ResetCause};
 use firmware_protocol::flash::{Flash, Range};
 use firmware_protocol::frame::Kind;
-use firmware_protocol::manifest::{HardwareRange, Manifest};
+use firmware_protocol::manifest::{Encoding, HardwareRange, Manifest};
 use firmware_protocol::message::{self, How, Reply, Request, ToDevice, TrialTerms};
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::slot::SlotId;
@@ -69,6 +69,12 @@ fn what_is_refused_at_stage_has_touched_nothing() {
                     firmware_protocol::manifest::VariantSlot::A;
             }),
             Refusal::NoVariant { index: 0, slot },
+        ),
+        (
+            changed(|manifest| {
+                manifest.components[1].variants[0].payload.encoding = Encoding::Unknown;
+            }),
+            Refusal::Encoding { index: 1 },
         ),
         (Bundle::new(2, 65_537), Refusal::TooLarge { index: 0, got: 65_537, limit: 65_536 }),
         (

@@ -88,6 +88,7 @@ fn admit_component<F: Flash>(
     }
     match variant.payload.encoding {
         Encoding::Raw => {}
+        Encoding::Unknown => return Err(Refusal::Encoding { index }),
     }
     let part = Part { range: area.range, variant };
     let largest = largest_block(place.window_bytes);
