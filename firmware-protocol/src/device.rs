@@ -21,8 +21,9 @@ mod staging;
 mod trial;
 
 use crate::boot::{BootState, Start, end_trial};
-use crate::flash::{Flash, Layout};
+use crate::flash::Flash;
 use crate::frame::{Header, Kind};
+use crate::layout::Layout;
 use crate::message::{Chunk, FromDevice};
 use crate::receiver::{ChunkFate, Receiver};
 use crate::record::RecordStore;
@@ -139,7 +140,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         handover: Handover,
         clock_ms: u64,
     ) -> Self {
-        let store = RecordStore::load(&mut flash, layout.record);
+        let store = RecordStore::load(&mut flash, layout.record());
         let mut nonce = [0; 8];
         let boot_nonce = board.random(&mut nonce).map_or(0, |()| u64::from_le_bytes(nonce));
         let running_version = match (handover.start, store.state()) {

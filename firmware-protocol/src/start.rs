@@ -5,7 +5,8 @@
 
 use crate::boot::{self, BootRow, Decision, Finding, Findings, ResetCause, Start};
 use crate::digest::Digest;
-use crate::flash::{Flash, FlashError, Layout, SlotLayout};
+use crate::flash::{Flash, FlashError};
+use crate::layout::{Layout, SlotLayout};
 use crate::record::RecordStore;
 use crate::scan;
 use crate::slot::SlotId;
@@ -46,7 +47,7 @@ pub fn boot<F: Flash>(
     cause: ResetCause,
     check: BootCheck,
 ) -> Handover {
-    let mut store = RecordStore::load(flash, layout.record);
+    let mut store = RecordStore::load(flash, layout.record());
     let mut findings = Findings::default();
     let mut decision = decide_verified(flash, layout, &store, &mut findings, cause, check);
     let changed = store.state().is_some_and(|before| *before != decision.state);
@@ -97,7 +98,7 @@ fn decide_verified<F: Flash>(
         let bundle = decision.state.slots.get(slot).bundle();
         let verified = match bundle {
             Some(_) if orderly => Ok(()),
-            Some(bundle) => verify_slot(flash, layout.slots.get(slot), slot, bundle),
+            Some(bundle) => verify_slot(flash, layout.slot(slot), slot, bundle),
             None => Err(SlotFault::Manifest),
         };
         *findings.get_mut(slot) = match verified {

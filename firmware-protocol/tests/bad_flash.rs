@@ -27,7 +27,7 @@ fn a_root_record_that_flash_did_not_hold_leaves_the_device_in_factory_state() {
     let mut bench = Bench::new();
     let root = signed_root(&root_record());
     bench.open_session().offer(&root);
-    bench.flash().stuck = Some(bench.layout.trust[1].start + 16);
+    bench.flash().stuck = Some(bench.layout.trust()[1].start + 16);
     assert_eq!(root[16] & 1, 1, "the stuck bit has to matter");
     assert_eq!(bench.ask(Request::Enroll), Err(Refusal::Flash));
     bench.flash().stuck = None;
@@ -86,7 +86,7 @@ fn a_rollback_that_cannot_be_stored_is_refused_and_resets_nothing() {
 #[test]
 fn a_stage_whose_mark_or_manifest_cannot_be_stored_takes_no_block() {
     let one = Bundle::new(1, 9000);
-    let places = [support::range(0, 0x2000), support::layout().slots.a.manifest];
+    let places = [support::range(0, 0x2000), support::layout().slots().a.manifest];
     for place in places {
         let mut bench = Bench::enrolled();
         bench.flash().refuses = Some(place);
@@ -110,7 +110,7 @@ fn a_stuck_bit_in_the_slot_ends_the_stage_after_a_bounded_number_of_tries() {
     assert!(bench.stage(&one, false).is_ok());
     assert!(bench.ask(Request::OpenComponent { index: 0 }).is_ok());
     let at = one.payloads[0].iter().position(|byte| byte & 1 == 1).unwrap();
-    bench.flash().stuck = Some(bench.layout.slots.a.areas[0].range.start + at as u32);
+    bench.flash().stuck = Some(bench.layout.slots().a.areas[0].range.start + at as u32);
     let before = bench.flash().erases;
     for _ in 0..30 {
         bench.chunk(0, 0, &one.payloads[0][..1024]);

@@ -45,7 +45,7 @@ fn a_confirmed_slot_is_read_through_unless_on_change_sees_a_requested_reset() {
 #[test]
 fn on_change_starts_a_changed_slot_only_behind_a_requested_reset() {
     let mut flash = two_confirmed();
-    let at = layout().slots.b.areas[0].range.start as usize;
+    let at = layout().slots().b.areas[0].range.start as usize;
     flash.bytes[at + 77] ^= 4;
     for cause in ResetCause::ALL {
         for check in CHECKS {
@@ -122,7 +122,7 @@ fn a_lone_slot_that_cannot_be_read_starts_again_as_soon_as_it_can() {
     bench.confirmed(&Bundle::new(1, 9000));
     let mut flash = bench.flash().clone();
     let before = flash.mutations();
-    flash.unreadable = vec![layout().slots.a.areas[0].range];
+    flash.unreadable = vec![layout().slots().a.areas[0].range];
     for _ in 0..5 {
         let handover = start::boot(&mut flash, &layout(), ResetCause::PowerOn, BootCheck::Full);
         assert_eq!((handover.start, handover.row), (Start::Recovery, BootRow::NothingBoots));
@@ -165,7 +165,7 @@ fn a_trial_boot_that_cannot_be_stored_starts_the_confirmed_slot_only_if_it_match
         bench.armed(&two, TERMS);
         let mut flash = bench.flash().clone();
         flash.refuses = Some(range(0, 0x2000));
-        let at = layout().slots.a.areas[0].range.start as usize;
+        let at = layout().slots().a.areas[0].range.start as usize;
         flash.bytes[at + 77] ^= u8::from(damaged);
         let before = flash.programs;
         let handover = start::boot(&mut flash, &layout(), ResetCause::Requested, BootCheck::Full);
@@ -183,7 +183,7 @@ fn a_stage_into_a_confirmed_slot_that_was_passed_over_confirms_what_runs_first()
     let mut bench = Bench::enrolled();
     bench.confirmed(&Bundle::new(1, 9000)).confirmed(&Bundle::new(2, 9000));
     bench.restart(ResetCause::Crash);
-    bench.flash().flaky = Some((layout().slots.b.manifest, 1));
+    bench.flash().flaky = Some((layout().slots().b.manifest, 1));
     bench.restart(ResetCause::PowerOn).open_session();
     assert_eq!((bench.handover.row, bench.status().active), (BootRow::PassedOver, Some(SlotId::B)));
     let three = Bundle::new(3, 9000);
@@ -224,7 +224,7 @@ fn a_recovery_image_that_crashes_stops_writing_the_record() {
 /// Where a slot is read at every start: its manifest, a component's bytes, and what is behind them.
 fn places(slot: SlotId) -> [Range; 3] {
     let layout = layout();
-    let slot = layout.slots.get(slot);
+    let slot = layout.slot(slot);
     let app = slot.areas[0].range;
     [slot.manifest, range(app.start + 4096, 8), range(app.end() - 8, 8)]
 }
@@ -244,7 +244,7 @@ fn boot_and_watch(flash: &RamFlash, cause: ResetCause, check: BootCheck) -> (Han
     let reads = flash.reads.unwrap();
     let layout = layout();
     let read = SlotId::ALL.map(|slot| {
-        let areas = &layout.slots.get(slot).areas;
+        let areas = &layout.slot(slot).areas;
         let within =
             |at: u32| areas.iter().any(|area| area.range.start <= at && at < area.range.end());
         reads.iter().filter(|read| within(read.start)).map(|read| u64::from(read.len_bytes)).sum()
@@ -254,5 +254,5 @@ fn boot_and_watch(flash: &RamFlash, cause: ResetCause, check: BootCheck) -> (Han
 
 /// Bytes of a slot's components, with what has to be erased behind them.
 fn slot_bytes(slot: SlotId) -> u64 {
-    layout().slots.get(slot).areas.iter().map(|area| u64::from(area.range.len_bytes)).sum()
+    layout().slot(slot).areas.iter().map(|area| u64::from(area.range.len_bytes)).sum()
 }

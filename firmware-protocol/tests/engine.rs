@@ -240,7 +240,7 @@ fn a_damaged_trial_slot_is_never_started() {
     let one = Bundle::new(1, 9000);
     bench.staged(&one);
     let trial_id = bench.armed(&one, TERMS);
-    let at = bench.layout.slots.a.areas[0].range.start as usize;
+    let at = bench.layout.slots().a.areas[0].range.start as usize;
     bench.flash().bytes[at + 77] ^= 4;
     bench.restart(ResetCause::PowerOn).open_session();
     assert_eq!(bench.handover.start, Start::Recovery);
@@ -327,7 +327,7 @@ fn nothing_but_a_poll_feeds_the_watchdog_and_none_does_between_lease_end_and_res
     assert!(matches!(bench.last.effect, Effect::Feed { deadline_ms: Some(_) }));
     bench.now_ms += u64::from(TERMS.lease_ms);
     // Flash that refuses keeps the device from storing the end; it is not fed meanwhile either.
-    let record = bench.layout.record[0];
+    let record = bench.layout.record()[0];
     bench.flash().refuses = Some(record);
     for _ in 0..3 {
         bench.step();

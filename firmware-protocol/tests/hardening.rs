@@ -84,7 +84,7 @@ fn a_block_that_cannot_be_read_is_missing_not_the_end_of_the_transfer() {
     let one = Bundle::new(1, 20_000);
     assert!(bench.stage(&one, false).is_ok());
     bench.send_missing(&one, 0);
-    let start = bench.layout.slots.a.areas[0].range.start;
+    let start = bench.layout.slots().a.areas[0].range.start;
     bench.flash().unreadable = vec![range(start + 0x1008, 8)];
     bench.restart(ResetCause::PowerOn).open_session();
     assert!(bench.stage(&one, false).is_ok());
@@ -281,7 +281,7 @@ fn a_session_draws_a_bounded_number_of_erases_from_flash_that_fails() {
     let mut bench = Bench::enrolled();
     let one = Bundle::new(1, 9000);
     let at = one.payloads[0].iter().position(|byte| byte & 1 == 1).unwrap();
-    bench.flash().stuck = Some(bench.layout.slots.a.areas[0].range.start + at as u32);
+    bench.flash().stuck = Some(bench.layout.slots().a.areas[0].range.start + at as u32);
     let start = bench.flash().erases;
     let mut staged = 0;
     for _ in 0..10 {
@@ -310,7 +310,7 @@ fn the_last_trial_id_is_never_used() {
     let mut bench = Bench::enrolled();
     let one = Bundle::new(1, 9000);
     bench.staged(&one);
-    let ranges = bench.layout.record;
+    let ranges = bench.layout.record();
     let mut store = RecordStore::load(bench.flash(), ranges);
     let state = BootState { next_trial_id: u32::MAX, ..store.state().unwrap().clone() };
     store.write(bench.flash(), &state).unwrap();

@@ -13,12 +13,12 @@
 mod support;
 
 use firmware_protocol::boot::{BootRow, ResetCause};
-use firmware_protocol::flash::{Flash, Range};
+use firmware_protocol::flash::Flash;
 use firmware_protocol::frame::Kind;
 use firmware_protocol::manifest::{Encoding, HardwareRange, Manifest};
 use firmware_protocol::message::{self, How, Reply, Request, ToDevice, TrialTerms};
 use firmware_protocol::refusal::Refusal;
-use firmware_protocol::slot::SlotId;
+use firmware_protocol::slot::{PerSlot, SlotId};
 use firmware_protocol::trust::BodyType;
 use firmware_protocol::version::Version;
 
@@ -112,9 +112,9 @@ fn what_no_trusted_key_signed_has_touched_nothing() {
 /// A manifest that is longer than its place would run over into the first component.
 #[test]
 fn a_manifest_longer_than_its_place_is_refused() {
-    let mut layout = support::layout();
-    layout.slots.a.manifest =
-        Range { start: layout.slots.a.manifest.start + 0x1f00, len_bytes: 256 };
+    let mut a = support::slot_at(0x4_0000);
+    a.manifest = support::range(0x4_1f00, 256);
+    let layout = support::layout_of(PerSlot { a, b: support::slot_at(0x8_0000) }, 256);
     let mut bench = Bench::on(support::flash::RamFlash::even(256, 0xa_0000 / 256), layout);
     bench.open_session().offer(&signed_root(&root_record()));
     assert_eq!(bench.ask(Request::Enroll), Ok(Reply::Done(How::Done)));
@@ -287,7 +287,7 @@ fn assert_untouched(bench: &mut Bench, document: &[u8], refusal: &Refusal) {
 #[test]
 fn a_device_that_lost_its_record_enrols_only_under_the_root_it_still_holds() {
     let mut bench = Bench::enrolled();
-    let record = bench.layout.record;
+    let record = bench.layout.record();
     for block in record {
         bench.flash().erase(block).unwrap();
     }

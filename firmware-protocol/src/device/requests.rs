@@ -238,7 +238,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         slot: SlotId,
         area: u8,
     ) -> Result<Answer<'static>, Refusal> {
-        let place = self.layout.slots.get(slot).areas.get(usize::from(area)).cloned();
+        let place = self.layout.slot(slot).areas.get(usize::from(area)).cloned();
         let place = place.ok_or(Refusal::NoSuchItem { index: u32::from(area) })?;
         let bundle = self.state().slots.get(slot).bundle().ok_or(Refusal::NotStaged)?;
         self.receiver = None;

@@ -44,7 +44,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             window_bytes: self.window.as_ref().len(),
         };
         let target = admission::admit(&manifest, &place, &self.flash)?;
-        fits(document, self.layout.slots.get(spare).manifest)?;
+        fits(document, self.layout.slot(spare).manifest)?;
         let bundle = target.bundle;
         let how = match *state.slots.get(spare) {
             SlotState::Staged { bundle: held } if held == bundle => How::FoundDone,
@@ -63,7 +63,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             How::FoundDone => Receiver::complete(target),
             How::Done | How::Resumed => Receiver::new(target),
         });
-        let range = self.layout.slots.get(spare).manifest;
+        let range = self.layout.slot(spare).manifest;
         let document = self.window.as_ref().get(..self.document_bytes).unwrap_or_default();
         let resumes = how == How::Resumed && is_stored(&mut self.flash, range.start, document);
         if how == How::FoundDone || resumes {

@@ -3,8 +3,8 @@
 use firmware_protocol::boot::ResetCause;
 use firmware_protocol::device::{Device, Effect, Input, Next, Outgoing};
 use firmware_protocol::digest::Digest;
-use firmware_protocol::flash::Layout;
 use firmware_protocol::frame::{Header, Kind};
+use firmware_protocol::layout::Layout;
 use firmware_protocol::message::{
     self, Ack, Chunk, FromDevice, How, Reply, Request, Status, ToDevice, TrialTerms,
 };

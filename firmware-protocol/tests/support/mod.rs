@@ -8,7 +8,8 @@ pub mod flash;
 pub mod table;
 
 use firmware_protocol::device::{Board, BoardInfo, RandomFault};
-use firmware_protocol::flash::{Area, Layout, Range, SlotLayout};
+use firmware_protocol::flash::Range;
+use firmware_protocol::layout::{Area, Layout, SlotLayout};
 use firmware_protocol::message::{CheckGives, CheckInfo, CheckStatus, Reading};
 use firmware_protocol::slot::PerSlot;
 
@@ -111,12 +112,20 @@ impl Board for ScriptBoard {
 
 /// Two slots of `app` and `config` over erase blocks of 4 KiB.
 pub fn layout() -> Layout {
-    layout_at([0x4_0000, 0x8_0000])
+    layout_of(PerSlot { a: slot_at(0x4_0000), b: slot_at(0x8_0000) }, 0x1000)
 }
 
-/// Where [`layout`] puts its small things: record, then trust, 4 KiB each.
-pub fn layout_at(slots: [u32; 2]) -> Layout {
-    let slot = |start| SlotLayout {
+/// Record and root record in 4 KiB each, and these slots, over erase blocks of `block` bytes.
+pub fn layout_of(slots: PerSlot<SlotLayout>, block: u32) -> Layout {
+    let record = [range(0, 0x1000), range(0x1000, 0x1000)];
+    let trust = [range(0x2000, 0x1000), range(0x3000, 0x1000)];
+    let block_at = |address| Some(range(address / block * block, block));
+    Layout::new(record, trust, slots, block_at).unwrap()
+}
+
+/// A slot that begins at `start`.
+pub fn slot_at(start: u32) -> SlotLayout {
+    SlotLayout {
         manifest: range(start, 0x2000),
         areas: [
             Area { name: "app".try_into().unwrap(), range: range(start + 0x2000, 0x1_0000) },
@@ -124,11 +133,6 @@ pub fn layout_at(slots: [u32; 2]) -> Layout {
         ]
         .into_iter()
         .collect(),
-    };
-    Layout {
-        record: [range(0, 0x1000), range(0x1000, 0x1000)],
-        trust: [range(0x2000, 0x1000), range(0x3000, 0x1000)],
-        slots: PerSlot { a: slot(slots[0]), b: slot(slots[1]) },
     }
 }
 
