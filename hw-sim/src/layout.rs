@@ -40,7 +40,7 @@ pub enum LayoutError {
         /// The name.
         name: String,
     },
-    /// An area without bytes, or a name that two areas have.
+    /// They break a rule that holds for every device.
     #[error("the scenario's areas make no flash layout")]
     Areas(#[from] layout::LayoutError),
 }
