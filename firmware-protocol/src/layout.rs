@@ -203,6 +203,9 @@ mod tests {
         Range { start: first * 1024, len_bytes: count * 1024 }
     }
 
+    /// One range of a draft.
+    type Pick = fn(&mut Draft) -> &mut Range;
+
     #[derive(Clone)]
     struct Draft {
         record: [Range; 2],
@@ -263,7 +266,7 @@ mod tests {
 
     #[test]
     fn no_two_places_share_a_block() {
-        let places: [(Place, fn(&mut Draft) -> &mut Range); 8] = [
+        let places: [(Place, Pick); 8] = [
             (Place::Record(0), |draft| &mut draft.record[0]),
             (Place::Record(1), |draft| &mut draft.record[1]),
             (Place::Trust(0), |draft| &mut draft.trust[0]),

@@ -1,14 +1,5 @@
 //! Flash that fails without dying: what the engine says, and what it costs.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::expect_used,
-    clippy::cast_possible_truncation,
-    clippy::wildcard_enum_match_arm,
-    reason = "tests: a broken expectation has to stop them, and sizes here are small"
-)]
+#![expect(clippy::cast_possible_truncation, reason = "sizes here are small")]
 
 mod support;
 

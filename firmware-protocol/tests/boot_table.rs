@@ -1,15 +1,5 @@
 //! `boot::decide` over every combination of small domains: what holds for all of them, and the table
 //! of docs/BOOT.md, printed from the code. `NOFLAKE_BLESS=1` writes the page anew.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::expect_used,
-    clippy::cast_possible_truncation,
-    clippy::wildcard_enum_match_arm,
-    reason = "tests: a broken expectation has to stop them, and sizes here are small"
-)]
 
 mod support;
 

@@ -1,14 +1,4 @@
 //! Time that the caller tells wrongly: a clock that goes back, jumps or stands at its end.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::expect_used,
-    clippy::cast_possible_truncation,
-    clippy::wildcard_enum_match_arm,
-    reason = "tests: a broken expectation has to stop them, and sizes here are small"
-)]
 
 mod support;
 

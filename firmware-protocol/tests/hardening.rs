@@ -1,14 +1,5 @@
 //! What one poll, one envelope, one session may cost; and requests that come at the wrong moment.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::expect_used,
-    clippy::cast_possible_truncation,
-    clippy::wildcard_enum_match_arm,
-    reason = "tests: a broken expectation has to stop them, and sizes here are small"
-)]
+#![expect(clippy::cast_possible_truncation, reason = "sizes here are small")]
 
 mod support;
 

@@ -1,14 +1,4 @@
 //! P1 at the switch itself: power fails at any byte while a trial is armed, entered, ended, confirmed.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::expect_used,
-    clippy::cast_possible_truncation,
-    clippy::wildcard_enum_match_arm,
-    reason = "tests: a broken expectation has to stop them, and sizes here are small"
-)]
 
 mod support;
 

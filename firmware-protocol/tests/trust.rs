@@ -1,14 +1,4 @@
 //! The way from signed bytes to claims: what must not get through.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::expect_used,
-    clippy::cast_possible_truncation,
-    clippy::wildcard_enum_match_arm,
-    reason = "tests: a broken expectation has to stop them, and sizes here are small"
-)]
 
 mod support;
 

@@ -8,11 +8,10 @@ use crate::message::{How, Reply};
 use crate::receiver::{BackStep, ListStep, ReadBack, Step};
 use crate::record::WriteStep;
 use crate::refusal::Refusal;
-use crate::scan::{BlankScan, HashScan};
+use crate::scan::{self, BlankScan, HashScan};
 
 use super::link::{Asked, Outgoing};
 use super::requests::trial_reply;
-use super::staging::is_stored;
 use super::{Board, Device, HEALTHY_MS, board};
 
 /// Longest root record envelope, in bytes.
@@ -110,7 +109,7 @@ impl StoreCursor {
         let piece = window.get(from..padded.min(from.saturating_add(page))).unwrap_or_default();
         let address = self.range.start.saturating_add(self.programmed_bytes);
         flash.program(address, piece).map_err(|_| Refusal::Flash)?;
-        if !is_stored(flash, address, piece) {
+        if !scan::holds(flash, address, piece) {
             return Err(Refusal::Flash);
         }
         let written = u32::try_from(piece.len()).unwrap_or(0);

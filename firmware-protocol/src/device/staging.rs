@@ -5,6 +5,7 @@ use crate::flash::{Flash, Range};
 use crate::message::{How, Reply};
 use crate::receiver::Receiver;
 use crate::refusal::Refusal;
+use crate::scan;
 use crate::slot::SlotState;
 use crate::trust;
 
@@ -65,7 +66,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         });
         let range = self.layout.slot(spare).manifest;
         let document = self.window.as_ref().get(..self.document_bytes).unwrap_or_default();
-        let resumes = how == How::Resumed && is_stored(&mut self.flash, range.start, document);
+        let resumes = how == How::Resumed && scan::holds(&mut self.flash, range.start, document);
         if how == How::FoundDone || resumes {
             return Ok(Answer::Now(Reply::Stage { slot: spare, how }));
         }
@@ -136,16 +137,4 @@ pub(super) fn fits(document: &[u8], place: Range) -> Result<(), Refusal> {
     let got = u32::try_from(document.len()).unwrap_or(u32::MAX);
     let limit = place.len_bytes;
     if got <= limit { Ok(()) } else { Err(Refusal::DocumentTooLong { got, limit }) }
-}
-
-/// Whether flash at `address` holds `document` already.
-pub(super) fn is_stored<F: Flash>(flash: &mut F, address: u32, document: &[u8]) -> bool {
-    let mut bytes = [0; 128];
-    let mut address = address;
-    document.chunks(bytes.len()).all(|piece| {
-        let Some(bytes) = bytes.get_mut(..piece.len()) else { return false };
-        let same = flash.read(address, bytes).is_ok() && bytes == piece;
-        address = address.saturating_add(u32::try_from(piece.len()).unwrap_or(u32::MAX));
-        same
-    })
 }

@@ -1,6 +1,13 @@
 //! What the tests of this crate share: flash in memory, a board that does what it is told, bundles
 //! made on the spot, and a bench that speaks to a device one poll at a time.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::cast_possible_truncation,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests: a broken expectation has to stop them, and sizes here are small"
+)]
 
 pub mod bench;
 pub mod bundle;
