@@ -21,8 +21,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use firmware_protocol::boot::{ResetCause, Start};
-use firmware_protocol::flash::Layout;
 use firmware_protocol::frame::Framing;
+use firmware_protocol::layout::Layout;
 use firmware_protocol::manifest::decode_manifest;
 use firmware_protocol::slot::SlotId;
 use firmware_protocol::start::{BootCheck, boot, read_manifest};
@@ -310,7 +310,7 @@ impl SimDevice {
         let now_us = self.now_us;
         let due = self.flips.extract_if(.., |flip| us(flip.after_ms) <= now_us);
         for flip in due {
-            let slot = self.layout.slots.get(flip.slot);
+            let slot = self.layout.slot(flip.slot);
             let address = slot.area(&flip.component).map(|(_, area)| area.range.start);
             let address = address.and_then(|start| start.checked_add(flip.offset));
             if address.is_some_and(|address| self.flash.lock().flip(address, flip.bit).is_ok()) {
@@ -351,7 +351,7 @@ impl SimDevice {
     /// What the image in `slot` does: its version, which the manifest beside it tells, decides.
     fn image_in(&mut self, slot: SlotId) -> ImageSpec {
         let mut bytes = [0; MAX_ENVELOPE_BYTES];
-        let version = read_manifest(&mut self.flash, self.layout.slots.get(slot), &mut bytes)
+        let version = read_manifest(&mut self.flash, self.layout.slot(slot), &mut bytes)
             .ok()
             .and_then(|bytes| Envelope::parse_front(bytes, BodyType::Manifest).ok())
             .and_then(|(envelope, _)| decode_manifest(envelope.body()).ok())

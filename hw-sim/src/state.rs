@@ -4,7 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use firmware_protocol::flash::Layout;
+use firmware_protocol::layout::Layout;
 use thiserror::Error;
 
 use crate::factory::{FactoryBundle, FactoryError, provision};

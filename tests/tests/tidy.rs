@@ -32,7 +32,7 @@ const PROTOCOL: Crate = Crate {
     layers: &[
         "slot digest version flash frame",
         "manifest boot refusal scan",
-        "message trust record receiver start",
+        "message trust record layout receiver start",
         "device lib",
     ],
 };

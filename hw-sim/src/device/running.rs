@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use firmware_protocol::boot::{ResetCause, Start};
 use firmware_protocol::device::{Device, Effect, Input, Next, Outgoing};
-use firmware_protocol::flash::Layout;
+use firmware_protocol::layout::Layout;
 use firmware_protocol::slot::SlotId;
 use firmware_protocol::start::Handover;
 

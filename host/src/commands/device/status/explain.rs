@@ -62,6 +62,9 @@ fn next(opened: &Opened, row: BootRow, crash_left: u8) -> &'static str {
         (BootRow::NoRecord | BootRow::NothingBoots | BootRow::CrashedAlone, _) => {
             "noflake deploy a bundle that is known to work"
         }
+        (BootRow::PassedOver, _) => {
+            "power the device off and on; if this comes again, noflake deploy writes the slot anew"
+        }
         (_, Some(rejection)) if rejection.blames_bundle => {
             "mend the bundle and deploy the mended one, or deploy this one again with --again"
         }
