@@ -75,3 +75,50 @@ fn next(opened: &Opened, row: BootRow, crash_left: u8) -> &'static str {
         (_, None) => "nothing needs to be done",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use firmware_protocol::boot::CONFIRMED_CRASH_BUDGET;
+
+    use crate::qualify::observation::{DeviceFacts, SlotFacts, SlotState, StatusFacts};
+
+    use super::*;
+
+    /// A slot that could not be read is worth a power cycle before anything is written.
+    #[test]
+    fn a_slot_that_was_passed_over_is_looked_at_again_before_it_is_written_anew() {
+        let opened = fallback_runs();
+        let words = why(&opened, BootRow::PassedOver);
+        assert!(words.contains("could not be read"), "{words}");
+        let next = next(&opened, BootRow::PassedOver, CONFIRMED_CRASH_BUDGET);
+        assert!(next.starts_with("power the device off and on"), "{next}");
+    }
+
+    /// Slot A is confirmed, slot B runs in its place.
+    fn fallback_runs() -> Opened {
+        let slot = SlotFacts { state: SlotState::Admitted, bundle: Some([3; 32]), rejection: None };
+        Opened {
+            facts: DeviceFacts {
+                product: "rover".into(),
+                hardware: "h1".into(),
+                hardware_rev: 2,
+                serial: "RN-0042".into(),
+                running: Where::SlotB,
+                bundle: Some([3; 32]),
+                version: "1.0.0".into(),
+                boot_nonce: 1,
+                reset_cause: "power_on".into(),
+                watchdog_hardware: true,
+                enrolled: true,
+            },
+            status: StatusFacts {
+                active: Some(Where::SlotA),
+                slots: [slot, slot],
+                trial: None,
+                accept_floor: 0,
+                why: BootRow::PassedOver.explanation(),
+            },
+            at_ms: 0,
+        }
+    }
+}
