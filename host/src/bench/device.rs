@@ -368,3 +368,6 @@ fn identity(answer: &Answer) -> Result<Identity<'_>, DeviceError> {
     };
     Ok(identity)
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use crate::link::{Link, LinkError};
 use crate::session::{Answer, Patience};
 
 /// Between two attempts to reach a device, in milliseconds.
-const RETRY_MS: u64 = 50;
+pub(super) const RETRY_MS: u64 = 50;
 /// Patience with one attempt to reach a device, in microseconds.
 const PROBE_US: u64 = 1_000_000;
 

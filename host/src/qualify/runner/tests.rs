@@ -47,6 +47,8 @@ enum Loss {
     Behind,
     /// It never reaches the device, which is reset by something else meanwhile.
     Reset,
+    /// The device did it and restarted; what answers is the new boot, to a second copy of it.
+    Twice,
 }
 
 /// A device as its record would have it.
@@ -260,26 +262,24 @@ impl World {
 /// Runs a deployment; `loss` strikes the act with that number. Gives its end and how many acts it
 /// took.
 fn deploy(world: &mut World, loss: Option<(usize, Loss)>) -> (Ended, usize) {
-    let order = Order {
-        verb: Verb::Deploy,
-        product: "rover".to_owned(),
-        hardware: vec![("nav".to_owned(), 1, 1)],
-        version: "2.0.0".to_owned(),
-        bundle: NEW,
-        plan: Plan::parse(PLAN, "model.toml").unwrap(),
-        again: false,
-    };
-    let mut runner = Runner::new(order, world.now_ms);
     let mut acts = 0;
+    let ended = deploy_by(world, PLAN, |_| {
+        acts += 1;
+        loss.filter(|(at, _)| at + 1 == acts).map(|(_, loss)| loss)
+    });
+    (ended, acts)
+}
+
+/// Runs a deployment by `plan`; `strike` says of each act what happens to it.
+fn deploy_by(world: &mut World, plan: &str, mut strike: impl FnMut(&Act) -> Option<Loss>) -> Ended {
+    let mut runner = Runner::new(order(plan), world.now_ms);
     for _ in 0..10_000 {
         match runner.poll(world.now_ms) {
             Act::Record { .. } => {}
-            Act::End(ended) => return (*ended, acts),
+            Act::End(ended) => return *ended,
             act => {
-                let struck = loss.filter(|(at, _)| *at == acts).map(|(_, loss)| loss);
-                acts += 1;
                 let silence = Saw::Lost { reason: "the model lost it".to_owned(), next: "" };
-                let saw = match struck {
+                let saw = match strike(&act) {
                     None => world.act(&act),
                     Some(Loss::Before) => silence,
                     Some(Loss::Behind) => {
@@ -290,12 +290,29 @@ fn deploy(world: &mut World, loss: Option<(usize, Loss)>) -> (Ended, usize) {
                         world.boot();
                         silence
                     }
+                    Some(Loss::Twice) => {
+                        let _ = world.act(&act);
+                        let reason = "the session is over".to_owned();
+                        Saw::Refused { reason, is_stale: true, next: "" }
+                    }
                 };
                 runner.observe(world.now_ms, saw);
             }
         }
     }
-    panic!("the runner does not end, loss {loss:?}");
+    panic!("the runner does not end");
+}
+
+fn order(plan: &str) -> Order {
+    Order {
+        verb: Verb::Deploy,
+        product: "rover".to_owned(),
+        hardware: vec![("nav".to_owned(), 1, 1)],
+        version: "2.0.0".to_owned(),
+        bundle: NEW,
+        plan: Plan::parse(plan, "model.toml").unwrap(),
+        again: false,
+    }
 }
 
 #[test]
@@ -369,17 +386,7 @@ fn a_stop_at_any_act_leaves_no_trial_behind_that_the_device_could_be_told_of() {
     let (_, acts) = deploy(&mut World::new(3.3), None);
     for at in 0..acts {
         let mut world = World::new(3.3);
-        let plan = Plan::parse(PLAN, "model.toml").unwrap();
-        let order = Order {
-            verb: Verb::Deploy,
-            product: "rover".to_owned(),
-            hardware: vec![("nav".to_owned(), 1, 1)],
-            version: "2.0.0".to_owned(),
-            bundle: NEW,
-            plan,
-            again: false,
-        };
-        let mut runner = Runner::new(order, 0);
+        let mut runner = Runner::new(order(PLAN), 0);
         let mut done = 0;
         let ended = loop {
             match runner.poll(world.now_ms) {
@@ -402,5 +409,74 @@ fn a_stop_at_any_act_leaves_no_trial_behind_that_the_device_could_be_told_of() {
         assert!(code == 130 || committed && code == 0, "act {at}: {}", ended.end.message);
         let runs_trial = world.trial.is_some_and(|trial| trial.is_running);
         assert!(!runs_trial || committed, "act {at}: a trial still runs: {}", ended.end.message);
+    }
+}
+
+/// The new boot knows nothing of the session that a repeated reset names. Its refusal is the answer
+/// to the copy, and the device is looked for in another boot than the one that was reset.
+#[test]
+fn a_reset_that_arrives_twice_is_one_reset_and_its_stale_answer_no_failure() {
+    let mut world = World::new(3.3);
+    let old_nonce = world.nonce;
+    let (mut resets, mut looked_for) = (0, Vec::new());
+    let ended = deploy_by(&mut world, PLAN, |act| match act {
+        Act::Reset { .. } => {
+            resets += 1;
+            Some(Loss::Twice)
+        }
+        Act::Connect { not_boot, .. } => {
+            looked_for.push(*not_boot);
+            None
+        }
+        _ => None,
+    });
+    assert_eq!(ended.end.outcome, Outcome::Committed, "{}", ended.end.message);
+    assert_eq!((resets, world.nonce), (1, old_nonce + 1), "reset once, and not again");
+    assert_eq!(looked_for, [None, Some(old_nonce), None]);
+}
+
+/// A device that watched well while nobody listened would pass: no verdict rests on half a window.
+#[test]
+fn a_link_that_fails_while_a_check_waits_gives_no_verdict_and_no_commit() {
+    let plan = format!(
+        "{PLAN}[[stage.check]]\nid = 'alive'\nkind = 'liveness'\nwindow = '10s'\ninterval = '1s'\n\
+         unit = 's'\nlimits = {{ le = 20 }}\n"
+    );
+    let mut struck = 0;
+    let mut world = World::new(3.3);
+    let ended = deploy_by(&mut world, &plan, |act| match act {
+        Act::WaitUntil { .. } if struck == 0 => {
+            struck += 1;
+            Some(Loss::Before)
+        }
+        _ => None,
+    });
+    assert_eq!(struck, 1);
+    let said = &ended.end.message;
+    assert!(said.contains("the link failed while a check was watching"), "{said}");
+    assert_eq!((ended.end.outcome, ended.end.verdict), (Outcome::RolledBack, RunVerdict::Error));
+    assert_eq!((ended.end.exit_code, world.confirms), (3, 0));
+}
+
+/// The stage behind the confirm is never reached; giving it up is no error of the bench, and what the
+/// checks before it came to still decides whether the trial is held.
+#[test]
+fn the_verdict_before_a_post_stage_that_is_given_up_is_the_verdict_of_the_run() {
+    let post = "[[stage]]\nid = 'after'\nkind = 'post'\n\
+                [[stage.check]]\nid = 'still'\nkind = 'identity'\n";
+    let major = "severity = 'major'\n";
+    let silent = "[[stage.check]]\nid = 'log'\nkind = 'log'\nforbid = ['panic']\n";
+    let hold = "[policy]\non_inconclusive = 'hold'\n";
+    for (check, policy, rail_v, outcome, verdict, exit) in [
+        ("", "", 2.0, Outcome::RolledBack, RunVerdict::Rejected, 1),
+        (silent, "", 3.3, Outcome::RolledBack, RunVerdict::Inconclusive, 4),
+        (silent, hold, 3.3, Outcome::Held, RunVerdict::Inconclusive, 4),
+    ] {
+        let plan = format!("{PLAN}{major}{check}{post}{policy}");
+        let mut world = World::new(rail_v);
+        let ended = deploy_by(&mut world, &plan, |_| None).end;
+        let told = format!("{outcome:?}, {verdict:?}: {}", ended.message);
+        assert_eq!((ended.outcome, ended.verdict), (outcome, verdict), "{told}");
+        assert_eq!((ended.exit_code, world.confirms), (exit, 0), "{told}");
     }
 }
