@@ -94,6 +94,18 @@ fn a_device_that_speaks_another_protocol_version_gives_exit_5_and_names_the_reme
 }
 
 #[test]
+fn a_device_that_takes_up_a_version_it_was_not_offered_gives_exit_3_and_names_the_remedy() {
+    let site = Site::new();
+    let address = peer::start(Script::UnofferedVersion);
+    let said = "the device speaks protocol version 9, this noflake 1 to 1";
+    let remedy = "use the noflake release that fits the device's firmware";
+    let identified = site.noflake(&["device", "identify", "-d", &address]);
+    let _ = identified.code(3).says(said).says(remedy);
+    let bundle = site.bundle(&Release::new("1.1.0"));
+    let _ = site.deploy(&bundle, &address).code(3).says(said).says(remedy);
+}
+
+#[test]
 fn an_address_where_nobody_listens_is_named_with_the_systems_reason() {
     let site = Site::new();
     let ended = site.noflake(&["device", "identify", "-d", "tcp:127.0.0.1:9"]).code(3);

@@ -3,7 +3,9 @@
 mod reach;
 
 use firmware_protocol::digest::Digest;
-use firmware_protocol::message::{Identity, Reply, Request, Status, TrialTerms};
+use firmware_protocol::message::{
+    Identity, PROTOCOL_CURRENT, PROTOCOL_MIN, Reply, Request, Status, TrialTerms,
+};
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::slot::SlotId;
 use thiserror::Error;
@@ -49,6 +51,15 @@ pub enum DeviceError {
     /// The device answered something else.
     #[error("the device answered out of turn to {0}")]
     OutOfTurn(&'static str),
+    /// The device wants to speak another protocol version than it was offered.
+    #[error(
+        "the device speaks protocol version {version}, this noflake {PROTOCOL_MIN} to \
+         {PROTOCOL_CURRENT}"
+    )]
+    Version {
+        /// The version it named.
+        version: u8,
+    },
     /// The device was not reached in time.
     #[error("no device answers at {address} within {waited_ms} ms")]
     NotReached {

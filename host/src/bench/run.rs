@@ -15,7 +15,7 @@ use super::source::BundleSource;
 use crate::bundle::VerifiedBundle;
 use crate::causes::causes;
 use crate::driver::DriverError;
-use crate::evidence::{Entry, EvidenceError, Recorder};
+use crate::evidence::{Entry, EvidenceError, Recorder, Step};
 use crate::qualify::observation::{Ask, ConsoleLine, Seen, Where};
 use crate::qualify::runner::{Act, ComponentHash, Ended, Runner, Saw, StagedFacts, StopWhy, Terms};
 use crate::session::transfer::{Progress, Transfer, TransferError};
@@ -77,6 +77,9 @@ pub async fn run(
         hear(&mut runner, &mut device);
         match runner.poll(device.now_ms()) {
             Act::Record { at_ms, entry } => {
+                if let Entry::StepStart(Step::Phase(phase)) = &*entry {
+                    tracing::debug!(phase = phase.name(), at_ms, "enters");
+                }
                 show(Progressed::Entry(&entry));
                 if lost.is_none()
                     && let Err(error) = recorder.append(*entry, wall_time(began, at_ms))
@@ -183,7 +186,10 @@ fn failed(error: &DeviceError) -> Saw {
         DeviceError::Driver(DriverError::Transfer(TransferError::Refused(refusal))) => {
             Some(*refusal)
         }
-        DeviceError::Driver(_) | DeviceError::OutOfTurn(_) | DeviceError::NotReached { .. } => None,
+        DeviceError::Driver(_)
+        | DeviceError::OutOfTurn(_)
+        | DeviceError::Version { .. }
+        | DeviceError::NotReached { .. } => None,
     };
     match refusal {
         Some(Refusal::SessionHeld { .. }) | None => {

@@ -72,7 +72,7 @@ impl Device {
             return Err(DeviceError::OutOfTurn("hello"));
         };
         if !(PROTOCOL_MIN..=PROTOCOL_CURRENT).contains(&version) {
-            return Err(DeviceError::OutOfTurn("hello: a version that was not offered"));
+            return Err(DeviceError::Version { version });
         }
         if not_boot == Some(boot_nonce) {
             return Ok(None);
@@ -165,9 +165,8 @@ impl DeviceError {
             Self::Refused(Refusal::AlreadyEnrolled) => {
                 "use the root record that the device was enrolled with"
             }
-            Self::Refused(Refusal::ProtocolVersion { .. } | Refusal::Unknown { .. }) => {
-                "use the noflake release that fits the device's firmware"
-            }
+            Self::Refused(Refusal::ProtocolVersion { .. } | Refusal::Unknown { .. })
+            | Self::Version { .. } => "use the noflake release that fits the device's firmware",
             Self::Held(_) => "wait for the other host, or add --take-over",
             Self::Driver(DriverError::Link(LinkError::PortHeld { .. })) => {
                 "end the program that holds the port, then run the same command again"
@@ -199,6 +198,7 @@ impl DeviceError {
             Self::Refused(refusal) => {
                 !matches!(refusal, Refusal::SessionHeld { .. } | Refusal::Busy)
             }
+            Self::Version { .. } => true,
             Self::Driver(_) | Self::OutOfTurn(_) | Self::NotReached { .. } | Self::Held(_) => false,
         }
     }
