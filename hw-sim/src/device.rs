@@ -17,6 +17,7 @@ mod port;
 mod rogue;
 mod running;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -95,6 +96,8 @@ pub struct SimDevice {
     ports: [Port; 2],
     flips: Vec<FlipFault>,
     flipped: u64,
+    /// Starts of each version since the process began.
+    starts: BTreeMap<String, u32>,
     stats: Stats,
     now_us: u64,
 }
@@ -136,6 +139,7 @@ impl SimDevice {
             ports: ports(&scenario, config.seed, config.baud, &stats),
             flips: scenario.flips.clone(),
             flipped: 0,
+            starts: BTreeMap::new(),
             scenario,
             stats,
             now_us: 0,
@@ -348,15 +352,20 @@ impl SimDevice {
         self.power = Power::Running(Box::new(running));
     }
 
-    /// What the image in `slot` does: its version, which the manifest beside it tells, decides.
+    /// What the image in `slot` does at this start: its version, which the manifest beside it tells,
+    /// decides, and how often that has started before.
     fn image_in(&mut self, slot: SlotId) -> ImageSpec {
         let mut bytes = [0; MAX_ENVELOPE_BYTES];
         let version = read_manifest(&mut self.flash, self.layout.slots.get(slot), &mut bytes)
             .ok()
             .and_then(|bytes| Envelope::parse_front(bytes, BodyType::Manifest).ok())
             .and_then(|(envelope, _)| decode_manifest(envelope.body()).ok())
-            .map(|manifest| manifest.version.to_string());
-        self.scenario.image(&version.unwrap_or_default())
+            .map(|manifest| manifest.version.to_string())
+            .unwrap_or_default();
+        let image = self.scenario.image(&version);
+        let start = self.starts.entry(version).or_default();
+        *start = start.saturating_add(1);
+        image.at_start(*start)
     }
 }
 

@@ -20,8 +20,6 @@ use crate::qualify::observation::{Ask, ConsoleLine, Seen, Where};
 use crate::qualify::runner::{Act, ComponentHash, Ended, Runner, Saw, StagedFacts, StopWhy, Terms};
 use crate::session::transfer::{Progress, Transfer, TransferError};
 
-/// Crashes of the trial image before the device gives it up.
-const CRASHES: u8 = 1;
 /// Power failures during the trial before the device gives it up.
 const POWER_FAILURES: u8 = 5;
 
@@ -240,7 +238,7 @@ async fn open_trial(
 ) -> Result<Saw, DeviceError> {
     let terms = TrialTerms {
         boots: terms.boots,
-        crashes: CRASHES,
+        crashes: terms.crashes,
         power_failures: POWER_FAILURES,
         lease_ms: terms.lease_ms,
         boot_max_ms: terms.boot_max_ms,

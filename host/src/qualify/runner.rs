@@ -99,6 +99,8 @@ pub struct Runner {
     retries: u8,
     /// What the checks came to before the rest of the plan was given up.
     early_verdict: Option<RunVerdict>,
+    /// The trial's image crashed under its checks.
+    has_crashed: bool,
     /// What an ask of the plan came to, while it is looked what became of the device.
     unanswered: Option<Seen>,
     after: Option<DeviceFacts>,
@@ -117,7 +119,8 @@ enum Reached {
 struct TrialOpen {
     trial_id: u64,
     boot_nonce: Option<u64>,
-    attempts: u32,
+    /// Crashes left when its image first answered.
+    crash_left: Option<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -182,6 +185,7 @@ impl Runner {
             waiting_stage: None,
             retries: 0,
             early_verdict: None,
+            has_crashed: false,
             unanswered: None,
             after: None,
         }

@@ -12,6 +12,9 @@ pub(super) const GOING_BACK_MS: u64 = 30_000;
 /// How often in one run something that did not come through is tried again.
 const MAX_RETRIES: u8 = 3;
 
+/// Why a trial was given up whose image did not live to be judged.
+pub(super) const CRASHED: &str = "the trial image crashed while it was checked";
+
 /// What has become of a bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
@@ -62,18 +65,28 @@ impl Runner {
                 self.trial = status.trial.map(|trial| TrialOpen {
                     trial_id: trial.trial_id,
                     boot_nonce: None,
-                    attempts: 0,
+                    crash_left: None,
                 });
                 self.go_towards_trial(now_ms);
             }
             Found::OnTrial { same_boot: false } | Found::Paused => {
                 self.note(now_ms, NoteSeverity::Warning, format!("the device restarted: {why}"));
-                self.plan_run.abort(now_ms, "the device restarted during the trial");
-                self.record_outcomes(now_ms);
-                self.roll_back(now_ms);
+                self.restarted(now_ms, &status);
             }
             Found::Back => self.went_back(now_ms, &facts, &status),
         }
+    }
+
+    /// The trial's boot is over before it was judged. A crash speaks against the image, by the
+    /// device's own count; anything else that restarts a device does not (promise P10).
+    fn restarted(&mut self, now_ms: u64, status: &StatusFacts) {
+        let left = status.trial.map(|trial| trial.crash_left);
+        let before = self.trial.and_then(|trial| trial.crash_left);
+        self.has_crashed = left.zip(before).is_some_and(|(left, before)| left < before);
+        let why = if self.has_crashed { CRASHED } else { "the device restarted during the trial" };
+        self.plan_run.abort(now_ms, why);
+        self.record_outcomes(now_ms);
+        self.roll_back(now_ms);
     }
 
     /// What has become of the bundle, by the device's own word.

@@ -49,6 +49,8 @@ enum Loss {
     Reset,
     /// The device did it and restarted; what answers is the new boot, to a second copy of it.
     Twice,
+    /// It never reaches the device, whose image crashes instead.
+    Crash,
 }
 
 /// A device as its record would have it.
@@ -63,6 +65,10 @@ struct World {
     nonce: u64,
     rail_v: f64,
     confirms: u32,
+    /// So many starts of the trial image crash before it answers.
+    crashes: u32,
+    /// What the last rollback said of the bundle.
+    blamed: Option<bool>,
 }
 
 impl World {
@@ -78,6 +84,8 @@ impl World {
             nonce: 100,
             rail_v,
             confirms: 0,
+            crashes: 0,
+            blamed: None,
         }
     }
 
@@ -92,6 +100,17 @@ impl World {
                 self.running = trial.slot;
             }
         }
+        if self.crashes > 0 && self.running == Where::SlotB {
+            self.crashes -= 1;
+            self.crash();
+        }
+    }
+
+    /// The image that runs crashes, and the device starts anew.
+    fn crash(&mut self) {
+        let Some(trial) = &mut self.trial else { return self.boot() };
+        trial.crash_left -= u32::from(trial.is_running);
+        if trial.crash_left == 0 { self.end_trial() } else { self.boot() }
     }
 
     fn end_trial(&mut self) {
@@ -167,7 +186,7 @@ impl World {
                     took_ms: 1,
                 })
             }
-            Act::OpenTrial { plan, .. } => self.open_trial(*plan),
+            Act::OpenTrial { plan, terms } => self.open_trial(*plan, *terms),
             Act::Arm { boots, .. } => match &mut self.trial {
                 Some(trial) => {
                     trial.armed = u32::from(*boots);
@@ -180,7 +199,8 @@ impl World {
                 Saw::Done
             }
             Act::Confirm { boot_nonce, .. } => self.confirm(*boot_nonce),
-            Act::Rollback { .. } if self.trial.is_some() => {
+            Act::Rollback { blames_bundle, .. } if self.trial.is_some() => {
+                self.blamed = Some(*blames_bundle);
                 self.end_trial();
                 Saw::Done
             }
@@ -212,7 +232,7 @@ impl World {
         }
     }
 
-    fn open_trial(&mut self, plan: [u8; 32]) -> Saw {
+    fn open_trial(&mut self, plan: [u8; 32], terms: Terms) -> Saw {
         if !self.staged {
             return Self::refused("nothing is staged");
         }
@@ -221,8 +241,8 @@ impl World {
             trial_id: 1,
             plan,
             armed: 0,
-            boots_left: 3,
-            crash_left: 1,
+            boots_left: u32::from(terms.boots),
+            crash_left: u32::from(terms.crashes),
             power_left: 1,
             is_running: false,
         });
@@ -262,8 +282,12 @@ impl World {
 /// Runs a deployment; `loss` strikes the act with that number. Gives its end and how many acts it
 /// took.
 fn deploy(world: &mut World, loss: Option<(usize, Loss)>) -> (Ended, usize) {
+    deploy_struck(world, PLAN, loss)
+}
+
+fn deploy_struck(world: &mut World, plan: &str, loss: Option<(usize, Loss)>) -> (Ended, usize) {
     let mut acts = 0;
-    let ended = deploy_by(world, PLAN, |_| {
+    let ended = deploy_by(world, plan, |_| {
         acts += 1;
         loss.filter(|(at, _)| at + 1 == acts).map(|(_, loss)| loss)
     });
@@ -288,6 +312,10 @@ fn deploy_by(world: &mut World, plan: &str, mut strike: impl FnMut(&Act) -> Opti
                     }
                     Some(Loss::Reset) => {
                         world.boot();
+                        silence
+                    }
+                    Some(Loss::Crash) => {
+                        world.crash();
                         silence
                     }
                     Some(Loss::Twice) => {
@@ -337,12 +365,14 @@ fn a_version_that_fails_its_check_is_rolled_back_and_the_check_is_named() {
 /// runs the new version confirmed, and never confirms what failed its check.
 #[test]
 fn whichever_act_is_lost_the_run_ends_and_says_what_is() {
-    for rail_v in [3.3, 2.0] {
-        let (_, acts) = deploy(&mut World::new(rail_v), None);
+    // One boot may be made until it is ready, and two.
+    let plans = [PLAN.to_owned(), format!("{PLAN}{BOOT_CHECK}1\n")];
+    for (plan, rail_v) in plans.iter().flat_map(|plan| [(plan, 3.3), (plan, 2.0)]) {
+        let (_, acts) = deploy_struck(&mut World::new(rail_v), plan, None);
         for at in 0..acts {
-            for loss in [Loss::Before, Loss::Behind, Loss::Reset] {
+            for loss in [Loss::Before, Loss::Behind, Loss::Reset, Loss::Crash] {
                 let mut world = World::new(rail_v);
-                let (ended, _) = deploy(&mut world, Some((at, loss)));
+                let (ended, _) = deploy_struck(&mut world, plan, Some((at, loss)));
                 let what = format!("rail {rail_v}, act {at}, {loss:?}: {}", ended.end.message);
                 let is_new = world.active == Where::SlotB && world.running == Where::SlotB;
                 if ended.end.outcome == Outcome::Committed {
@@ -478,5 +508,56 @@ fn the_verdict_before_a_post_stage_that_is_given_up_is_the_verdict_of_the_run() 
         let told = format!("{outcome:?}, {verdict:?}: {}", ended.message);
         assert_eq!((ended.outcome, ended.verdict), (outcome, verdict), "{told}");
         assert_eq!((ended.exit_code, world.confirms), (exit, 0), "{told}");
+    }
+}
+
+const BOOT_CHECK: &str = "[[stage.check]]\nid = 'boot'\nkind = 'boot'\nmax_attempts = ";
+
+/// The plan says how many starts are fine, the device how many there were.
+#[test]
+fn an_image_that_crashes_before_it_answers_is_judged_by_the_attempts_that_the_plan_allows() {
+    for (check, crashes, outcome, exit) in [
+        ("", 1, Outcome::WentBackByItself, 6),
+        ("1", 0, Outcome::Committed, 0),
+        ("1", 1, Outcome::RolledBack, 1),
+        ("1", 2, Outcome::WentBackByItself, 6),
+        ("2", 1, Outcome::Committed, 0),
+        ("2", 2, Outcome::RolledBack, 1),
+    ] {
+        let boot = if check.is_empty() { String::new() } else { format!("{BOOT_CHECK}{check}\n") };
+        let mut world = World { crashes, ..World::new(3.3) };
+        let ended = deploy_by(&mut world, &format!("{PLAN}{boot}"), |_| None).end;
+        let told = format!("max_attempts {check}, {crashes} crashes: {}", ended.message);
+        assert_eq!((ended.outcome, ended.exit_code), (outcome, exit), "{told}");
+        if outcome == Outcome::RolledBack {
+            let counted = format!("boot_attempts = {}, outside", crashes + 1);
+            assert!(ended.message.contains(&counted), "{told}");
+            assert_eq!(world.blamed, Some(true), "{told}");
+        }
+    }
+}
+
+/// P10: a crash is the image's own, by the device's count; a restart for another reason is not.
+#[test]
+fn an_image_that_crashes_while_it_is_checked_is_rejected_and_another_restart_blames_nobody() {
+    let plan = format!("{PLAN}{BOOT_CHECK}1\n");
+    for (loss, verdict, exit, blamed) in
+        [(Loss::Crash, RunVerdict::Rejected, 1, true), (Loss::Reset, RunVerdict::Error, 3, false)]
+    {
+        let mut world = World::new(3.3);
+        let mut struck = 0;
+        let ended = deploy_by(&mut world, &plan, |act| {
+            let strikes = struck == 0 && matches!(act, Act::Ask(Ask::RunCheck { .. }));
+            struck += u32::from(strikes);
+            strikes.then_some(loss)
+        });
+        let told = format!("{loss:?}: {}", ended.end.message);
+        assert_eq!(struck, 1, "{told}");
+        assert_eq!(
+            (ended.end.outcome, ended.end.verdict),
+            (Outcome::RolledBack, verdict),
+            "{told}"
+        );
+        assert_eq!((ended.end.exit_code, world.blamed), (exit, Some(blamed)), "{told}");
     }
 }
