@@ -115,6 +115,7 @@ pub struct Device {
     console: Vec<ConsoleText>,
     traffic_before: Traffic,
     now_ms: u64,
+    heard_ms: u64,
 }
 
 impl Device {
@@ -136,6 +137,7 @@ impl Device {
             console: Vec::new(),
             traffic_before: Traffic::default(),
             now_ms: 0,
+            heard_ms: 0,
         }
     }
 
@@ -153,6 +155,13 @@ impl Device {
         };
         self.now_ms = self.now_ms.max(now_ms);
         self.now_ms
+    }
+
+    /// When it last said anything, over whichever connection, in milliseconds on the link's clock.
+    pub fn heard_ms(&mut self) -> u64 {
+        let heard_ms = self.driver.as_ref().map_or(0, Driver::heard_ms);
+        self.heard_ms = self.heard_ms.max(heard_ms);
+        self.heard_ms
     }
 
     /// What all connections of this run have carried.

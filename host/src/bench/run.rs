@@ -129,7 +129,7 @@ pub async fn run(
 fn hear(runner: &mut Runner, device: &mut Device) {
     let lines = device.take_console();
     let lines = lines.into_iter().map(|line| ConsoleLine { at_ms: line.at_ms, text: line.text });
-    runner.hear(lines.collect());
+    runner.hear(device.heard_ms(), lines.collect());
 }
 
 fn wall_time((began, began_ms): (SystemTime, u64), at_ms: u64) -> SystemTime {

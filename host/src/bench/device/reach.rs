@@ -136,6 +136,7 @@ impl Device {
     }
 
     fn take_link(&mut self) -> Option<Link> {
+        self.heard_ms();
         let mut driver = self.driver.take()?;
         self.traffic_before = self.traffic_before.plus(driver.traffic());
         self.console.extend(driver.take_console());

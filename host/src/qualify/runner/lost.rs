@@ -36,12 +36,33 @@ impl Runner {
     pub(super) fn look_again(&mut self, now_ms: u64, why: &str) {
         let limits = &self.order.plan.timeouts;
         let patience_ms = limits.lease_ms.saturating_add(GOING_BACK_MS).min(limits.run_ms);
-        self.state = State::LookingAgain { why: why.to_owned() };
-        self.act(Act::Connect { until_ms: now_ms.saturating_add(patience_ms), not_boot: None });
+        self.look(why, now_ms.saturating_add(patience_ms));
     }
 
-    pub(super) fn looked_again(&mut self, now_ms: u64, saw: Saw, why: &str) {
+    /// A check waits no longer for a silent device than the plan says; what becomes of the device is
+    /// looked for beyond that.
+    fn look(&mut self, why: &str, until_ms: u64) {
+        let check_waits_ms = self.hung_at_ms().unwrap_or(until_ms);
+        self.state = State::LookingAgain { why: why.to_owned(), until_ms };
+        self.act(Act::Connect { until_ms: until_ms.min(check_waits_ms), not_boot: None });
+    }
+
+    /// When a check that is under way counts as hung.
+    fn hung_at_ms(&self) -> Option<u64> {
+        let checks = self.boot.is_some() && self.plan_run.stopped().is_none();
+        checks.then(|| self.heard_ms.saturating_add(self.order.plan.timeouts.silence_ms))
+    }
+
+    pub(super) fn looked_again(&mut self, now_ms: u64, saw: Saw, why: &str, until_ms: u64) {
         let Saw::Connected { facts, status, .. } = saw else {
+            if self.hung_at_ms().is_some_and(|at_ms| at_ms <= now_ms && now_ms < until_ms) {
+                let silence_s = self.order.plan.timeouts.silence_ms / 1_000;
+                let reason = format!("hung: no sign of life for {silence_s} s");
+                self.plan_run.abort(now_ms, &reason);
+                self.record_outcomes(now_ms);
+                self.look(why, until_ms);
+                return;
+            }
             let message = format!(
                 "the device was lost ({why}) and does not answer: {}; it goes back to the old \
                  version by itself when its lease ends",

@@ -69,6 +69,8 @@ struct World {
     crashes: u32,
     /// What the last rollback said of the bundle.
     blamed: Option<bool>,
+    /// Nobody is reached before then.
+    silent_until_ms: u64,
 }
 
 impl World {
@@ -86,6 +88,7 @@ impl World {
             confirms: 0,
             crashes: 0,
             blamed: None,
+            silent_until_ms: 0,
         }
     }
 
@@ -216,6 +219,11 @@ impl World {
     }
 
     fn connect(&mut self, until_ms: u64, not_boot: Option<u64>) -> Saw {
+        if until_ms < self.silent_until_ms {
+            self.now_ms = self.now_ms.max(until_ms);
+            return Saw::Lost { reason: "silence".to_owned(), next: "" };
+        }
+        self.now_ms = self.now_ms.max(self.silent_until_ms);
         if not_boot == Some(self.nonce) {
             // Nobody comes: time passes, and with it the lease.
             self.now_ms = self.now_ms.max(until_ms);
@@ -296,6 +304,15 @@ fn deploy_struck(world: &mut World, plan: &str, loss: Option<(usize, Loss)>) -> 
 
 /// Runs a deployment by `plan`; `strike` says of each act what happens to it.
 fn deploy_by(world: &mut World, plan: &str, mut strike: impl FnMut(&Act) -> Option<Loss>) -> Ended {
+    deploy_in(world, plan, |_, act| strike(act))
+}
+
+/// As [`deploy_by`], where `strike` may also change the world.
+fn deploy_in(
+    world: &mut World,
+    plan: &str,
+    mut strike: impl FnMut(&mut World, &Act) -> Option<Loss>,
+) -> Ended {
     let mut runner = Runner::new(order(plan), world.now_ms);
     for _ in 0..10_000 {
         match runner.poll(world.now_ms) {
@@ -303,8 +320,14 @@ fn deploy_by(world: &mut World, plan: &str, mut strike: impl FnMut(&Act) -> Opti
             Act::End(ended) => return *ended,
             act => {
                 let silence = Saw::Lost { reason: "the model lost it".to_owned(), next: "" };
-                let saw = match strike(&act) {
-                    None => world.act(&act),
+                let saw = match strike(world, &act) {
+                    None => {
+                        let saw = world.act(&act);
+                        if !matches!(saw, Saw::Lost { .. }) {
+                            runner.hear(world.now_ms, Vec::new());
+                        }
+                        saw
+                    }
                     Some(Loss::Before) => silence,
                     Some(Loss::Behind) => {
                         let _ = world.act(&act);
@@ -559,5 +582,35 @@ fn an_image_that_crashes_while_it_is_checked_is_rejected_and_another_restart_bla
             "{told}"
         );
         assert_eq!((ended.end.exit_code, world.blamed), (exit, Some(blamed)), "{told}");
+    }
+}
+
+/// The lease would let the run wait for longer; the plan does not.
+#[test]
+fn a_device_that_is_silent_under_a_check_for_longer_than_the_plan_allows_is_hung() {
+    let plan = PLAN.replace("lease = \"5s\"", "lease = \"60s\"\nsilence = \"20s\"");
+    let plan = format!("{plan}retry = {{ on = ['error'], max_attempts = 2 }}\n");
+    for (silent_ms, outcome, exit) in
+        [(19_000, Outcome::Committed, 0), (21_000, Outcome::RolledBack, 3)]
+    {
+        let mut world = World::new(3.3);
+        let mut struck = false;
+        let ended = deploy_in(&mut world, &plan, |world, act| {
+            if !struck && matches!(act, Act::Ask(Ask::RunCheck { .. })) {
+                struck = true;
+                world.silent_until_ms = world.now_ms + silent_ms;
+                return Some(Loss::Before);
+            }
+            None
+        });
+        let told = format!("{silent_ms} ms: {}", ended.end.message);
+        assert!(struck, "{told}");
+        assert_eq!((ended.end.outcome, ended.end.exit_code), (outcome, exit), "{told}");
+        assert_eq!(
+            ended.end.message.contains("hung: no sign of life for 20 s"),
+            exit == 3,
+            "{told}"
+        );
+        assert_eq!(world.blamed, (exit == 3).then_some(false), "silence blames nobody: {told}");
     }
 }
