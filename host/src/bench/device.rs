@@ -2,6 +2,8 @@
 
 mod reach;
 
+pub use self::reach::Waiting;
+
 use firmware_protocol::digest::Digest;
 use firmware_protocol::message::{
     Identity, PROTOCOL_CURRENT, PROTOCOL_MIN, Reply, Request, Status, TrialTerms,

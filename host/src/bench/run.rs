@@ -9,7 +9,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use super::command;
-use super::device::{Device, DeviceError};
+use super::device::{Device, DeviceError, Waiting};
 use super::facts::{place, slot_of};
 use super::source::BundleSource;
 use crate::bundle::VerifiedBundle;
@@ -43,6 +43,8 @@ pub struct RunSetup<'a> {
 pub enum Progressed<'a> {
     /// An event, as it goes on record.
     Entry(&'a Entry),
+    /// The device is still waited for.
+    Waiting(Waiting),
     /// How far a transfer has come.
     Transfer {
         /// How far.
@@ -144,7 +146,8 @@ async fn perform(
 ) -> Saw {
     let done = match act {
         Act::Connect { until_ms, not_boot } => {
-            device.connect(until_ms, not_boot, true).await.map(|opened| Saw::Connected {
+            let mut tell = |waiting| show(Progressed::Waiting(waiting));
+            device.connect(until_ms, not_boot, true, &mut tell).await.map(|opened| Saw::Connected {
                 facts: Box::new(opened.facts),
                 status: Box::new(opened.status),
                 at_ms: opened.at_ms,
