@@ -44,8 +44,8 @@ use self::running::{End, Running, Surroundings};
 
 /// The serial port's number.
 pub const SERIAL_PORT: usize = 0;
-/// The TCP port's number.
-pub const TCP_PORT: usize = 1;
+/// The numbers of the TCP port's two connections.
+pub const TCP_PORTS: [usize; 2] = [1, 2];
 
 /// Bits that one byte takes on a serial line: start, eight data bits, stop.
 const BITS_PER_BYTE: u64 = 10;
@@ -93,7 +93,7 @@ pub struct SimDevice {
     flash: FlashHandle,
     state: Option<StateDir>,
     power: Power,
-    ports: [Port; 2],
+    ports: [Port; 3],
     flips: Vec<FlipFault>,
     flipped: u64,
     /// Starts of each version since the process began.
@@ -148,7 +148,7 @@ impl SimDevice {
         Ok(device)
     }
 
-    /// Bytes from the host enter the line to `port`, one of [`SERIAL_PORT`] and [`TCP_PORT`].
+    /// Bytes from the host enter the line to `port`, [`SERIAL_PORT`] or one of [`TCP_PORTS`].
     pub fn receive(&mut self, port: usize, bytes: &[u8], now_us: u64) {
         if let Some(port) = self.ports.get_mut(port) {
             port.receive(bytes, now_us.max(self.now_us));
@@ -251,10 +251,11 @@ impl SimDevice {
         stats
     }
 
-    /// The ports' counters alone: cheap enough to ask for at every turn.
+    /// The counters of serial and of TCP alone: cheap enough to ask for at every turn.
     #[must_use]
     pub fn link_stats(&self) -> [LinkStats; 2] {
-        self.ports.each_ref().map(|port| port.stats)
+        let [serial, first, second] = self.ports.each_ref().map(|port| port.stats);
+        [serial, first.plus(second)]
     }
 
     /// The device's serial number.
@@ -369,7 +370,7 @@ impl SimDevice {
     }
 }
 
-fn ports(scenario: &Scenario, seed: u64, baud: u32, stats: &Stats) -> [Port; 2] {
+fn ports(scenario: &Scenario, seed: u64, baud: u32, stats: &Stats) -> [Port; 3] {
     let [serial, tcp] = stats.links;
     let port = |framing, rate, index, stats| {
         let spec = PortSpec {
@@ -381,5 +382,9 @@ fn ports(scenario: &Scenario, seed: u64, baud: u32, stats: &Stats) -> [Port; 2] 
         Port::new(&spec, seed, index, stats)
     };
     let rate = u64::from(baud) / BITS_PER_BYTE;
-    [port(Framing::Serial, rate, 0, serial), port(Framing::Stream, 0, 1, tcp)]
+    [
+        port(Framing::Serial, rate, 0, serial),
+        port(Framing::Stream, 0, 1, tcp),
+        port(Framing::Stream, 0, 2, LinkStats::default()),
+    ]
 }

@@ -35,6 +35,18 @@ fn a_second_host_on_the_same_serial_port_is_refused_at_once() {
         .says("end the program that holds the port, then run the same command again");
 }
 
+/// A socket has no pace of its own: the flash sets it, and a small window keeps the queue short.
+#[test]
+fn a_second_host_on_the_same_socket_is_told_that_the_device_is_held() {
+    let slow =
+        SimOptions::tcp().scenario("[device]\nwindow_bytes = 8192\n[flash]\nprogram_us = 6000\n");
+    let told = while_staging(&slow, |site, device, bundle| site.deploy(bundle, &device.address()));
+    let _ = told
+        .code(3)
+        .says("another host is working on the device")
+        .says("wait for the other host, or add --take-over");
+}
+
 #[test]
 fn a_second_host_on_another_link_is_told_that_the_device_is_held() {
     let both = SimOptions { tcp: SimOptions::tcp().tcp, ..slow_line() };
