@@ -7,7 +7,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
-use crate::bench::Progressed;
+use crate::bench::{Progressed, Waiting};
 use crate::evidence::{Ending, Entry, NoteSeverity, Step, escape_text};
 use crate::output::Format;
 use crate::session::transfer::Progress;
@@ -82,6 +82,7 @@ impl DeviceProgress {
     pub fn show(&mut self, what: Progressed<'_>) {
         match what {
             Progressed::Entry(entry) => self.entry(entry),
+            Progressed::Waiting(waiting) => self.waiting(waiting),
             Progressed::Transfer { progress, at_ms } => self.transfer(progress, at_ms),
         }
     }
@@ -149,6 +150,27 @@ impl DeviceProgress {
                 bar.set_message(text);
             }
             (Format::Human, _) => self.screen.line(&format!("{} | {text}", self.name)),
+        }
+    }
+
+    fn waiting(&self, waiting: Waiting) {
+        let text = waiting.to_string();
+        match (self.screen.format, &self.bar) {
+            (Format::Json, _) => {
+                let line = json!({
+                    "progress": "waiting",
+                    "device": self.name,
+                    "text": text,
+                    "waited_s": waiting.waited_s,
+                    "limit_s": waiting.limit_s,
+                });
+                self.screen.line(&line.to_string());
+            }
+            (Format::Human, Some(bar)) => {
+                bar.set_style(spinner());
+                bar.set_message(format!("{} ... {text}", self.phase));
+            }
+            (Format::Human, None) => self.screen.line(&format!("{} | {text}", self.name)),
         }
     }
 

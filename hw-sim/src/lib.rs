@@ -27,7 +27,7 @@ mod serve;
 mod state;
 mod stats;
 
-pub use device::{DeviceConfig, DeviceError, SERIAL_PORT, SimDevice, TCP_PORT};
+pub use device::{DeviceConfig, DeviceError, SERIAL_PORT, SimDevice, TCP_PORTS};
 pub use factory::{FactoryBundle, FactoryError};
 pub use fault::{Direction, FlipFault, LinkFault, PowerCut};
 pub use flash::{FlashCounters, FlashHandle, FlashSpec, SimFlash};

@@ -148,13 +148,17 @@ fn hosts_come_and_go_on_a_serial_port_and_the_link_leaves_with_the_simulator() {
 }
 
 #[test]
-fn a_newer_connection_replaces_the_older_one() {
+fn two_connections_are_served_and_a_third_replaces_the_one_that_was_silent_longest() {
     let simulator = Simulator::start(&["--tcp", "127.0.0.1:0"], 1);
-    let mut old = simulator.tcp(0);
-    assert_eq!(old.serial_number(), "SIM-0001");
+    let (mut first, mut second) = (simulator.tcp(0), simulator.tcp(0));
+    for _ in 0..2 {
+        assert_eq!(second.serial_number(), "SIM-0001");
+        assert_eq!(first.serial_number(), "SIM-0001");
+    }
     assert_eq!(simulator.tcp(0).serial_number(), "SIM-0001");
-    let closed = old.bytes.recv_timeout(PATIENCE);
+    let closed = second.bytes.recv_timeout(PATIENCE);
     assert_eq!(closed, Err(mpsc::RecvTimeoutError::Disconnected));
+    assert_eq!(first.serial_number(), "SIM-0001");
 }
 
 #[test]

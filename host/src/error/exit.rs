@@ -209,6 +209,9 @@ fn of_device(error: &DeviceError) -> Exit {
         DeviceError::Refused(_)
         | DeviceError::Driver(DriverError::Transfer(TransferError::Refused(_))) => Exit::Refused,
         DeviceError::NotReached { source, .. } => of_device(source),
-        DeviceError::Driver(_) | DeviceError::OutOfTurn(_) | DeviceError::Held(_) => Exit::Bench,
+        DeviceError::Driver(_)
+        | DeviceError::OutOfTurn(_)
+        | DeviceError::Version { .. }
+        | DeviceError::Held(_) => Exit::Bench,
     }
 }

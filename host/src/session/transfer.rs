@@ -373,3 +373,6 @@ impl Transfer {
 const fn need_bytes(component: usize, piece: Piece) -> Need {
     Need::Bytes { component, offset: piece.offset, len: piece.len }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,11 +3,12 @@
 use firmware_protocol::message::Request;
 use serde_json::json;
 
-use crate::bench::Opened;
+use crate::bench::{Opened, Progressed};
 use crate::cli::Context;
 use crate::commands::runtime;
 use crate::commands::target::{TargetArgs, at, reach};
 use crate::error::CommandError;
+use crate::progress::Screen;
 
 /// Make the trial that is running the confirmed version
 #[derive(Debug, clap::Args)]
@@ -54,7 +55,11 @@ fn decide(
             .map_err(|refusal| at(&device, crate::bench::DeviceError::Refused(refusal)))?;
         let not_boot = (word != "confirmed" && trial.is_running).then_some(facts.boot_nonce);
         let until_ms = device.now_ms().saturating_add(30_000);
-        let after = device.connect(until_ms, not_boot, true).await;
+        let mut progress =
+            Screen::new(context.output.format()).device(&device.address().to_string());
+        let mut tell = |waiting| progress.show(Progressed::Waiting(waiting));
+        let after = device.connect(until_ms, not_boot, true, &mut tell).await;
+        progress.finish();
         let after = after.map_err(|source| at(&device, source))?;
         device.close().await;
         let human = format!(
