@@ -39,7 +39,7 @@ const PROTOCOL: Crate = Crate {
 const SIMULATOR: Crate = Crate {
     folder: "hw-sim/src",
     layers: &[
-        "clock",
+        "clock files",
         "fault",
         "flash stats",
         "scenario",

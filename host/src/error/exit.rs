@@ -198,10 +198,18 @@ fn of_record(error: &RecordError) -> Exit {
 }
 
 #[cfg(feature = "sim")]
-const fn of_sim(error: &hw_sim::ServeError) -> Exit {
-    let is_usage =
-        matches!(error, hw_sim::ServeError::Scenario(_) | hw_sim::ServeError::Ports { .. });
-    if is_usage { Exit::Usage } else { Exit::Bench }
+fn of_sim(error: &hw_sim::ServeError) -> Exit {
+    use hw_sim::ServeError;
+    match error {
+        ServeError::Scenario(_) | ServeError::Ports { .. } => Exit::Usage,
+        ServeError::Root { source, .. } => of_system(source),
+        ServeError::Device(_)
+        | ServeError::State(_)
+        | ServeError::Serial { .. }
+        | ServeError::Tcp { .. }
+        | ServeError::System { .. }
+        | ServeError::Task(_) => Exit::Bench,
+    }
 }
 
 fn of_device(error: &DeviceError) -> Exit {

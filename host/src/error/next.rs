@@ -11,6 +11,10 @@ impl CommandError {
         if let Self::Key(KeyError::Exposed { path, .. }) = self {
             return Some(format!("if nobody copied it: chmod 600 {}", path.display()));
         }
+        #[cfg(feature = "sim")]
+        if let Self::Sim(error) = self {
+            return error.next();
+        }
         self.next_fixed().map(str::to_owned)
     }
 
