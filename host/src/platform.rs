@@ -13,6 +13,7 @@ mod system {
     use std::io;
     use std::os::unix::fs::{FileExt, PermissionsExt};
     use std::path::Path;
+    use std::sync::OnceLock;
 
     use tempfile::{Builder, NamedTempFile};
 
@@ -67,20 +68,43 @@ mod system {
         rustix::system::uname().nodename().to_string_lossy().into_owned()
     }
 
-    /// Waits for Ctrl-C, or for the signal that ends a service.
+    /// Waits for Ctrl-C, for the signal that ends a service, or for the end of the terminal, unless
+    /// `nohup` said that it does not matter.
     pub async fn stop_signal() {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate()).ok();
-        let terminated = async {
-            match &mut terminate {
-                Some(terminate) => drop(terminate.recv().await),
-                None => std::future::pending().await,
+        use tokio::signal::unix::SignalKind;
+        let hung_up = async {
+            if is_hangup_ignored() {
+                std::future::pending().await
+            } else {
+                received(SignalKind::hangup()).await;
             }
         };
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            () = terminated => {}
+            () = received(SignalKind::interrupt()) => {}
+            () = received(SignalKind::terminate()) => {}
+            () = hung_up => {}
         }
+    }
+
+    /// Never ends where the system gives no handler.
+    async fn received(kind: tokio::signal::unix::SignalKind) {
+        match tokio::signal::unix::signal(kind) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Whether the process was started with SIGHUP ignored. Asked once, because a handler replaces
+    /// that; only Linux tells.
+    fn is_hangup_ignored() -> bool {
+        static IGNORED: OnceLock<bool> = OnceLock::new();
+        *IGNORED.get_or_init(|| {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+            let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+            let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+            // Signal 1 is the lowest bit.
+            mask.is_some_and(|mask| mask & 1 == 1)
+        })
     }
 
     fn temporary(folder: &Path, mode: u32) -> io::Result<NamedTempFile> {

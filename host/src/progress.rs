@@ -77,6 +77,16 @@ struct Rate {
     told_ms: u64,
 }
 
+impl Rate {
+    /// Since the first sight of the transfer; what the device held already has not been sent.
+    fn bytes_per_s(&mut self, progress: Progress, at_ms: u64) -> u64 {
+        let sent_bytes = progress.done_bytes.saturating_sub(progress.kept_bytes);
+        let (began_ms, began_bytes) = *self.began.get_or_insert((at_ms, sent_bytes));
+        let took_ms = at_ms.saturating_sub(began_ms).max(1);
+        sent_bytes.saturating_sub(began_bytes).saturating_mul(1_000) / took_ms
+    }
+}
+
 impl DeviceProgress {
     /// Shows what happened.
     pub fn show(&mut self, what: Progressed<'_>) {
@@ -153,9 +163,7 @@ impl DeviceProgress {
     }
 
     fn transfer(&mut self, progress: Progress, at_ms: u64) {
-        let (began_ms, began_bytes) = *self.rate.began.get_or_insert((at_ms, progress.done_bytes));
-        let took_ms = at_ms.saturating_sub(began_ms).max(1);
-        let rate = progress.done_bytes.saturating_sub(began_bytes).saturating_mul(1_000) / took_ms;
+        let rate = self.rate.bytes_per_s(progress, at_ms);
         let left = progress.total_bytes.saturating_sub(progress.done_bytes);
         let left_s = left.checked_div(rate).filter(|_| rate > 0);
         if let Some(bar) = &self.bar {
@@ -240,5 +248,24 @@ const fn ending_word(ending: Ending) -> &'static str {
         Ending::WentBack => "ended: the device went back",
         Ending::Error => "error",
         Ending::Interrupted => "interrupted",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_the_device_held_already_are_no_speed() {
+        let seen = |done_bytes, kept_bytes| Progress {
+            total_bytes: 1_000_000,
+            done_bytes,
+            kept_bytes,
+            reading_back: false,
+        };
+        let mut rate = Rate::default();
+        assert_eq!(rate.bytes_per_s(seen(0, 0), 0), 0);
+        assert_eq!(rate.bytes_per_s(seen(900_000, 900_000), 1_000), 0);
+        assert_eq!(rate.bytes_per_s(seen(920_000, 900_000), 2_000), 10_000);
     }
 }

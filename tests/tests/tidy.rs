@@ -19,7 +19,7 @@ struct Crate {
 const HOST: Crate = Crate {
     folder: "host/src",
     layers: &[
-        "causes measurement verdict platform trust bundle link",
+        "causes input measurement verdict platform trust bundle link",
         "session plan evidence",
         "driver qualify",
         "bench report",

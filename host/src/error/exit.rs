@@ -49,6 +49,22 @@ impl Exit {
         Self::Interrupted,
     ];
 
+    /// The worst of several: what needs a person's hands first.
+    #[must_use]
+    pub fn worst(exits: &[Self]) -> Self {
+        let order = [
+            Self::Interrupted,
+            Self::NeedsService,
+            Self::Bench,
+            Self::Refused,
+            Self::WentBack,
+            Self::Rejected,
+            Self::Inconclusive,
+            Self::Usage,
+        ];
+        order.into_iter().find(|exit| exits.contains(exit)).unwrap_or(Self::Success)
+    }
+
     /// The number that the process ends with.
     #[must_use]
     pub const fn code(self) -> u8 {
@@ -79,7 +95,8 @@ impl CommandError {
             Self::Problems { .. }
             | Self::AlreadyInitialised { .. }
             | Self::NotNamed { .. }
-            | Self::WrongRole { .. } => Exit::Usage,
+            | Self::WrongRole { .. }
+            | Self::Arguments { .. } => Exit::Usage,
             Self::Address(_)
             | Self::OneDevice
             | Self::NotEmpty { .. }
@@ -87,7 +104,7 @@ impl CommandError {
             | Self::Plan(_) => Exit::Usage,
             Self::Device { source, .. } => of_device(source),
             Self::NoTrial { .. } => Exit::Refused,
-            Self::InRecovery { .. } => Exit::NeedsService,
+            Self::InRecovery { .. } | Self::NotSeen { .. } => Exit::NeedsService,
             Self::PlanFile { source, .. } | Self::Image { source, .. } => of_system(source),
             Self::Record(error) => of_record(error),
             Self::Evidence(_) | Self::Report(_) => Exit::Bench,
@@ -149,8 +166,7 @@ const fn of_passphrase(error: &PassphraseError) -> Exit {
 fn of_root(error: &RootError) -> Exit {
     match error {
         RootError::Read { source, .. } => of_system(source),
-        RootError::TooLong { .. }
-        | RootError::Trust { .. }
+        RootError::Trust { .. }
         | RootError::TooManyKeys { .. }
         | RootError::WeakKey
         | RootError::Rule(_)
