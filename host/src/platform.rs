@@ -3,7 +3,7 @@
 //! Nothing else in this crate asks what it runs on.
 
 pub use system::{
-    UNPLUGGED, exposed_mode, host_name, open_descriptor, public_temporary, read_at,
+    QuietKeys, UNPLUGGED, exposed_mode, host_name, open_descriptor, public_temporary, read_at,
     secret_temporary, stop_signal,
 };
 
@@ -15,6 +15,7 @@ mod system {
     use std::path::Path;
     use std::sync::OnceLock;
 
+    use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
     use tempfile::{Builder, NamedTempFile};
 
     /// Reads at `offset` without moving the file's own position.
@@ -107,6 +108,36 @@ mod system {
         })
     }
 
+    /// Keeps the terminal from echoing `^C`, which would end up in the middle of a progress bar, until
+    /// dropped.
+    #[derive(Debug)]
+    pub struct QuietKeys(Termios);
+
+    impl QuietKeys {
+        /// Nothing where stderr is no terminal, or belongs to another job.
+        #[must_use]
+        pub fn on_stderr() -> Option<Self> {
+            let before = tcgetattr(io::stderr()).ok().filter(|_| is_foreground())?;
+            let mut quiet = before.clone();
+            quiet.local_modes.remove(LocalModes::ECHOCTL);
+            tcsetattr(io::stderr(), OptionalActions::Now, &quiet).ok()?;
+            Some(Self(before))
+        }
+    }
+
+    impl Drop for QuietKeys {
+        fn drop(&mut self) {
+            if is_foreground() {
+                let _ = tcsetattr(io::stderr(), OptionalActions::Now, &self.0);
+            }
+        }
+    }
+
+    /// A job in the background that changes its terminal is stopped by the system.
+    fn is_foreground() -> bool {
+        tcgetpgrp(io::stderr()).is_ok_and(|group| group == rustix::process::getpgrp())
+    }
+
     fn temporary(folder: &Path, mode: u32) -> io::Result<NamedTempFile> {
         Builder::new()
             .prefix(".noflake-")
@@ -163,6 +194,18 @@ mod system {
     #[must_use]
     pub fn host_name() -> String {
         std::env::var("COMPUTERNAME").unwrap_or_default()
+    }
+
+    /// The console echoes no `^C`.
+    #[derive(Debug)]
+    pub struct QuietKeys(());
+
+    impl QuietKeys {
+        /// There is nothing to do.
+        #[must_use]
+        pub const fn on_stderr() -> Option<Self> {
+            None
+        }
     }
 
     /// Waits for Ctrl-C.

@@ -2,6 +2,7 @@
 //! where a program listens. All of it on stderr; results go to stdout.
 
 use std::io::{self, IsTerminal, Write};
+use std::rc::Rc;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -10,6 +11,7 @@ use serde_json::json;
 use crate::bench::Progressed;
 use crate::evidence::{Ending, Entry, NoteSeverity, Step, escape_text};
 use crate::output::Format;
+use crate::platform::QuietKeys;
 use crate::session::transfer::Progress;
 use crate::verdict::CheckVerdict;
 
@@ -21,6 +23,7 @@ const LINE_MS: u64 = 2_000;
 pub struct Screen {
     format: Format,
     bars: Option<MultiProgress>,
+    _quiet: Option<Rc<QuietKeys>>,
 }
 
 impl Screen {
@@ -29,7 +32,8 @@ impl Screen {
     pub fn new(format: Format) -> Self {
         let is_live = format == Format::Human && io::stderr().is_terminal();
         let bars = is_live.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
-        Self { format, bars }
+        let quiet = bars.as_ref().and_then(|_| QuietKeys::on_stderr()).map(Rc::new);
+        Self { format, bars, _quiet: quiet }
     }
 
     /// One device's part of the screen.

@@ -80,8 +80,14 @@ const ROOMS: [(&str, &[&str], &str); 9] = [
     ("io::stdout", &["host/src/output.rs", "hw-sim/src/main.rs"], "the only printing of results"),
     (
         "io::stderr",
-        &["host/src/output.rs", "host/src/progress.rs", "host/src/cli.rs", "hw-sim/src/main.rs"],
-        "the only printing for people",
+        &[
+            "host/src/output.rs",
+            "host/src/progress.rs",
+            "host/src/cli.rs",
+            "host/src/platform.rs",
+            "hw-sim/src/main.rs",
+        ],
+        "the only printing for people, and the modes of their terminal",
     ),
     (
         "process::exit",
