@@ -104,7 +104,7 @@ pub enum CommandError {
     #[error(transparent)]
     Address(#[from] AddressError),
     /// None or several devices where one is needed.
-    #[error("this command works with one device: name it with --device")]
+    #[error("this command works with one device, and several are named")]
     OneDevice,
     /// Something was not done on a device.
     #[error("{address}")]

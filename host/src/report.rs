@@ -29,8 +29,7 @@ pub const SUMMARY_FILE: &str = "summary.md";
 /// Why a report could not be written. The record is unaffected.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "failed to write the report {}; the record beside it is not affected, \
-     `noflake report show` renders it again",
+    "failed to write the report {}; the record beside it is not affected",
     path.display()
 )]
 pub struct ReportError {

@@ -2,6 +2,7 @@
 
 use super::CommandError;
 use crate::bundle::{BundleError, CreateError, FormatError, SpecError};
+use crate::evidence::RecordError;
 use crate::trust::{KeyError, RootError, WriteError};
 
 impl CommandError {
@@ -38,9 +39,8 @@ impl CommandError {
             Self::Spec(SpecError::Read { .. }) => {
                 Some("noflake init makes a folder with an example bundle.toml")
             }
-            Self::Address(_) | Self::OneDevice => {
-                Some("name the device as serial:/dev/ttyUSB0?baud=115200, tcp:HOST:PORT or sim:")
-            }
+            Self::Address(_) => Some("mend the address behind -d; nothing was sent"),
+            Self::OneDevice => Some("name one device with --device"),
             Self::Device { source, .. } => Some(source.next()),
             Self::NoTrial { .. } | Self::NotSeen { .. } => Some("noflake device status --explain"),
             Self::InRecovery { .. } => Some("noflake deploy a bundle that is known to work"),
@@ -55,9 +55,9 @@ impl CommandError {
             Self::Key(KeyError::Read { .. } | KeyError::Public { .. }) => {
                 Some("name a key file that noflake key generate made")
             }
-            Self::Evidence(_) | Self::Report(_) => {
-                Some("make room, or name another folder with --runs; the device is unaffected")
-            }
+            Self::Evidence(error) => Some(error.next()),
+            Self::Report(_) => Some("make room; noflake report show renders the record again"),
+            Self::Record(RecordError::Io { .. }) => Some("name a run folder, as in runs/"),
             #[cfg(feature = "sim")]
             Self::Sim(_) => None,
             Self::Record(_)
@@ -87,9 +87,8 @@ const fn after_bundle(error: &BundleError) -> Option<&'static str> {
         | BundleError::Envelope { .. }
         | BundleError::Manifest { .. }
         | BundleError::PlanText { .. } => Some(COPY_AGAIN),
-        BundleError::Read { .. } | BundleError::NotAFile { .. } | BundleError::NoPayload { .. } => {
-            None
-        }
+        BundleError::Read { .. } | BundleError::NotAFile { .. } => Some(NAME_A_BUNDLE),
+        BundleError::NoPayload { .. } => None,
     }
 }
 
@@ -118,7 +117,7 @@ const fn after_create(error: &CreateError) -> Option<&'static str> {
 
 const fn after_format(error: &FormatError) -> &'static str {
     match error {
-        FormatError::Magic => "name a bundle, as noflake bundle create makes it",
+        FormatError::Magic => NAME_A_BUNDLE,
         FormatError::Version { .. } => "use the noflake release that made the bundle",
         FormatError::Truncated { .. }
         | FormatError::Trailing { .. }
@@ -132,4 +131,5 @@ const fn after_format(error: &FormatError) -> &'static str {
 }
 
 const COPY_AGAIN: &str = "copy the bundle again, then noflake bundle verify";
+const NAME_A_BUNDLE: &str = "name a bundle, as noflake bundle create makes it";
 const DO_NOT_DEPLOY: &str = "noflake bundle show, to see who signed; do not deploy it";
