@@ -75,7 +75,7 @@ mod system {
         use tokio::signal::unix::SignalKind;
         let hung_up = async {
             if is_hangup_ignored() {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             } else {
                 received(SignalKind::hangup()).await;
             }

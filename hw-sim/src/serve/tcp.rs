@@ -185,7 +185,7 @@ mod tests {
         let end = Instant::now() + PATIENCE;
         while !port.waiting.is_empty() {
             assert!(Instant::now() < end, "{} bytes still wait", port.waiting.len());
-            let _ = client.read(&mut [0; 64 << 10]);
+            let _ = client.read(&mut [0; 4 << 10]);
             port.write(&[]);
             // Lets the runtime see that the socket has room again.
             tokio::time::sleep(Duration::from_millis(1)).await;
