@@ -263,18 +263,16 @@ fn a_path_that_a_live_simulator_serves_is_refused_and_one_that_a_dead_one_left_i
     second.stop();
 }
 
-/// What a dead simulator's link leads to may be somebody's terminal by now.
+/// What a dead simulator's link leads to may be another simulator's port by now.
 #[test]
-fn a_link_to_a_terminal_that_no_simulator_serves_is_taken() {
+fn a_stale_link_to_a_port_that_serves_another_path_is_taken() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("port");
-    let terminal = rustix::pty::openpt(rustix::pty::OpenptFlags::RDWR).unwrap();
-    rustix::pty::grantpt(&terminal).unwrap();
-    rustix::pty::unlockpt(&terminal).unwrap();
-    let name = rustix::pty::ptsname(&terminal, Vec::new()).unwrap();
-    std::os::unix::fs::symlink(name.to_str().unwrap(), &path).unwrap();
-    let _simulator = Simulator::start(&["--serial", path.to_str().unwrap()], 1);
-    assert_eq!(Wire::serial(&path).serial_number(), "SIM-0001");
+    let (one, other) = (folder.path().join("one"), folder.path().join("other"));
+    let _one = Simulator::start(&["--serial", one.to_str().unwrap()], 1);
+    std::os::unix::fs::symlink(std::fs::read_link(&one).unwrap(), &other).unwrap();
+    let _other = Simulator::start(&["--serial", other.to_str().unwrap()], 1);
+    assert_ne!(std::fs::read_link(&one).unwrap(), std::fs::read_link(&other).unwrap());
+    assert_eq!(Wire::serial(&other).serial_number(), "SIM-0001");
 }
 
 #[test]

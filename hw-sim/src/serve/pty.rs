@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, Mode, OFlags, fcntl_getfl, fcntl_lock, fcntl_setfl, open};
+use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
@@ -121,9 +121,6 @@ fn open_pair() -> io::Result<(OwnedFd, OwnedFd, String)> {
     modes.make_raw();
     tcsetattr(&other_side, OptionalActions::Now, &modes)?;
     fcntl_setfl(&master, fcntl_getfl(&master)? | OFlags::NONBLOCK)?;
-    // Tells the next simulator that whoever serves this PTY lives, and who it is. Hosts take another
-    // kind of lock, which this one does not touch. Where PTYs cannot be locked they are served unguarded.
-    let _ = fcntl_lock(&other_side, FlockOperation::NonBlockingLockExclusive);
     Ok((master, other_side, name.to_string_lossy().into_owned()))
 }
 

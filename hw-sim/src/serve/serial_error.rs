@@ -11,13 +11,13 @@ pub enum SerialError {
     #[error("another simulator serves it{}", owner_words(*.owner))]
     Served {
         /// Its process, if the system tells.
-        owner: Option<i32>,
+        owner: Option<u32>,
     },
     /// The system refused.
     #[error(transparent)]
     System(#[from] io::Error),
 }
 
-fn owner_words(owner: Option<i32>) -> String {
+fn owner_words(owner: Option<u32>) -> String {
     owner.map(|owner| format!(", process {owner}")).unwrap_or_default()
 }
