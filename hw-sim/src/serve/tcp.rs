@@ -10,8 +10,12 @@ use tokio::net::{TcpListener, TcpStream};
 /// Output that waits longer than this is read by nobody: the connection is dead.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Most output that waits; a host that asks on without reading is not read from meanwhile.
+/// Most output that waits: a host that lets more gather is not there.
 const MAX_WAITING_BYTES: usize = 256 << 10;
+
+/// Output behind which the host is not read from: one that asks on without reading is slowed down
+/// long before it is hung up on.
+const SLOW_BYTES: usize = 128 << 10;
 
 /// Wait behind an accept that failed, which may well fail again.
 const AFTER_ERROR: Duration = Duration::from_millis(100);
@@ -124,7 +128,7 @@ impl Connection {
 
     /// Waits for bytes, if there is a host and it reads what it is told.
     async fn readable(&self) {
-        match self.stream.as_ref().filter(|_| self.waiting.len() < MAX_WAITING_BYTES) {
+        match self.stream.as_ref().filter(|_| self.waiting.len() < SLOW_BYTES) {
             Some(stream) => drop(stream.readable().await),
             None => std::future::pending().await,
         }
@@ -172,7 +176,8 @@ impl Connection {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let since = *self.since.get_or_insert_with(Instant::now);
-                    return if since.elapsed() >= PATIENCE {
+                    let is_late = since.elapsed() >= PATIENCE;
+                    return if is_late || self.waiting.len() > MAX_WAITING_BYTES {
                         self.close();
                     };
                 }
@@ -180,5 +185,67 @@ impl Connection {
             }
         }
         self.since = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream as Client;
+
+    use super::*;
+
+    async fn connected() -> (TcpPort, Client) {
+        let mut port = TcpPort::open("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let client = Client::connect(port.address().unwrap()).unwrap();
+        assert_eq!(port.event(&mut [], true, [true; 2]).await, Some((0, TcpEvent::Connected)));
+        (port, client)
+    }
+
+    /// Fills the system's buffers until `wanted` bytes wait in the port.
+    fn fill(port: &mut TcpPort, wanted: usize) {
+        for _ in 0..64 << 10 {
+            if port.connections[0].waiting.len() >= wanted {
+                return;
+            }
+            port.write(0, &[b'x'; 1024], false);
+        }
+        panic!("the system's buffers took 64 MiB");
+    }
+
+    #[tokio::test]
+    async fn a_host_that_asks_without_reading_is_not_read_until_it_reads() {
+        let (mut port, mut client) = connected().await;
+        client.write_all(b"more").unwrap();
+        fill(&mut port, SLOW_BYTES);
+        let mut buffer = [0; 16];
+        let asked = port.event(&mut buffer, true, [true; 2]);
+        let asked = tokio::time::timeout(Duration::from_millis(200), asked).await;
+        assert!(asked.is_err(), "{asked:?}");
+        client.set_nonblocking(true).unwrap();
+        let end = Instant::now() + PATIENCE;
+        while !port.connections[0].waiting.is_empty() {
+            assert!(Instant::now() < end, "{} bytes still wait", port.connections[0].waiting.len());
+            let _ = client.read(&mut [0; 4 << 10]);
+            port.write(0, &[], false);
+            // Lets the runtime see that the socket has room again.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(port.event(&mut buffer, true, [true; 2]).await, Some((0, TcpEvent::Bytes(4))));
+    }
+
+    #[tokio::test]
+    async fn output_that_nobody_reads_is_bounded_and_ends_in_a_hang_up() {
+        let (mut port, client) = connected().await;
+        fill(&mut port, SLOW_BYTES);
+        let mut most = 0;
+        while port.connections[0].stream.is_some() {
+            port.write(0, &[b'x'; 1024], false);
+            most = port.connections[0].waiting.len().max(most);
+            assert!(most <= MAX_WAITING_BYTES, "{most} bytes wait");
+        }
+        assert!(most > MAX_WAITING_BYTES - 1024, "hung up on at {most} bytes");
+        assert!(port.connections[0].waiting.is_empty());
+        drop(client);
     }
 }

@@ -53,8 +53,12 @@ fn next(opened: &Opened, row: BootRow, crash_left: u8) -> &'static str {
     if opened.status.crash_budget_is_short(crash_left) {
         return "noflake device log, to see why it crashes; its fallback takes over by itself";
     }
-    if opened.status.trial.is_some() {
-        return "noflake device rollback, or run the deploy again that opened the trial";
+    if let Some(trial) = opened.status.trial {
+        return if trial.is_running {
+            "noflake device confirm to keep the version on trial, or noflake device rollback to go back"
+        } else {
+            "noflake device rollback, or run the deploy again that opened the trial"
+        };
     }
     let spare = opened.facts.running.other().and_then(|place| opened.status.slot(place));
     let rejection = spare.and_then(|slot| slot.rejection);
