@@ -1,5 +1,7 @@
 //! Why a device says no.
 
+use core::fmt;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -188,7 +190,7 @@ pub enum Refusal {
     #[error("flash failed: a program, erase or read-back did not hold")]
     Flash,
     /// A bundle that this device rejected before.
-    #[error("the device rejected this bundle in trial {trial_id}")]
+    #[error("the device rejected this bundle {}", RejectedWhen(*trial_id))]
     RejectedBefore {
         /// The trial that ended so.
         trial_id: u32,
@@ -198,4 +200,16 @@ pub enum Refusal {
         "the device lost its boot record and still holds another root record: enrol it under that one"
     )]
     InRecovery,
+}
+
+/// When a bundle was rejected, in words; outside a trial there is no number.
+struct RejectedWhen(u32);
+
+impl fmt::Display for RejectedWhen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => f.write_str("after its confirm"),
+            trial_id => write!(f, "in trial {trial_id}"),
+        }
+    }
 }

@@ -23,3 +23,16 @@ fn a_manifest_of_another_version_over_the_same_bytes_is_drift_of_the_manifest_al
         .says("config           as in the bundle, every byte");
     assert_eq!(drifted.stdout.matches("DRIFT").count(), 1, "{}", drifted.stdout);
 }
+
+/// Advice is only worth giving where it works: a bundle that the device has rejected is refused.
+#[test]
+fn drift_from_a_rejected_bundle_is_not_to_be_repaired_by_a_plain_deploy() {
+    let site = Site::new();
+    let body = "[[image]]\nversion = \"1.1.0\"\nfails = [\"clock\"]\n";
+    let device = Simulator::start(&site, &SimOptions::tcp().scenario(body));
+    let bundle = site.bundle(&Release::new("1.1.0"));
+    let _ = site.deploy(&bundle, &device.address()).code(1);
+    let against = ["device", "status", "-d", &device.address(), "--against", &bundle];
+    let _ = site.noflake(&against).code(1).says("next: the device has rejected this bundle");
+    let _ = site.deploy(&bundle, &device.address()).code(5).says("rejected this bundle in trial 1");
+}

@@ -46,3 +46,21 @@ fn rollback_prints_that_the_old_version_is_seen_running_again() {
     assert_eq!(boots(device.state()), [2, 1, 0], "the old version was booted again");
     assert_eq!(site.running_version(&device.address()), "1.0.0");
 }
+
+/// What is held waits for a person: a run with another plan or bundle does not sweep it away.
+#[test]
+fn a_held_trial_is_left_alone_by_a_run_of_another_bundle_unless_it_takes_over() {
+    let site = Site::new();
+    let device = held(&site, SimOptions::tcp());
+    let other = site.bundle(&Release::new("1.2.0"));
+    let _ = site
+        .deploy(&other, &device.address())
+        .code(5)
+        .says("of another bundle or plan is open in slot B")
+        .says("noflake device rollback")
+        .says("--take-over");
+    let status = site.status(&device.address());
+    assert_eq!(status["trial"]["running"], true, "{status}");
+    let deploy = ["deploy", &other, "-d", &device.address(), "--take-over"];
+    let _ = site.noflake(&deploy).code(0).says("committed: version 1.2.0");
+}

@@ -59,6 +59,7 @@ struct Shared {
     plan: Plan,
     plan_path: String,
     again: bool,
+    take_over: bool,
     runs: PathBuf,
     screen: Screen,
 }
@@ -83,7 +84,8 @@ pub(super) fn deploy(
         None => context.config()?.runs.unwrap_or_else(|| PathBuf::from("runs")),
     };
     let screen = Screen::new(context.output.format());
-    let shared = Shared { bundle, verb, plan, plan_path, again: args.again, runs, screen };
+    let (again, take_over) = (args.again, args.target.take_over());
+    let shared = Shared { bundle, verb, plan, plan_path, again, take_over, runs, screen };
     let ends = runtime::block_on(run_all(Rc::new(shared), openings))??;
     let mut exits = Vec::new();
     for end in ends {
@@ -189,6 +191,7 @@ fn order(shared: &Shared) -> Order {
         bundle: shared.bundle.bundle().digest().0,
         plan: shared.plan.clone(),
         again: shared.again,
+        take_over: shared.take_over,
     }
 }
 

@@ -57,6 +57,11 @@ impl TargetArgs {
         Ok(openings)
     }
 
+    /// Whether what other hosts do at the device ends.
+    pub(super) const fn take_over(&self) -> bool {
+        self.take_over
+    }
+
     /// The one device that is named.
     ///
     /// # Errors

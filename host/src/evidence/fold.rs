@@ -203,7 +203,7 @@ impl CheckView {
         }
         let reason = match self.started_unix_ms {
             Some(_) => "it began, and the record ends before it ended",
-            None => "planned, and it never began",
+            None => "the record ends before its end",
         };
         reason.clone_into(&mut self.reason);
     }
@@ -258,7 +258,7 @@ mod tests {
         let view = sample::view_of(sample::run().into_iter().take(1));
         for check in view.stages.iter().flat_map(|stage| &stage.checks) {
             assert_eq!(check.verdict, CheckVerdict::NotRun);
-            assert_eq!(check.reason, "planned, and it never began");
+            assert_eq!(check.reason, "the record ends before its end");
         }
     }
 

@@ -50,6 +50,8 @@ pub struct Order {
     pub plan: Plan,
     /// Try again what the device has rejected before.
     pub again: bool,
+    /// End what another run has on trial.
+    pub take_over: bool,
 }
 
 /// Why a run has to stop before its end.
@@ -94,6 +96,8 @@ pub struct Runner {
     phase: Option<Phase>,
     stage: Option<String>,
     again: bool,
+    /// The open trial of an earlier run that this one has ended.
+    swept: Option<u64>,
     reached: Reached,
     stopping: Option<StopWhy>,
     /// A stage that waits for the device to be where it expects it.
@@ -169,6 +173,7 @@ impl Runner {
         Self {
             plan_run: PlanRun::new(&order.plan, now_ms),
             again: order.again,
+            swept: None,
             order,
             state: State::Begin,
             pending: VecDeque::new(),

@@ -133,5 +133,5 @@ verdict: "rejected"
 check: {"attempts":[{"attempt":1,"reason":"the meter did not answer in 2 s","values":[],"verdict":"error"},{"attempt":2,"reason":"","values":[{"limits":[{"op":"ge","value":3.13},{"op":"le","value":3.47},{"op":"marginal_ge","value":3.18}],"name":"rail_3v3","unit":"V","value":3.31}],"verdict":"pass"}],"check":"rail-3v3","kind":"series","reason":"","severity":"blocker","stage":"oq","verdict":"pass"}
 check: {"attempts":[{"attempt":1,"reason":"ready after 9.2 s, limit 8 s","values":[],"verdict":"fail"},{"attempt":2,"reason":"","values":[],"verdict":"pass"}],"check":"cold-boot","kind":"boot","reason":"passed in attempt 2 of 2","severity":"blocker","stage":"oq","verdict":"flaky"}
 check: {"attempts":[{"attempt":1,"reason":"the log has \"panic | <nav>\"","values":[],"verdict":"fail"}],"check":"log-clean","kind":"log","reason":"the log has \"panic | <nav>\"","severity":"blocker","stage":"oq","verdict":"fail"}
-check: {"attempts":[],"check":"soak","kind":"","reason":"planned, and it never began","severity":"","stage":"pq","verdict":"not_run"}"#;
+check: {"attempts":[],"check":"soak","kind":"","reason":"the record ends before its end","severity":"","stage":"pq","verdict":"not_run"}"#;
 }

@@ -375,7 +375,7 @@ attempt 1: fail: the log has "panic | &lt;nav&gt;"</failure>
         <property name="verdict" value="not run"/>
         <property name="n" value="0"/>
       </properties>
-      <skipped message="planned, and it never began">planned, and it never began</skipped>
+      <skipped message="the record ends before its end">the record ends before its end</skipped>
     </testcase>
   </testsuite>
 </testsuites>

@@ -284,13 +284,13 @@ Downtime: 4.200 s
 | oq/rail-3v3 | pass | 3.31 V | &gt;= 3.13, &lt;= 3.47, marginal &gt;= 3.18 |  |
 | oq/cold-boot | flaky |  |  | passed in attempt 2 of 2 |
 | oq/log-clean | fail |  |  | the log has "panic \| &lt;nav&gt;" |
-| pq/soak | not run |  |  | planned, and it never began |
+| pq/soak | not run |  |  | the record ends before its end |
 
 ### Deviations
 
 - oq/cold-boot (flaky, severity blocker): passed in attempt 2 of 2
 - oq/log-clean (fail, severity blocker): the log has "panic \| &lt;nav&gt;"
-- pq/soak (not run, severity unknown): planned, and it never began
+- pq/soak (not run, severity unknown): the record ends before its end
 
 <details><summary>Phases and measurements</summary>
 

@@ -202,7 +202,7 @@ checks: 1 pass, 1 fail, 0 error, 1 flaky, 1 not run
   pass     oq/rail-3v3   3.31 V  >= 3.13, <= 3.47, marginal >= 3.18
   FLAKY    oq/cold-boot                                              passed in attempt 2 of 2
   FAIL     oq/log-clean                                              the log has "panic | <nav>"
-  NOT RUN  pq/soak                                                   planned, and it never began
+  NOT RUN  pq/soak                                                   the record ends before its end
 
 warning: the lab door was open
 

@@ -52,12 +52,12 @@ impl Runner {
             self.deal_with_trial(now_ms, status, trial);
             return;
         }
-        self.look_at_spare(now_ms, status);
         let runs_it = facts.bundle == Some(self.order.bundle);
         if runs_it && self.order.verb == Verb::Deploy {
             self.state = State::ComparingRunning;
             self.act(Act::HashSlot { slot: facts.running });
         } else {
+            self.look_at_spare(now_ms, status);
             self.state = State::Planning;
         }
     }
@@ -98,7 +98,8 @@ impl Runner {
     }
 
     /// An earlier run left a trial open: goes on with it if it is this run's own bundle and plan and
-    /// has boots left, else gives it up first.
+    /// has boots left, else gives it up first. What another bundle or plan has on trial may be held for
+    /// somebody to decide on, so it is left alone unless this run is to take the device over.
     fn deal_with_trial(&mut self, now_ms: u64, status: &StatusFacts, trial: TrialFacts) {
         let holds = status.slot(trial.slot).and_then(|slot| slot.bundle);
         let is_ours = holds == Some(self.order.bundle) && trial.plan == self.expect.plan;
@@ -122,6 +123,17 @@ impl Runner {
             self.state = State::Planning;
             return;
         }
+        if !is_ours && !self.order.take_over {
+            let message = format!(
+                "trial {} of another bundle or plan is open in {}",
+                trial.trial_id, trial.slot
+            );
+            let next = "noflake device status --explain; noflake device rollback ends that trial, \
+                        as does this command with --take-over";
+            self.end(now_ms, Outcome::Refused, message, Some(next));
+            return;
+        }
+        self.swept = Some(trial.trial_id);
         let text = format!(
             "an earlier run left trial {} open; it is rolled back and this run starts over",
             trial.trial_id
@@ -191,8 +203,12 @@ impl Runner {
             .collect();
         let Some(before) = self.before.clone() else { return };
         if drifted.is_empty() {
+            let done = match self.swept {
+                None => "nothing was written".to_owned(),
+                Some(trial_id) => format!("trial {trial_id} was ended, no image was written"),
+            };
             let message = format!(
-                "version {} runs already from {}, byte for byte; nothing was written",
+                "version {} runs already from {}, byte for byte; {done}",
                 before.version, before.running
             );
             self.end_seeing(now_ms, Outcome::AlreadyRunning, message, None, &before);

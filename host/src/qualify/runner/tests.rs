@@ -363,6 +363,7 @@ fn order(plan: &str) -> Order {
         bundle: NEW,
         plan: Plan::parse(plan, "model.toml").unwrap(),
         again: false,
+        take_over: false,
     }
 }
 

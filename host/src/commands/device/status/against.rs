@@ -10,7 +10,7 @@ use crate::bundle::{Bundle, VerifiedBundle};
 use crate::cli::Context;
 use crate::commands::target::{at, reach};
 use crate::error::{CommandError, Exit};
-use crate::qualify::observation::Where;
+use crate::qualify::observation::{StatusFacts, Where};
 use crate::trust::LoadedRoot;
 
 /// How one component compares.
@@ -63,7 +63,7 @@ pub(super) async fn run(
         lines.push(format!("  {name:16} {word}"));
     }
     if drifted {
-        lines.push("next: noflake deploy this bundle: it repairs what differs".to_owned());
+        lines.push(format!("next: {}", repair(&opened.status, bundle.bundle().digest().0)));
     }
     let machine = json!({
         "device": device.address().to_string(),
@@ -78,6 +78,19 @@ pub(super) async fn run(
     });
     context.output.result(&lines.join("\n"), &machine);
     Ok(if drifted { Exit::Rejected } else { Exit::Success })
+}
+
+/// What makes the device hold the bundle.
+fn repair(status: &StatusFacts, bundle: [u8; 32]) -> &'static str {
+    let rejections = [Where::SlotA, Where::SlotB].into_iter().filter_map(|place| {
+        status.slot(place).filter(|slot| slot.bundle == Some(bundle))?.rejection
+    });
+    if rejections.into_iter().any(|rejection| rejection.blames_bundle) {
+        "the device has rejected this bundle (noflake device status --explain): mend it, or \
+         noflake deploy it with --again"
+    } else {
+        "noflake deploy this bundle: it repairs what differs"
+    }
 }
 
 async fn compare(
