@@ -2,7 +2,6 @@
 //! that was tried later.
 #![expect(
     clippy::cast_possible_truncation,
-    clippy::unwrap_used,
     reason = "sizes here are small; clippy.toml excuses test functions, not their helpers"
 )]
 
