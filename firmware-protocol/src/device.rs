@@ -51,6 +51,9 @@ const RESET_GRACE_MS: u64 = 50;
 const RETRY_MS: u64 = 1_000;
 /// Uptime after which a confirmed image has its whole crash budget again, in milliseconds.
 const HEALTHY_MS: u64 = 60_000;
+/// How often the running image's manifest is read at start: without its version, a bundle that may come from
+/// some versions only is refused for the whole boot.
+const READ_TRIES: u32 = 3;
 /// Bytes of console text kept for a link that carries it in messages.
 const CONSOLE_BYTES: usize = 200;
 
@@ -144,9 +147,9 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         let mut nonce = [0; 8];
         let boot_nonce = board.random(&mut nonce).map_or(0, |()| u64::from_le_bytes(nonce));
         let running_version = match (handover.start, store.state()) {
-            (Start::Slot(slot), Some(state)) => {
+            (Start::Slot(slot), Some(state)) => (0..READ_TRIES).find_map(|_| {
                 describe::slot_version(&mut flash, &layout, state, slot, window.as_mut())
-            }
+            }),
             (Start::Slot(_) | Start::Recovery, _) => None,
         };
         Self {

@@ -5,6 +5,10 @@
 //! program of one entry is the commit point of every change, and a torn entry is as if it had never
 //! been begun. When a range is full, the other one is erased and written from its start; the entry
 //! in force is never in the range that is erased.
+//!
+//! A number belongs to a place: the next place has the next number, whatever became of the place before.
+//! So an entry that only seemed to fail, or that cannot be read at one start and can at the next, never
+//! has the number of a later one.
 
 mod entry;
 
@@ -34,12 +38,17 @@ pub struct RecordStore {
     ranges: [Range; 2],
     state: Option<BootState>,
     sequence: u32,
-    /// Range of the entry in force, and the first free position behind it.
+    /// Range of the entry in force; never erased while there is one.
+    home: usize,
+    /// Number of the first place in `home`.
+    first: u32,
+    /// Range of the next entry, and its place there. It differs from `home` while no write into a range
+    /// that was moved over to has succeeded.
     current: usize,
     next_index: u32,
-    /// Range of the entry in force; never erased. It differs from `current` while no write into a
-    /// range that was moved over to has succeeded.
-    home: usize,
+    /// Ranges in which an entry may hide that is newer than all that can be read: they are erased before
+    /// anything is written.
+    doubtful: [bool; 2],
     /// Bytes of the entry at `next_index` that are programmed.
     programmed: usize,
     /// Erases since the last entry or move: bounds what a block that never reads blank can cost.
@@ -84,30 +93,55 @@ impl RecordStore {
             ranges,
             state: None,
             sequence: 0,
+            home: 0,
+            first: 1,
             current: 0,
             next_index: 0,
-            home: 0,
+            doubtful: [false; 2],
             programmed: 0,
             erases: 0,
             clearing: None,
         };
-        for (number, range) in ranges.iter().enumerate() {
-            for index in 0..entries_in(*range) {
-                let mut bytes = [0; ENTRY_BYTES];
-                let address = entry_address(*range, index);
-                let read = (0..READ_TRIES).any(|_| flash.read(address, &mut bytes).is_ok());
-                if let (true, Some((sequence, state))) = (read, decode(&bytes))
-                    && (store.state.is_none() || sequence > store.sequence)
-                {
-                    store.state = Some(state);
-                    store.sequence = sequence;
-                    store.current = number;
-                    store.home = number;
-                    store.next_index = index.saturating_add(1);
-                }
+        let found = [0, 1].map(|number| store.look_through(flash, number));
+        for (number, (doubtful, found)) in store.doubtful.iter_mut().zip(found).enumerate() {
+            // A range is blank when the record moves there, so one with an old entry holds no newer one.
+            *doubtful = found.used > 0 && !found.entries;
+            if number == store.home {
+                store.next_index = found.used;
             }
         }
         store
+    }
+
+    /// Takes over the newest entry of a range, if none is newer so far.
+    fn look_through<F: Flash>(&mut self, flash: &mut F, number: usize) -> Found {
+        let range = self.ranges.get(number).copied().unwrap_or_default();
+        let erased = flash.geometry().erased;
+        let mut found = Found { used: 0, entries: false };
+        for index in 0..entries_in(range) {
+            let mut bytes = [0; ENTRY_BYTES];
+            let address = entry_address(range, index);
+            let read = (0..READ_TRIES).any(|_| flash.read(address, &mut bytes).is_ok());
+            if read && is_blank(&bytes, erased) {
+                continue;
+            }
+            found.used = index.saturating_add(1);
+            let entry = if read { decode(&bytes) } else { None };
+            let Some((sequence, state)) = entry else { continue };
+            found.entries = true;
+            // Equal numbers are those of a writer that counted entries, not places: what it wrote later lies
+            // further on, or at the start of the range it moved to.
+            let later = number == self.home || index <= self.sequence.wrapping_sub(self.first);
+            let equal = sequence == self.sequence;
+            if self.state.is_none() || sequence > self.sequence || (equal && later) {
+                self.state = Some(state);
+                self.sequence = sequence;
+                self.first = sequence.wrapping_sub(index);
+                self.home = number;
+                self.current = number;
+            }
+        }
+        found
     }
 
     /// The state in force; `None` when no entry can be read.
@@ -116,7 +150,7 @@ impl RecordStore {
         self.state.as_ref()
     }
 
-    /// How many entries were ever written, as far as the record tells: a measure of wear.
+    /// How many places were ever written to, as far as the record tells: a measure of wear.
     #[must_use]
     pub const fn sequence(&self) -> u32 {
         self.sequence
@@ -135,6 +169,9 @@ impl RecordStore {
         state: &BootState,
     ) -> Result<WriteStep, RecordError> {
         if self.programmed == 0 {
+            if self.doubtful.contains(&true) {
+                return self.clear_step(flash);
+            }
             match self.find_place(flash) {
                 Place::Here => {}
                 Place::FurtherOn => return Ok(WriteStep::Moved),
@@ -142,10 +179,11 @@ impl RecordStore {
             }
         }
         let range = self.ranges.get(self.current).copied().ok_or(RecordError::Layout)?;
-        let sequence = self.sequence.saturating_add(1);
+        let sequence = self.number_of(self.next_index);
         let bytes = encode(state, sequence, flash.geometry().erased);
         let address = entry_address(range, self.next_index);
-        // A program that fails may still have left bytes: that place is never used again.
+        // A program that fails may still have left bytes, or all of them: that place is never used again, nor
+        // is its number.
         let from = core::mem::take(&mut self.programmed);
         self.next_index = self.next_index.saturating_add(1);
         let page = page_of(&bytes, from, flash.geometry().page_bytes);
@@ -161,8 +199,9 @@ impl RecordStore {
         if back != bytes {
             return Err(RecordError::Flash(FlashError::Failed));
         }
-        self.sequence = sequence;
+        self.first = self.number_of(0);
         self.home = self.current;
+        self.sequence = sequence;
         self.state = Some(state.clone());
         Ok(WriteStep::Written)
     }
@@ -173,14 +212,22 @@ impl RecordStore {
     /// As [`RecordStore::step`].
     pub fn write<F: Flash>(&mut self, flash: &mut F, state: &BootState) -> Result<(), RecordError> {
         // No block is shorter than an entry, no page shorter than a byte; each place is looked at
-        // once as the next one, and before and behind an erase.
+        // once as the next one, and before and behind an erase of its range.
         let steps = self.ranges.iter().map(|range| entries_in(*range)).max().unwrap_or(0);
-        for _ in 0..=steps.saturating_mul(4).saturating_add(STRIDE) {
+        for _ in 0..=steps.saturating_mul(8).saturating_add(STRIDE) {
             if self.step(flash, state)? == WriteStep::Written {
                 return Ok(());
             }
         }
         Err(RecordError::Layout)
+    }
+
+    /// The number of a place in the current range. The range that is moved to counts on behind the last
+    /// place of the one before, used or not.
+    fn number_of(&self, index: u32) -> u32 {
+        let home = self.ranges.get(self.home).copied().unwrap_or_default();
+        let before = if self.current == self.home { 0 } else { entries_in(home) };
+        self.first.wrapping_add(before).wrapping_add(index)
     }
 
     /// Looks for the next blank place in the current range, a few places a step.
@@ -201,13 +248,14 @@ impl RecordStore {
         Place::FurtherOn
     }
 
-    /// Looks on through the range without the entry in force, erases what is not blank, and moves
+    /// Looks on through a range without the entry in force, erases what is not blank, and moves
     /// over to it when all of it is.
     ///
     /// From the end to the start: the first place is blank only when the whole range is.
     fn clear_step<F: Flash>(&mut self, flash: &mut F) -> Result<WriteStep, RecordError> {
         let other = usize::from(self.home == 0);
-        let range = self.ranges.get(other).copied().ok_or(RecordError::Layout)?;
+        let target = self.doubtful.iter().position(|doubtful| *doubtful).unwrap_or(other);
+        let range = self.ranges.get(target).copied().ok_or(RecordError::Layout)?;
         if entries_in(range) == 0 {
             return Err(RecordError::Layout);
         }
@@ -220,8 +268,7 @@ impl RecordStore {
             Ok(None) => self.clearing = Some(clearing),
             Ok(Some(true)) if clearing.block.start <= range.start => {
                 self.erases = 0;
-                self.current = other;
-                self.next_index = 0;
+                self.move_to(target);
             }
             Ok(Some(true)) => {
                 let below = clearing.block.start.saturating_sub(1);
@@ -240,6 +287,27 @@ impl RecordStore {
         }
         Ok(WriteStep::Moved)
     }
+
+    /// Goes on in a range that is blank.
+    fn move_to(&mut self, target: usize) {
+        if let Some(doubtful) = self.doubtful.get_mut(target) {
+            *doubtful = false;
+        }
+        self.current = target;
+        self.next_index = 0;
+        if self.state.is_none() {
+            self.first = self.number_of(0);
+            self.home = target;
+        }
+    }
+}
+
+/// What a range holds.
+struct Found {
+    /// Places up to the last one that is not blank.
+    used: u32,
+    /// Some can be read.
+    entries: bool,
 }
 
 /// Where the next entry goes.

@@ -187,7 +187,7 @@ pub enum Refusal {
         index: u32,
     },
     /// Flash failed.
-    #[error("flash failed: a program, erase or read-back did not hold")]
+    #[error("flash failed: a read, program or erase did not succeed")]
     Flash,
     /// A bundle that this device rejected before.
     #[error("the device rejected this bundle {}", RejectedWhen(*trial_id))]

@@ -3,13 +3,16 @@
 
 mod support;
 
-use firmware_protocol::boot::ResetCause;
+use firmware_protocol::boot::{ResetCause, Start};
 use firmware_protocol::device::Effect;
 use firmware_protocol::message::{How, Reply, Request};
 use firmware_protocol::refusal::Refusal;
+use firmware_protocol::slot::SlotId;
+use firmware_protocol::version::Version;
 
 use support::bench::{Bench, TERMS};
 use support::bundle::{Bundle, root_record, signed_root};
+use support::flash::RamFlash;
 
 /// A root record that did not hold must not be named by the boot record: the device would be
 /// enrolled under something it cannot read, for good.
@@ -71,6 +74,71 @@ fn a_rollback_that_cannot_be_stored_is_refused_and_resets_nothing() {
     bench.until_reset();
     bench.restart(ResetCause::Requested).open_session();
     assert_eq!(bench.status().trial, None);
+}
+
+/// An entry that flash called failed may be there all the same. What is acknowledged later counts.
+#[test]
+fn a_rollback_behind_a_confirm_that_only_seemed_to_fail_stays_rolled_back() {
+    type Fault = fn(&mut RamFlash);
+    let faults: [(&str, Fault); 2] = [
+        ("the program is done and reported as failed", |flash| flash.fails_after = Some(256)),
+        ("the program is done and not read back", |flash| flash.read_back_fails = true),
+    ];
+    for (name, fault) in faults {
+        let mut bench = Bench::enrolled();
+        bench.confirmed(&Bundle::new(1, 9000));
+        let two = Bundle::new(2, 9000);
+        bench.staged(&two);
+        let trial_id = bench.armed(&two, TERMS);
+        let before = bench.reset().status();
+        let boot_nonce = bench.boot_nonce;
+        fault(bench.flash());
+        let confirm = Request::Confirm { trial_id, boot_nonce };
+        assert_eq!(bench.ask(confirm), Err(Refusal::Flash), "{name}");
+        assert_eq!(bench.ask(Request::Rollback { trial_id }), Ok(Reply::Done(How::Done)), "{name}");
+        bench.until_reset();
+        bench.restart(ResetCause::Requested).open_session();
+        let after = bench.status();
+        assert_eq!((after.active, after.accept_floor), (before.active, 7), "{name}");
+        assert_eq!(bench.handover.start, Start::Slot(SlotId::A), "{name}");
+    }
+}
+
+/// A version that a read too many has hidden must not let a bundle in that may not come from it.
+#[test]
+fn a_bundle_that_asks_where_it_comes_from_is_refused_while_the_running_version_is_unknown() {
+    for failing_reads in 1..=3 {
+        let mut bench = Bench::enrolled();
+        bench.confirmed(&Bundle::new(1, 9000));
+        bench.restart(ResetCause::PowerOn);
+        let manifest = bench.layout.slots().a.manifest;
+        bench.flash().flaky = Some((manifest, failing_reads));
+        bench.restart_engine().open_session();
+        assert_eq!(bench.flash().flaky, Some((manifest, 0)), "every fault struck");
+        let from = |version| Bundle::changed(3, 9000, 1024, |m| m.from_version = Some(version));
+        let (known, too_new) = (from(Version::new(1, 2, 3)), from(Version::new(99, 0, 0)));
+        let unknown = failing_reads == 3;
+        let before = bench.flash().mutations();
+        let refusal = if unknown { Refusal::Flash } else { Refusal::TooOldToComeFrom };
+        assert_eq!(bench.stage(&too_new, false), Err(refusal), "{failing_reads}");
+        if unknown {
+            assert_eq!(bench.stage(&known, false), Err(Refusal::Flash));
+            assert_eq!(bench.flash().mutations(), before, "refused before touched");
+            assert!(bench.stage(&Bundle::new(3, 9000), false).is_ok(), "it does not ask");
+        } else {
+            assert!(bench.stage(&known, false).is_ok(), "{failing_reads}");
+        }
+    }
+}
+
+/// In recovery nothing runs that could be too old, and what saves the device must get in.
+#[test]
+fn recovery_takes_a_bundle_whatever_it_may_come_from() {
+    let mut bench = Bench::enrolled();
+    let oldest = Some(Version::new(99, 0, 0));
+    let bundle = Bundle::changed(3, 9000, 1024, |manifest| manifest.from_version = oldest);
+    assert_eq!(bench.handover.start, Start::Recovery);
+    assert!(bench.stage(&bundle, false).is_ok());
 }
 
 /// A slot that changes while the record still calls it something else could be started half-written.

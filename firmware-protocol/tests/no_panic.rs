@@ -12,9 +12,10 @@ use firmware_protocol::trust::{BodyType, Envelope, verify_first_root, verify_man
 use proptest::prelude::*;
 
 use support::Rng;
-use support::bench::{Bench, PLAN, TERMS};
+use support::bench::Bench;
 use support::bundle::{Bundle, root_record};
 use support::flash::RamFlash;
+use support::requests::{Named, in_session};
 
 proptest! {
     #[test]
@@ -84,26 +85,17 @@ fn mutated_requests_inside_a_session_never_break_the_device() {
             let digests = two.block_list(0).concat();
             let offset = rng.below(4) as u32 * 100;
             let trial_id = rng.below(4) as u32;
-            let requests = [
-                Request::Offer {
-                    total_bytes: two.envelope.len() as u32,
-                    offset: 0,
-                    bytes: &two.envelope,
-                },
-                Request::Offer { total_bytes: 900, offset, bytes: &two.envelope[..100] },
-                Request::Stage { again: true },
-                Request::OpenComponent { index: 0 },
-                Request::BlockList { first_block: 0, digests: &digests },
-                Request::Missing { first_block: offset },
-                Request::Finish,
-                Request::OpenTrial { bundle: two.digest, plan: PLAN, terms: TERMS },
-                Request::Arm { trial_id, boots: 1 },
-                Request::Rollback { trial_id },
-                Request::RunCheck { index: 0 },
-                Request::HashComponent { slot: firmware_protocol::slot::SlotId::B, area: 0 },
-                Request::Enroll,
-                Request::Renew,
-            ];
+            let named = Named {
+                document: &two.envelope,
+                bundle: two.digest,
+                digests: &digests,
+                first_block: offset,
+                trial_id,
+                boot_nonce: bench.boot_nonce,
+            };
+            let piece = &two.envelope[..100];
+            let mut requests = in_session(named);
+            requests.push(Request::Offer { total_bytes: 900, offset, bytes: piece });
             let request = requests[rng.below(requests.len())];
             let asked = ToDevice { id: rng.below(500) as u32, session: bench.session, request };
             let mut bytes = [0; 2048];
@@ -115,7 +107,8 @@ fn mutated_requests_inside_a_session_never_break_the_device() {
             let _ = bench.frame(0, Kind::Message, &payload);
             let block = rng.below(9) * 1024;
             bench.chunk(0, block as u64, &two.payloads[0][block..9000.min(block + 1024)]);
-            if rng.below(100) == 0 || round % 500 == 499 {
+            let over = matches!(request, Request::CloseSession | Request::Reset { .. });
+            if over || rng.below(100) == 0 || round % 500 == 499 {
                 let cause = ResetCause::ALL[rng.below(8)];
                 bench.restart(cause).open_session();
             }

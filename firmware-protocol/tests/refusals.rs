@@ -4,6 +4,7 @@
 mod support;
 
 use firmware_protocol::boot::{BootRow, ResetCause};
+use firmware_protocol::digest::Digest;
 use firmware_protocol::flash::Flash;
 use firmware_protocol::frame::Kind;
 use firmware_protocol::manifest::{Encoding, HardwareRange, Manifest};
@@ -15,6 +16,7 @@ use firmware_protocol::version::Version;
 
 use support::bench::{Bench, PLAN, TERMS};
 use support::bundle::{Bundle, encode, envelope, root_record, signed_root};
+use support::requests::{Named, every, in_session};
 use support::{Rng, bundle};
 
 /// Every refusal of admission: flash is the same, byte for byte, and nothing was erased or
@@ -154,6 +156,31 @@ fn terms_beyond_the_policy_are_refused() {
     assert_eq!(bench.ask(open), Err(Refusal::NotStaged));
 }
 
+/// The tests of "every request" mean every one: those of the list, in the order of the wire, are all there are.
+#[test]
+fn the_list_of_every_request_is_whole() {
+    let digest = Digest([0; 32]);
+    let named = Named {
+        document: &[],
+        bundle: digest,
+        digests: &[],
+        first_block: 0,
+        trial_id: 0,
+        boot_nonce: 0,
+    };
+    let list = every(named);
+    for (tag, request) in list.iter().enumerate() {
+        let mut bytes = [0; 256];
+        let asked = ToDevice { id: 0, session: 0, request: *request };
+        assert_eq!(usize::from(message::encode(&asked, &mut bytes).unwrap()[2]), tag);
+    }
+    let mut next = vec![0, 0, list.len() as u8];
+    for _ in 0..200 {
+        assert!(message::decode::<ToDevice<'_>>(&next).is_none(), "{next:?} is not in the list");
+        next.push(0);
+    }
+}
+
 /// Every request that changes anything, without a session, in a wrong one and in the one before.
 #[test]
 fn without_the_session_nothing_changes() {
@@ -165,40 +192,55 @@ fn without_the_session_nothing_changes() {
     bench.reset();
     let before = (bench.flash().bytes.clone(), bench.flash().mutations());
     let document = Bundle::new(2, 5000).envelope;
-    let digests = &one.block_list(0).concat();
-    let requests = [
-        Request::CloseSession,
-        Request::Offer { total_bytes: 100, offset: 0, bytes: &document[..100] },
-        Request::Enroll,
-        Request::Stage { again: true },
-        Request::OpenComponent { index: 0 },
-        Request::BlockList { first_block: 0, digests },
-        Request::Missing { first_block: 0 },
-        Request::Finish,
-        Request::OpenTrial { bundle: one.digest, plan: PLAN, terms: TERMS },
-        Request::Arm { trial_id, boots: 4 },
-        Request::Reset { boot_nonce: bench.boot_nonce },
-        Request::Renew,
-        Request::Confirm { trial_id, boot_nonce: bench.boot_nonce },
-        Request::Rollback { trial_id },
-        Request::RunCheck { index: 0 },
-        Request::HashComponent { slot: SlotId::A, area: 0 },
-    ];
+    let named = Named {
+        document: &document[..100],
+        bundle: one.digest,
+        digests: &one.block_list(0).concat(),
+        first_block: 0,
+        trial_id,
+        boot_nonce: bench.boot_nonce,
+    };
     let mine = bench.session;
-    for (id, request) in (10_000..).zip(requests) {
+    for (id, request) in (10_000..).zip(in_session(named)) {
         for session in [0, stale, mine ^ 1] {
             let reply = bench.send(1, id, session, request);
             assert_eq!(reply, Err(Refusal::StaleSession), "{request:?} in session {session}");
         }
     }
-    bench.session = mine ^ 1;
-    bench.chunk(0, 0, &[0; 1024]);
     for _ in 0..50 {
         bench.step();
     }
     assert!(bench.flash().bytes == before.0 && bench.flash().mutations() == before.1);
     bench.session = mine;
     assert!(bench.status().trial.is_some_and(|open| open.running));
+}
+
+/// Blocks that the open transfer waits for, from whoever does not hold its session: none is taken, and the
+/// session's host still gets its own in.
+#[test]
+fn chunks_of_another_session_are_not_taken() {
+    let mut bench = Bench::enrolled();
+    let stale = bench.session;
+    let one = Bundle::new(1, 9000);
+    bench.open_session().stage(&one, false).unwrap();
+    assert!(bench.ask(Request::OpenComponent { index: 0 }).is_ok());
+    let mine = bench.session;
+    let before = (bench.flash().bytes.clone(), bench.flash().mutations());
+    let missing = |bench: &mut Bench| bench.ask(Request::Missing { first_block: 0 });
+    let (all, counters) = (missing(&mut bench), bench.status().link);
+    for session in [stale, 0, mine ^ 1] {
+        bench.session = session;
+        bench.acks.clear();
+        bench.chunk(0, 0, &one.payloads[0][..1024]);
+        assert!(bench.acks.iter().all(|ack| !ack.taken), "session {session}: {:?}", bench.acks);
+        assert!(!bench.acks.is_empty(), "it has arrived");
+    }
+    bench.session = mine;
+    assert_eq!(missing(&mut bench), all);
+    assert_eq!(bench.status().link.payload_bytes, counters.payload_bytes);
+    assert!(bench.flash().bytes == before.0 && bench.flash().mutations() == before.1);
+    bench.chunk(0, 0, &one.payloads[0][..1024]);
+    assert!(bench.acks.last().unwrap().taken && bench.flash().mutations() > before.1);
 }
 
 /// P8 by brute force: any frame that does not name the session leaves flash alone.

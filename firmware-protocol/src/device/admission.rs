@@ -20,10 +20,15 @@ pub(super) struct Place<'a> {
     pub(super) info: BoardInfo<'a>,
     pub(super) layout: &'a Layout,
     pub(super) state: &'a BootState,
-    pub(super) running_version: Option<&'a Version>,
+    /// `None` in recovery: nothing runs that could be too old.
+    pub(super) running: Option<Running<'a>>,
     pub(super) spare: SlotId,
     pub(super) window_bytes: usize,
 }
+
+/// The image that runs; `None` when its manifest cannot be read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Running<'a>(pub(super) Option<&'a Version>);
 
 /// Holds a verified manifest against the device; gives what is to be received.
 pub(super) fn admit<F: Flash>(
@@ -37,8 +42,8 @@ pub(super) fn admit<F: Flash>(
     if claims.security_version < floor {
         return Err(Refusal::BelowFloor { offered: claims.security_version, floor });
     }
-    if let (Some(oldest), Some(running)) = (&claims.from_version, place.running_version)
-        && running < oldest
+    if let (Some(oldest), Some(Running(version))) = (&claims.from_version, place.running)
+        && version.ok_or(Refusal::Flash)? < oldest
     {
         return Err(Refusal::TooOldToComeFrom);
     }

@@ -1,6 +1,6 @@
 //! Requests of a transfer: from the offered manifest to the slot that is read back.
 
-use crate::boot::{BootState, CONFIRMED_CRASH_BUDGET};
+use crate::boot::{BootState, CONFIRMED_CRASH_BUDGET, Start};
 use crate::flash::{Flash, Range};
 use crate::message::{How, Reply};
 use crate::receiver::Receiver;
@@ -9,7 +9,7 @@ use crate::scan;
 use crate::slot::SlotState;
 use crate::trust;
 
-use super::admission::{self, Place};
+use super::admission::{self, Place, Running};
 use super::job::{Job, Then};
 use super::link::Asked;
 use super::requests::Answer;
@@ -40,7 +40,10 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             info: self.board.info(),
             layout: &self.layout,
             state: &state,
-            running_version: self.running_version.as_ref(),
+            running: match self.handover.start {
+                Start::Slot(_) => Some(Running(self.running_version.as_ref())),
+                Start::Recovery => None,
+            },
             spare,
             window_bytes: self.window.as_ref().len(),
         };

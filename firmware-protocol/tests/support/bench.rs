@@ -59,6 +59,17 @@ impl Bench {
         now_ms: u64,
     ) -> Self {
         let handover = start::boot(&mut flash, &layout, cause, BootCheck::Full);
+        Self::run(flash, board, layout, handover, now_ms)
+    }
+
+    /// What the boot stage has started.
+    fn run(
+        flash: RamFlash,
+        board: ScriptBoard,
+        layout: Layout,
+        handover: Handover,
+        now_ms: u64,
+    ) -> Self {
         let window = vec![0; WINDOW_BYTES];
         let device = Device::new(flash, board, layout.clone(), window, 2048, handover, now_ms);
         Self {
@@ -242,6 +253,14 @@ impl Bench {
     /// What runs is gone; the boot stage starts what it finds.
     pub fn restart(&mut self, cause: ResetCause) -> &mut Self {
         self.restart_at(cause, 0)
+    }
+
+    /// The same boot, as if its image had only now come to begin the engine.
+    pub fn restart_engine(&mut self) -> &mut Self {
+        let (flash, board, _) = self.device.take().unwrap().into_parts();
+        let started = Self::run(flash, board, self.layout.clone(), self.handover, self.now_ms);
+        *self = Self { next_id: self.next_id, ..started };
+        self
     }
 
     /// As [`Bench::restart`], on a clock that begins at `now_ms`.

@@ -1,6 +1,6 @@
 //! NOR flash in memory: geometry chosen at run time, NOR semantics, power cuts at any byte.
 
-use firmware_protocol::flash::{Flash, FlashError, Geometry, Range};
+use firmware_protocol::flash::{Flash, FlashError, Geometry, Range, is_blank};
 
 /// When power fails: during mutation `operation` (from 0), after `bytes` of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,12 @@ pub struct RamFlash {
     pub flaky: Option<(Range, u32)>,
     /// Programs here report an error and change nothing.
     pub refuses: Option<Range>,
+    /// The next program does that many bytes of its work and reports a failure.
+    pub fails_after: Option<usize>,
+    /// The next read behind a program fails.
+    pub read_back_fails: bool,
+    /// The latest operation was a program.
+    programmed_last: bool,
     /// This byte's lowest bit never reads as erased.
     pub stuck: Option<u32>,
 }
@@ -65,6 +71,9 @@ impl RamFlash {
             unreadable: Vec::new(),
             flaky: None,
             refuses: None,
+            fails_after: None,
+            read_back_fails: false,
+            programmed_last: false,
             stuck: None,
         }
     }
@@ -127,6 +136,9 @@ impl Flash for RamFlash {
         if let Some(reads) = &mut self.reads {
             reads.push(Range { start: address, len_bytes: buffer.len() as u32 });
         }
+        if std::mem::take(&mut self.programmed_last) && std::mem::take(&mut self.read_back_fails) {
+            return Err(FlashError::Unreadable);
+        }
         let end = address + buffer.len() as u32;
         if self.dead || self.unreadable.iter().any(|bad| bad.start < end && address < bad.end()) {
             return Err(FlashError::Unreadable);
@@ -153,7 +165,10 @@ impl Flash for RamFlash {
             self.programs += 1;
             return Err(FlashError::Failed);
         }
-        let done = self.power(len)?;
+        let powered = self.power(len)?;
+        let fails_after = self.fails_after.take();
+        let done = fails_after.map_or(powered, |bytes| bytes.min(powered));
+        self.programmed_last = true;
         self.programs += 1;
         self.log.push(Range { start: address, len_bytes: len as u32 });
         for (index, byte) in bytes.iter().take(done).enumerate() {
@@ -166,7 +181,7 @@ impl Flash for RamFlash {
         }
         self.programmed_bytes += done as u64;
         self.stick();
-        if done < len { Err(FlashError::Failed) } else { Ok(()) }
+        if done < len || fails_after.is_some() { Err(FlashError::Failed) } else { Ok(()) }
     }
 
     fn erase(&mut self, block: Range) -> Result<(), FlashError> {
@@ -177,7 +192,11 @@ impl Flash for RamFlash {
         let from = block.start as usize;
         let word = self.geometry.word_bytes as usize;
         self.bytes[from..from + done].fill(self.geometry.erased);
-        self.programmed[from / word..(from + done) / word].fill(false);
+        // Where it was cut short, a word that reads as erased is taken for erased: nothing tells more.
+        for (place, bytes) in self.bytes.chunks(word).enumerate().skip(from / word).take(len / word)
+        {
+            self.programmed[place] &= done < len && !is_blank(bytes, self.geometry.erased);
+        }
         self.unreadable.retain(|bad| bad.start < block.start || bad.start >= block.end());
         self.stick();
         if done < len { Err(FlashError::Failed) } else { Ok(()) }

@@ -12,6 +12,7 @@
 pub mod bench;
 pub mod bundle;
 pub mod flash;
+pub mod requests;
 pub mod table;
 
 use firmware_protocol::device::{Board, BoardInfo, RandomFault};
