@@ -62,7 +62,7 @@ pub fn decide(state: Option<&BootState>, findings: Findings, cause: ResetCause) 
     let mut confirmed_row = BootRow::Confirmed;
     if let Some(trial) = state.trial {
         let found = *findings.get(trial.slot);
-        match trial_end(&state, trial, found) {
+        match trial_end(&state, trial, found, cause) {
             Some(reason) => {
                 end_trial(&mut state, reason);
                 confirmed_row = BootRow::TrialEnded;
@@ -95,10 +95,17 @@ fn account(state: &mut BootState, cause: ResetCause) {
 }
 
 /// Why the trial is over, if it is.
-fn trial_end(state: &BootState, trial: Trial, found: Finding) -> Option<RejectReason> {
+fn trial_end(
+    state: &BootState,
+    trial: Trial,
+    found: Finding,
+    cause: ResetCause,
+) -> Option<RejectReason> {
     let staged = matches!(state.slots.get(trial.slot), SlotState::Staged { .. });
     if found == Finding::Damaged || !staged {
         Some(RejectReason::Corrupt)
+    } else if trial.crash_left == 0 && cause == ResetCause::Deadline && trial.lease_is_shorter() {
+        Some(RejectReason::LeaseExpired)
     } else if trial.crash_left == 0 {
         Some(RejectReason::Crashed)
     } else if trial.power_left == 0 {

@@ -73,7 +73,7 @@ impl<T> PerSlot<T> {
 pub enum RejectReason {
     /// The host judged the trial and asked for the rollback.
     HostDecided = 1,
-    /// No request renewed the lease in time.
+    /// No request renewed the lease in time, or the image was not ready to take one.
     LeaseExpired = 2,
     /// One trial boot ran longer than the trial's terms allow.
     BootLimit = 3,
@@ -121,7 +121,9 @@ impl RejectReason {
     pub const fn explanation(self) -> &'static str {
         match self {
             Self::HostDecided => "the host rolled it back",
-            Self::LeaseExpired => "its lease expired: no host renewed it in time",
+            Self::LeaseExpired => {
+                "its lease expired: no host renewed it in time, or the image did not listen"
+            }
             Self::BootLimit => "a trial boot ran longer than its limit",
             Self::Crashed => {
                 "the trial image crashed, hung, reset by itself or was not ready in time"

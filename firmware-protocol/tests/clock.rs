@@ -47,7 +47,7 @@ fn a_clock_that_jumps_to_its_end_and_back_ends_the_lease_and_goes_on() {
     }
     assert_eq!(bench.last.effect, Effect::Reset);
     assert_ended(&mut bench);
-    let open = Request::OpenSession { take_over: false };
+    let open = Request::OpenSession { take_over: false, trial_id: 0 };
     bench.now_ms = u64::MAX;
     bench.poll(Input::Nothing);
     bench.now_ms = 5;

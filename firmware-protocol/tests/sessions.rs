@@ -2,18 +2,19 @@
 
 mod support;
 
-use firmware_protocol::boot::ResetCause;
+use firmware_protocol::boot::{BootRow, ResetCause};
 use firmware_protocol::device::SESSION_IDLE_MS;
 use firmware_protocol::message::{How, Reply, Request};
 use firmware_protocol::refusal::Refusal;
 
-use support::bench::Bench;
+use support::bench::{Bench, TERMS};
+use support::bundle::Bundle;
 
 #[test]
 fn a_session_is_held_taken_over_by_force_or_after_silence_and_then_stale() {
     let mut bench = Bench::enrolled();
     let old = bench.session;
-    let open = |take_over| Request::OpenSession { take_over };
+    let open = |take_over| Request::OpenSession { take_over, trial_id: 0 };
     let held = bench.send(1, 1, 0, open(false));
     assert!(matches!(held, Err(Refusal::SessionHeld { .. })), "{held:?}");
     let Ok(Reply::Session { session, taken_over: true }) = bench.send(1, 2, 0, open(true)) else {
@@ -33,7 +34,7 @@ fn a_session_is_held_taken_over_by_force_or_after_silence_and_then_stale() {
 fn a_host_that_numbers_its_requests_as_the_one_before_is_not_given_its_session() {
     let mut bench = Bench::enrolled();
     let (hello, id) = (Request::Hello { min: 1, current: 1 }, 900);
-    let open = |take_over| Request::OpenSession { take_over };
+    let open = |take_over| Request::OpenSession { take_over, trial_id: 0 };
     let Ok(Reply::Session { session, .. }) = bench.send(0, id, 0, open(true)) else {
         panic!("not opened")
     };
@@ -62,7 +63,7 @@ fn no_session_opens_before_the_random_source_works_and_one_does_after() {
         bench.restart(ResetCause::PowerOn);
         assert_eq!(hello(&mut bench), 0, "this boot has no name");
         bench.device().board_mut().random_left = works_for;
-        let open = Request::OpenSession { take_over: true };
+        let open = Request::OpenSession { take_over: true, trial_id: 0 };
         assert_eq!(bench.ask(open), Err(Refusal::NoRandom), "{works_for} bytes");
         assert_eq!(bench.send(0, 900, 1, Request::Renew), Err(Refusal::StaleSession));
         assert_eq!(bench.send(0, 901, 0, Request::Renew), Err(Refusal::NoSession), "none is open");
@@ -83,13 +84,69 @@ fn a_source_that_fails_between_two_sessions_leaves_the_boot_its_name() {
     let mut bench = Bench::enrolled();
     let (session, boot_nonce) = (bench.session, bench.boot_nonce);
     bench.device().board_mut().random_left = 3;
-    let open = Request::OpenSession { take_over: true };
+    let open = Request::OpenSession { take_over: true, trial_id: 0 };
     assert_eq!(bench.ask(open), Err(Refusal::NoRandom));
     assert!(bench.ask(Request::Renew).is_ok(), "the open session stays");
     bench.device().board_mut().random_left = usize::MAX;
     bench.open_session();
     assert_ne!(bench.session, session);
     assert_eq!(bench.boot_nonce, boot_nonce);
+}
+
+/// The reset into a trial ends the session of the host that asked for it. Until that host is back, the
+/// boot is kept for it.
+#[test]
+fn the_boot_behind_a_reset_into_a_trial_is_kept_for_the_host_that_drives_it() {
+    let bundle = Bundle::new(2, 9000);
+    let open = |take_over, trial_id| Request::OpenSession { take_over, trial_id };
+    let restarted = || {
+        let mut bench = Bench::enrolled();
+        bench.confirmed(&Bundle::new(1, 9000)).staged(&bundle);
+        let trial_id = bench.armed(&bundle, TERMS);
+        let boot_nonce = bench.boot_nonce;
+        assert_eq!(bench.ask(Request::Reset { boot_nonce }), Ok(Reply::Done(How::Done)));
+        bench.until_reset();
+        bench.restart(ResetCause::Requested);
+        assert_eq!(bench.handover.row, BootRow::TrialArmed, "the trial image runs");
+        (bench, trial_id)
+    };
+    let (mut bench, trial_id) = restarted();
+    for other in [0, trial_id - 1, trial_id + 1] {
+        bench.now_ms = 900;
+        let refused = bench.send(1, 1, 0, open(false, other));
+        assert_eq!(refused, Err(Refusal::SessionHeld { idle_ms: 900 }), "names trial {other}");
+    }
+    let Ok(Reply::Session { session, taken_over: false }) =
+        bench.send(0, 2, 0, open(false, trial_id))
+    else {
+        panic!("not given to its host")
+    };
+    bench.now_ms = SESSION_IDLE_MS;
+    assert!(bench.send(0, 3, session, Request::Renew).is_ok());
+    let held = bench.send(1, 4, 0, open(false, trial_id));
+    assert!(matches!(held, Err(Refusal::SessionHeld { .. })), "a live session is not named away");
+
+    let (mut bench, _) = restarted();
+    assert!(bench.send(1, 1, 0, open(true, 0)).is_ok(), "taken over by force");
+
+    let (mut bench, _) = restarted();
+    bench.now_ms = SESSION_IDLE_MS - 1;
+    assert!(bench.send(1, 1, 0, open(false, 0)).is_err());
+    bench.now_ms = SESSION_IDLE_MS;
+    assert!(bench.send(1, 2, 0, open(false, 0)).is_ok(), "its host has not come back");
+}
+
+/// Only a trial's own boot is kept: one that runs the confirmed image meanwhile is anybody's.
+#[test]
+fn a_boot_that_does_not_run_the_trial_is_kept_for_nobody() {
+    let bundle = Bundle::new(2, 9000);
+    let mut bench = Bench::enrolled();
+    bench.confirmed(&Bundle::new(1, 9000)).staged(&bundle);
+    bench.armed(&bundle, TERMS);
+    bench.reset().restart(ResetCause::PowerOn);
+    assert_eq!(bench.handover.row, BootRow::TrialPaused);
+    let open = Request::OpenSession { take_over: false, trial_id: 0 };
+    assert!(bench.send(1, 1, 0, open).is_ok());
 }
 
 /// The name of the boot, as a host hears it.

@@ -28,7 +28,7 @@ fn every_request_has_its_frozen_bytes() {
         (Request::Status, "02".into()),
         (Request::Area { index: 3 }, "0303".into()),
         (Request::Check { index: 4 }, "0404".into()),
-        (Request::OpenSession { take_over: true }, "0501".into()),
+        (Request::OpenSession { take_over: true, trial_id: 300 }, "0501ac02".into()),
         (Request::CloseSession, "06".into()),
         (
             Request::Offer { total_bytes: 300, offset: 128, bytes: &[9, 8] },

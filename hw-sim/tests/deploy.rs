@@ -57,7 +57,7 @@ fn every_way_to_fail_on_trial_ends_in_the_old_version() {
     let cases = [
         ("crashes", ResetCause::Crash, RejectReason::Crashed),
         ("hangs", ResetCause::Watchdog, RejectReason::Crashed),
-        ("hangs_feeding_watchdog", ResetCause::Deadline, RejectReason::Crashed),
+        ("hangs_feeding_watchdog", ResetCause::Deadline, RejectReason::LeaseExpired),
         ("never_answers", ResetCause::Requested, RejectReason::LeaseExpired),
     ];
     for (behaviour, cause, reason) in cases {

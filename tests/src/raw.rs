@@ -161,10 +161,11 @@ impl Raw {
         let hello =
             Request::Hello { min: message::PROTOCOL_MIN, current: message::PROTOCOL_CURRENT };
         self.ask(hello, |_| ()).unwrap();
-        let session = self.ask(Request::OpenSession { take_over: true }, |reply| match reply {
-            Reply::Session { session, .. } => Some(session),
-            _ => None,
-        });
+        let session =
+            self.ask(Request::OpenSession { take_over: true, trial_id: 0 }, |reply| match reply {
+                Reply::Session { session, .. } => Some(session),
+                _ => None,
+            });
         self.session = session.unwrap().expect("a session");
     }
 

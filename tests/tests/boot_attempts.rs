@@ -9,7 +9,9 @@ const CRASHES_ONCE: &str = "[[image]]\nversion = \"1.1.0\"\nbehaviour = \"crashe
                             crash_after_ms = 0\ncrash_starts = 1\n";
 
 fn boot_check(max_attempts: u32) -> String {
-    plan_with(&format!("id = \"boot\"\nkind = \"boot\"\nmax_attempts = {max_attempts}"))
+    plan_with(&format!(
+        "id = \"boot\"\nkind = \"boot\"\nunit = \"s\"\nlimits = {{ le = 4 }}\nmax_attempts = {max_attempts}"
+    ))
 }
 
 #[test]

@@ -73,3 +73,30 @@ fn a_console_that_is_listened_to_says_how_to_stop_and_stops_cleanly() {
     );
     assert_eq!(ended.stdout, "");
 }
+
+/// The second Ctrl-C leaves the device alone while its image is still starting, for longer than its lease.
+#[test]
+fn twice_in_a_slow_start_says_nothing_against_the_bundle() {
+    let site = Site::new();
+    let slow = "[[image]]\nversion = \"1.1.0\"\nboot_ms = 8000\n";
+    let device = Simulator::start(&site, &SimOptions::tcp().scenario(slow));
+    let bundle = site.bundle(&Release::new("1.1.0"));
+    let mut host = site.start(&["deploy", &bundle, "-d", &device.address()]);
+    wait_for("the trial", || (boots(device.state())[1] == 1).then_some(()));
+    wait_for("the second Ctrl-C", || {
+        host.signal(Signal::INT);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        host.has_ended().then_some(())
+    });
+    let _ = host.wait().code(130).says("the device goes back by itself within 4 s");
+    wait_for("the old version's return", || (boots(device.state())[0] == 2).then_some(()));
+    let explain = ["device", "status", "--explain", "-d", &device.address()];
+    let _ = site
+        .noflake(&explain)
+        .code(0)
+        .says("its lease expired")
+        .says("next: run the same noflake deploy again: nothing speaks against the bundle");
+    let again = site.deploy(&bundle, &device.address());
+    let _ = again.code(6).says("it is tried again").says_not("rejected this bundle");
+    assert_eq!(device.stop()["resets"]["deadline"], 2, "both starts outlived their lease");
+}

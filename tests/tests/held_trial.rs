@@ -13,8 +13,12 @@ fn held(site: &Site, options: SimOptions) -> Simulator {
     let bundle = site.bundle(&Release::new("1.1.0").plan(&plan));
     let _ = site.deploy(&bundle, &device.address()).code(1).says("held on trial");
     let explain = ["device", "status", "--explain", "-d", &device.address()];
-    let ended = site.noflake(&explain).code(0).says("next: noflake device confirm");
-    let _ = ended.says("noflake device rollback");
+    let _ = site
+        .noflake(&explain)
+        .code(0)
+        .says("noflake device confirm makes the version permanent without further checks")
+        .says("noflake device rollback goes back")
+        .says("next: run the same noflake deploy again: it goes on with the trial or starts over");
     device
 }
 

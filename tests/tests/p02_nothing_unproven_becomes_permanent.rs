@@ -8,10 +8,7 @@ use integration::site::{Release, Site};
 const BEHAVIOURS: [(&str, &str); 4] = [
     ("crashes", "the trial image crashed, hung, reset by itself or was not ready in time"),
     ("hangs", "the trial image crashed, hung, reset by itself or was not ready in time"),
-    (
-        "hangs_feeding_watchdog",
-        "the trial image crashed, hung, reset by itself or was not ready in time",
-    ),
+    ("hangs_feeding_watchdog", "its lease expired"),
     ("never_answers", "its lease expired"),
 ];
 

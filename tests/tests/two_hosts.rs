@@ -2,7 +2,7 @@
 //! and the deploy goes on; unless the second takes over, and then the first is told.
 
 use integration::cli::{Ended, wait_for};
-use integration::simulator::{SimOptions, Simulator, wire_bytes};
+use integration::simulator::{SimOptions, Simulator, boots, wire_bytes};
 use integration::site::{Release, Site};
 
 /// Starts a deploy that takes longer than a second host waits, and while it stages lets `second` try
@@ -66,7 +66,7 @@ fn a_second_host_that_takes_over_deploys_and_the_first_is_told() {
     let site = Site::new();
     let device = Simulator::start(&site, &slow_flash());
     let first = site.bundle(&Release::sized("1.1.0", 600_000));
-    let second = site.bundle(&Release::new("2.0.0"));
+    let second = site.bundle(&Release::sized("2.0.0", 120_000));
     let host = site.start(&["deploy", &first, "-d", &device.address()]);
     wait_for("component bytes", || (wire_bytes(device.state()) > 20_000).then_some(()));
     let taking = ["deploy", &second, "-d", &device.address(), "--take-over"];
@@ -77,4 +77,27 @@ fn a_second_host_that_takes_over_deploys_and_the_first_is_told() {
         .says("staging was interrupted: this session is over: another host took it")
         .says("the running version is untouched");
     assert_eq!(site.running_version(&device.address()), "2.0.0");
+}
+
+/// The reset into the trial ends the first host's session, and a slow start gives the second all the
+/// time it needs to be there first: what it says to a socket waits for the new boot, what a line
+/// carries to a device that starts is lost.
+#[test]
+fn a_second_deploy_that_waits_through_the_reset_into_the_trial_leaves_it_to_the_first() {
+    let site = Site::new();
+    let slow_start = "[[image]]\nversion = \"1.1.0\"\nboot_ms = 3000\n";
+    let line = SimOptions { baud: 115_200, tcp: SimOptions::tcp().tcp, ..SimOptions::pty() };
+    let device = Simulator::start(&site, &line.scenario(slow_start));
+    let first = site.bundle(&Release::new("1.1.0"));
+    let second = site.bundle(&Release::new("2.0.0"));
+    let host = site.start(&["deploy", &first, "-d", &device.address()]);
+    wait_for("component bytes", || (wire_bytes(device.state()) > 3_000).then_some(()));
+    let mut waiting = site.start(&["deploy", &second, "-d", &device.tcp_address()]);
+    wait_for("the trial", || (boots(device.state())[1] > 0).then_some(()));
+    assert!(!waiting.has_ended(), "it waits while the trial starts");
+    let _ = host.wait().code(0).says("version 1.1.0 runs from slot B, confirmed");
+    // It goes on once the first is done.
+    let _ = waiting.wait().code(0).says("before: 1.1.0").says(
+        "another host is working on the device; waiting up to 10 s (--take-over takes it over)",
+    );
 }

@@ -83,6 +83,14 @@ pub struct Trial {
     pub retires_fallback: bool,
 }
 
+impl Trial {
+    /// True when the hardware deadline is the lease's. An image that it ends may have hung, or have been
+    /// starting still, so that no host could speak to it: it is not said to have crashed.
+    pub(super) const fn lease_is_shorter(&self) -> bool {
+        self.lease_ms < self.boot_max_ms
+    }
+}
+
 /// Ends the open trial, if there is one: its slot keeps the bytes, and the reason why they may not
 /// run.
 pub fn end_trial(state: &mut BootState, reason: RejectReason) {

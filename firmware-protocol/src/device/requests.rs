@@ -11,7 +11,7 @@ use crate::trust;
 
 use super::job::Job;
 use super::link::{Asked, Outgoing};
-use super::{Board, Device, RESET_GRACE_MS, describe};
+use super::{Board, Device, RESET_GRACE_MS, SESSION_IDLE_MS, describe};
 
 /// What a request comes to at once.
 pub(super) enum Answer<'a> {
@@ -98,7 +98,9 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         match request {
             Request::Hello { min, current } => self.hello(min, current),
             Request::Status => Ok(Answer::Now(Reply::Status(self.status()))),
-            Request::OpenSession { take_over } => self.open_session(asked, take_over),
+            Request::OpenSession { take_over, trial_id } => {
+                self.open_session(asked, take_over, trial_id)
+            }
             // Answered before; listed so that a new request has to choose its place.
             Request::Identify | Request::Area { .. } | Request::Check { .. } => Err(Refusal::Busy),
             other => {
@@ -187,7 +189,16 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         }))
     }
 
-    fn open_session(&mut self, asked: Asked, take_over: bool) -> Result<Answer<'static>, Refusal> {
+    fn open_session(
+        &mut self,
+        asked: Asked,
+        take_over: bool,
+        trial_id: u32,
+    ) -> Result<Answer<'static>, Refusal> {
+        if self.is_reserved(trial_id) && !take_over {
+            let idle_ms = u32::try_from(self.now_ms).unwrap_or(u32::MAX);
+            return Err(Refusal::SessionHeld { idle_ms });
+        }
         let mut bytes = [0; 4];
         self.board.random(&mut bytes).map_err(|_| Refusal::NoRandom)?;
         if self.boot_nonce == 0 {
@@ -202,6 +213,14 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         self.trial_clock.renew(self.now_ms);
         self.received.follow(asked.link);
         Ok(Answer::Now(Reply::Session { session, taken_over: forced }))
+    }
+
+    /// True while this boot is kept for the host that reset the device into the trial. The reset has
+    /// ended its session; without this, whoever asks first would have the device in between.
+    fn is_reserved(&self, trial_id: u32) -> bool {
+        let open = self.store.state().and_then(|state| state.trial);
+        let is_owner = open.is_none_or(|open| open.trial_id == trial_id);
+        self.in_trial() && !is_owner && self.now_ms < SESSION_IDLE_MS
     }
 
     fn renewed(&self) -> Reply<'static> {

@@ -45,6 +45,8 @@ pub enum Request<'a> {
     OpenSession {
         /// Take it from its holder, alive or not.
         take_over: bool,
+        /// The trial that the host has armed and is driving; zero for none.
+        trial_id: u32,
     },
     /// Give the session back.
     CloseSession,

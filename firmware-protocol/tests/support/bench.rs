@@ -152,7 +152,7 @@ impl Bench {
         let hello = self.ask(Request::Hello { min: 1, current: 1 });
         let Ok(Reply::Hello { boot_nonce, .. }) = hello else { panic!("{hello:?}") };
         self.boot_nonce = boot_nonce;
-        let opened = self.ask(Request::OpenSession { take_over: true });
+        let opened = self.ask(Request::OpenSession { take_over: true, trial_id: 0 });
         let Ok(Reply::Session { session, .. }) = opened else { panic!("{opened:?}") };
         self.session = session;
         self

@@ -2,7 +2,7 @@
 
 mod reach;
 
-pub use self::reach::Waiting;
+pub use self::reach::{Instead, Waiting};
 
 use firmware_protocol::digest::Digest;
 use firmware_protocol::message::{
@@ -109,6 +109,8 @@ pub struct Device {
     next_id: u32,
     /// The device's session, and the boot that it was opened in.
     session: Option<(u64, u32)>,
+    /// The trial that this run has armed, by which the device knows it again behind a reset; zero for none.
+    drives: u32,
     /// The boot that answered last, and when it did so first.
     back: Option<(u64, u64)>,
     max_frame_bytes: u32,
@@ -132,6 +134,7 @@ impl Device {
             is_dead: false,
             was_reached: false,
             session: None,
+            drives: 0,
             back: None,
             max_frame_bytes: 1_024,
             window_bytes: 4_096,
@@ -377,6 +380,17 @@ impl Device {
             return Err(DeviceError::OutOfTurn("open trial"));
         };
         Ok(trial_id)
+    }
+
+    /// Allows `boots` boots into the trial slot.
+    ///
+    /// # Errors
+    /// When the device refuses or does not answer.
+    pub async fn arm(&mut self, trial_id: u32, boots: u8) -> Result<(), DeviceError> {
+        // Known by it from here on, also when the answer is lost.
+        self.drives = trial_id;
+        let answer = self.ask(Request::Arm { trial_id, boots }).await?;
+        answer.reply().map(|_| ()).map_err(DeviceError::Refused)
     }
 
     fn note_failure(&mut self, error: Option<&DriverError>) {

@@ -157,7 +157,7 @@ async fn perform(
         Act::Stage { slot, again } => stage(device, bundle, slot, again, show).await,
         Act::OpenTrial { plan, terms } => open_trial(device, bundle, Digest(plan), terms).await,
         Act::Arm { trial_id, boots } => {
-            plain(device, Request::Arm { trial_id: wire_id(trial_id), boots }).await
+            device.arm(wire_id(trial_id), boots).await.map(|()| Saw::Done)
         }
         Act::Reset { boot_nonce } => plain(device, Request::Reset { boot_nonce }).await,
         Act::Confirm { trial_id, boot_nonce } => {

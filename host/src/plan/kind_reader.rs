@@ -4,6 +4,7 @@ use firmware_protocol::boot::MAX_ARMED;
 
 use super::check::{CheckKind, LinkMetric, SELFTEST_MIN_CHECKS, TimeLimits, TimeUnit};
 use super::check_reader::Context;
+use super::head::Timeouts;
 use super::limits;
 use super::section::Section;
 use crate::measurement::Limits;
@@ -70,6 +71,7 @@ fn boot(section: &mut Section<'_>, context: Context<'_>) -> CheckKind {
         section.problem("a boot check needs a stage on slot \"trial\" or \"committed\"");
     }
     let ready = time_limits(section);
+    judge_lease(section, ready.as_ref(), context.timeouts);
     let reset_cause = section.texts("reset_cause").unwrap_or_default();
     let max_attempts = section.count("max_attempts", 1..=10_000).and_then(|n| n.try_into().ok());
     // One attempt too many has to be possible, or the check could never fail.
@@ -84,6 +86,33 @@ fn boot(section: &mut Section<'_>, context: Context<'_>) -> CheckKind {
         section.problem_at(section.at("max_attempts"), text);
     }
     CheckKind::Boot { ready, reset_cause, max_attempts }
+}
+
+/// A device whose lease ends before it may have started goes back while nobody can speak to it yet.
+fn judge_lease(section: &Section<'_>, ready: Option<&TimeLimits>, timeouts: &Timeouts) {
+    let allowed = ready.and_then(|TimeLimits { unit, limits }| Some((*unit, longest(limits)?)));
+    let (unit, longest, allowed_by) = match allowed {
+        Some((unit, longest)) => (unit, longest, "this check allows a start of"),
+        None => {
+            let connect_us = timeouts.connect_ms.saturating_mul(1_000);
+            let waits = "this check has no upper limit, and a start is waited for up to `connect`,";
+            (TimeUnit::S, TimeUnit::S.of_us(connect_us), waits)
+        }
+    };
+    let lease = unit.of_us(timeouts.lease_ms.saturating_mul(1_000));
+    if lease < longest {
+        let unit = unit.symbol();
+        let text = format!(
+            "`lease` is {lease} {unit}, but {allowed_by} {longest} {unit}: the device would go back \
+             before it has started; give [timeouts] a lease of at least {longest} {unit}, or the \
+             check a lower limit"
+        );
+        section.problem_at(section.at("limits"), text);
+    }
+}
+
+fn longest(limits: &Limits) -> Option<f64> {
+    [limits.le, limits.lt].into_iter().flatten().reduce(f64::min)
 }
 
 fn selftest(section: &mut Section<'_>) -> CheckKind {

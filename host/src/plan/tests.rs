@@ -267,6 +267,34 @@ fn kind(kind: &str, keys: &str) -> String {
     minimal(keys).replace("kind = \"slot\"", &format!("kind = \"{kind}\""))
 }
 
+/// The device would go back while the image may still be starting.
+#[test]
+fn a_lease_shorter_than_the_longest_start_that_is_allowed_is_refused() {
+    let plan = |lease: &str, check: &str| {
+        let text = minimal(check).replace("kind = \"slot\"", "kind = \"boot\"");
+        text.replace("[[stage]]", &format!("[timeouts]\nlease = \"{lease}\"\n[[stage]]"))
+    };
+    for (lease, check, words) in [
+        (
+            "10s",
+            "unit = \"s\"\nlimits = { le = 20 }",
+            "check `x`: `lease` is 10 s, but this check allows a start of 20 s",
+        ),
+        (
+            "500ms",
+            "unit = \"ms\"\nlimits = { lt = 501, le = 900 }",
+            "check `x`: `lease` is 500 ms, but this check allows a start of 501 ms",
+        ),
+        ("59s", "", "a start is waited for up to `connect`, 60 s"),
+        ("59s", "unit = \"s\"\nlimits = { ge = 1 }", "up to `connect`, 60 s"),
+    ] {
+        refuses(&plan(lease, check), words);
+    }
+    for (lease, check) in [("20s", "unit = \"s\"\nlimits = { le = 20 }"), ("60s", "")] {
+        Plan::parse(&plan(lease, check), "p.toml").unwrap();
+    }
+}
+
 /// A sound plan of one slot check `x`, whose table ends with `keys` on line 11.
 fn minimal(keys: &str) -> String {
     format!(

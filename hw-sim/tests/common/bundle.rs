@@ -119,10 +119,13 @@ fn missing(reply: Reply<'_>) -> Option<u32> {
 impl Host {
     pub fn open_session(&mut self) {
         self.session = 0;
-        self.session = self.demand(Request::OpenSession { take_over: true }, |reply| match reply {
-            Reply::Session { session, .. } => Some(session),
-            _ => None,
-        });
+        self.session = self.demand(
+            Request::OpenSession { take_over: true, trial_id: 0 },
+            |reply| match reply {
+                Reply::Session { session, .. } => Some(session),
+                _ => None,
+            },
+        );
     }
 
     pub fn stage(&mut self, bundle: &Bundle) {

@@ -15,22 +15,45 @@ const PROBE_US: u64 = 1_000_000;
 
 /// Between two words about a wait that goes on, in milliseconds.
 const TELL_MS: u64 = 10_000;
+/// Until the first word about another host that has the device, in milliseconds: somebody has to
+/// decide whether to wait for it.
+const TELL_HELD_MS: u64 = 1_000;
 
 /// A wait for a device that has gone on long enough to be told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
     /// What there has been instead of the device.
-    pub why: &'static str,
+    pub why: Instead,
     /// For how long so far, in seconds.
     pub waited_s: u64,
     /// When it is given up, in seconds from its begin.
     pub limit_s: u64,
 }
 
+/// What there is instead of a device that is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Instead {
+    /// Another host has it.
+    OtherHost,
+    /// The boot that has to end first.
+    BootBefore,
+    /// Nothing.
+    Silence,
+}
+
 impl core::fmt::Display for Waiting {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         let Self { why, waited_s, limit_s } = self;
-        write!(f, "{why} for {waited_s} s; waiting up to {limit_s} s")
+        match why {
+            Instead::OtherHost => f.write_str("another host is working on the device")?,
+            Instead::BootBefore => write!(f, "only the boot before has answered for {waited_s} s")?,
+            Instead::Silence => write!(f, "no answer for {waited_s} s")?,
+        }
+        write!(f, "; waiting up to {limit_s} s")?;
+        match why {
+            Instead::OtherHost => f.write_str(" (--take-over takes it over)"),
+            Instead::BootBefore | Instead::Silence => Ok(()),
+        }
     }
 }
 
@@ -49,6 +72,7 @@ impl Device {
     ) -> Result<Opened, DeviceError> {
         let began_ms = self.now_ms();
         let mut tell_ms = began_ms.saturating_add(TELL_MS);
+        let mut was_told_held = false;
         loop {
             let error = match self.try_connect(not_boot, session).await {
                 Ok(Some(opened)) => return Ok(opened),
@@ -67,10 +91,16 @@ impl Device {
                     source: Box::new(error),
                 });
             }
-            if now_ms >= tell_ms {
-                let waited_s = now_ms.saturating_sub(began_ms) / TELL_MS * (TELL_MS / 1_000);
+            let (why, waited_ms) = (error.instead(), now_ms.saturating_sub(began_ms));
+            let is_news = why == Instead::OtherHost && !was_told_held && waited_ms >= TELL_HELD_MS;
+            if is_news || now_ms >= tell_ms {
                 let limit_s = until_ms.saturating_sub(began_ms).div_ceil(1_000);
-                tell(Waiting { why: error.instead(), waited_s, limit_s });
+                let step_ms = if is_news { TELL_HELD_MS } else { TELL_MS };
+                let waited_s = waited_ms / step_ms * (step_ms / 1_000);
+                tell(Waiting { why, waited_s, limit_s });
+                was_told_held |= is_news;
+            }
+            if now_ms >= tell_ms {
                 tell_ms = tell_ms.saturating_add(TELL_MS);
             }
             self.pause(RETRY_MS).await;
@@ -134,8 +164,8 @@ impl Device {
             }
             self.driver()?.enter(0);
         }
-        let take_over = self.opening.take_over;
-        let answer = self.ask(Request::OpenSession { take_over }).await?;
+        let (take_over, trial_id) = (self.opening.take_over, self.drives);
+        let answer = self.ask(Request::OpenSession { take_over, trial_id }).await?;
         let Reply::Session { session, .. } = answer.reply().map_err(DeviceError::Refused)? else {
             return Err(DeviceError::OutOfTurn("open session"));
         };
@@ -212,15 +242,15 @@ impl DeviceError {
     }
 
     /// What there is instead of the device, while it is waited for.
-    const fn instead(&self) -> &'static str {
+    const fn instead(&self) -> Instead {
         match self {
-            Self::Refused(Refusal::SessionHeld { .. }) => "another host has held the device",
-            Self::OutOfTurn(_) => "only the boot before has answered",
+            Self::Refused(Refusal::SessionHeld { .. }) => Instead::OtherHost,
+            Self::OutOfTurn(_) => Instead::BootBefore,
             Self::Driver(_)
             | Self::Refused(_)
             | Self::Version { .. }
             | Self::NotReached { .. }
-            | Self::Held(_) => "no answer",
+            | Self::Held(_) => Instead::Silence,
         }
     }
 

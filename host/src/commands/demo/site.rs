@@ -193,11 +193,11 @@ fn plan(severity: &str) -> String {
     format!(
         "schema = \"qualplan/1\"\n[plan]\nid = \"demo.deploy\"\nversion = \"1\"\nlevel = \"field\"\n\
          expected = \"all\"\n\
-         [timeouts]\nconnect = \"5s\"\nlease = \"1s\"\nboot_max = \"60s\"\ntrial_boots = 3\n\
+         [timeouts]\nconnect = \"5s\"\nlease = \"2s\"\nboot_max = \"60s\"\ntrial_boots = 3\n\
          [[stage]]\nid = \"iq\"\nslot = \"trial\"\n\
          [[stage.check]]\nid = \"identity\"\nkind = \"identity\"\n\
          [[stage.check]]\nid = \"slot\"\nkind = \"slot\"\n\
-         [[stage.check]]\nid = \"boot\"\nkind = \"boot\"\nunit = \"s\"\nlimits = {{ le = 5.0 }}\n\
+         [[stage.check]]\nid = \"boot\"\nkind = \"boot\"\nunit = \"s\"\nlimits = {{ le = 2.0 }}\n\
          [[stage]]\nid = \"oq\"\nslot = \"trial\"\n\
          [[stage.check]]\nid = \"selftest\"\nkind = \"selftest\"\n\
          [[stage.check]]\nid = \"rail-3v3\"\nkind = \"measure\"\nseverity = \"{severity}\"\n\

@@ -32,6 +32,13 @@ pub(super) fn explain(opened: &Opened, status: &Status) -> Words {
             firmware_protocol::boot::CONFIRMED_CRASH_BUDGET
         ));
     }
+    if opened.status.trial.is_some_and(|trial| trial.is_running) {
+        lines.push(
+            "if a plan holds the trial for you to decide: noflake device confirm makes the version \
+             permanent without further checks, noflake device rollback goes back"
+                .to_owned(),
+        );
+    }
     Words { lines, next: next(opened, row, status.crash_left).to_owned() }
 }
 
@@ -41,6 +48,7 @@ pub(super) fn why(opened: &Opened, row: BootRow) -> String {
         (BootRow::TrialArmed, None, Some(active)) if active == opened.facts.running => {
             "; it was confirmed since"
         }
+        (BootRow::TrialArmed | BootRow::TrialPaused, None, _) => "; the trial was ended since",
         _ => "",
     };
     format!("{}{since}", row.explanation())
@@ -53,12 +61,8 @@ fn next(opened: &Opened, row: BootRow, crash_left: u8) -> &'static str {
     if opened.status.crash_budget_is_short(crash_left) {
         return "noflake device log, to see why it crashes; its fallback takes over by itself";
     }
-    if let Some(trial) = opened.status.trial {
-        return if trial.is_running {
-            "noflake device confirm to keep the version on trial, or noflake device rollback to go back"
-        } else {
-            "noflake device rollback, or run the deploy again that opened the trial"
-        };
+    if opened.status.trial.is_some() {
+        return "run the same noflake deploy again: it goes on with the trial or starts over";
     }
     let spare = opened.facts.running.other().and_then(|place| opened.status.slot(place));
     let rejection = spare.and_then(|slot| slot.rejection);
@@ -84,7 +88,7 @@ fn next(opened: &Opened, row: BootRow, crash_left: u8) -> &'static str {
 mod tests {
     use firmware_protocol::boot::CONFIRMED_CRASH_BUDGET;
 
-    use crate::qualify::observation::{DeviceFacts, SlotFacts, SlotState, StatusFacts};
+    use crate::qualify::observation::{DeviceFacts, SlotFacts, SlotState, StatusFacts, TrialFacts};
 
     use super::*;
 
@@ -97,6 +101,47 @@ mod tests {
         let next = next(&opened, BootRow::PassedOver, CONFIRMED_CRASH_BUDGET);
         assert!(next.starts_with("power the device off and on"), "{next}");
     }
+
+    /// The row is of the start; a trial that was open then may be over since.
+    #[test]
+    fn a_trial_that_ended_since_the_start_is_not_called_open() {
+        use Where::{SlotA, SlotB};
+        for (row, running, since) in [
+            (BootRow::TrialPaused, SlotA, "; the trial was ended since"),
+            (BootRow::TrialArmed, SlotB, "; the trial was ended since"),
+            (BootRow::TrialArmed, SlotA, "; it was confirmed since"),
+            (BootRow::Confirmed, SlotA, "the confirmed image runs"),
+        ] {
+            let mut opened = fallback_runs();
+            opened.facts.running = running;
+            let words = why(&opened, row);
+            assert!(words.ends_with(since), "{words}");
+            opened.status.trial = Some(TRIAL);
+            assert!(!why(&opened, row).contains("since"), "a trial is open");
+        }
+    }
+
+    /// A trial that nobody has judged is never one command away from being permanent.
+    #[test]
+    fn an_open_trial_is_answered_by_the_deploy_that_judges_it() {
+        for is_running in [true, false] {
+            let mut opened = fallback_runs();
+            opened.status.trial = Some(TrialFacts { is_running, ..TRIAL });
+            let next = next(&opened, BootRow::TrialArmed, CONFIRMED_CRASH_BUDGET);
+            assert!(next.starts_with("run the same noflake deploy again"), "{next}");
+        }
+    }
+
+    const TRIAL: TrialFacts = TrialFacts {
+        slot: Where::SlotB,
+        trial_id: 3,
+        plan: [0; 32],
+        armed: 0,
+        boots_left: 1,
+        crash_left: 1,
+        power_left: 1,
+        is_running: true,
+    };
 
     /// Slot A is confirmed, slot B runs in its place.
     fn fallback_runs() -> Opened {
