@@ -160,16 +160,18 @@ impl Device {
             None => Link::open(&self.opening.address, &self.opening.start).await?,
         };
         self.next_id = self.next_id.wrapping_add(1_000);
-        self.driver = Some(Driver::new(link, self.next_id, Patience::default()));
+        let mut console = std::mem::take(&mut self.console);
+        console.end_line();
+        self.driver = Some(Driver::new(link, console, self.next_id, Patience::default()));
         Ok(())
     }
 
     fn take_link(&mut self) -> Option<Link> {
         self.heard_ms();
-        let mut driver = self.driver.take()?;
+        let driver = self.driver.take()?;
         self.traffic_before = self.traffic_before.plus(driver.traffic());
-        self.console.extend(driver.take_console());
-        let link = driver.into_link();
+        let (link, console) = driver.into_parts();
+        self.console = console;
         // A stream in the middle of a frame cannot be gone on with; a serial line can.
         let is_torn = std::mem::take(&mut self.is_torn) && !link.survives_a_cut();
         let is_dead = std::mem::take(&mut self.is_dead) && !link.is_simulated();
