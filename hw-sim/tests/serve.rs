@@ -301,3 +301,17 @@ fn a_scenario_or_root_record_that_never_ends_is_an_error_and_no_hang() {
         }
     }
 }
+
+#[test]
+fn a_scenario_that_an_error_quotes_cannot_steer_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hostile.toml");
+    for text in ["a = \"\u{1b}[2J\u{202e}\"\n", "\"\\u001b[2J\\u202e\" = 1\n"] {
+        std::fs::write(&path, text).unwrap();
+        let arguments = ["--tcp", "127.0.0.1:0", "--scenario", path.to_str().unwrap()];
+        let (code, said) = refused(&arguments);
+        assert_eq!(code, Some(3), "{said}");
+        assert!(said.contains("\\u{1b}[2J\\u{202e}") && said.contains("\n1 | "), "{said:?}");
+        assert!(!said.contains(['\u{1b}', '\u{202e}']), "{said:?}");
+    }
+}
