@@ -193,7 +193,7 @@ fn failed(error: &DeviceError) -> Saw {
         | DeviceError::NotReached { .. } => None,
     };
     match refusal {
-        Some(Refusal::SessionHeld { .. }) | None => {
+        Some(Refusal::SessionHeld { .. } | Refusal::Busy) | None => {
             Saw::Lost { reason: sentence(error), next: error.next() }
         }
         Some(refusal) => Saw::Refused {

@@ -200,6 +200,9 @@ impl DeviceError {
             Self::Refused(Refusal::ProtocolVersion { .. } | Refusal::Unknown { .. })
             | Self::Version { .. } => "use the noflake release that fits the device's firmware",
             Self::Held(_) => "wait for the other host, or add --take-over",
+            Self::Refused(Refusal::Busy) => {
+                "wait for what the device does, then run the same command again"
+            }
             Self::Driver(DriverError::Link(LinkError::PortHeld { .. })) => {
                 "end the program that holds the port, then run the same command again"
             }
@@ -217,6 +220,7 @@ impl DeviceError {
     const fn instead(&self) -> &'static str {
         match self {
             Self::Refused(Refusal::SessionHeld { .. }) => "another host has held the device",
+            Self::Refused(Refusal::Busy) => "the device has been busy",
             Self::OutOfTurn(_) => "only the boot before has answered",
             Self::Driver(_)
             | Self::Refused(_)
