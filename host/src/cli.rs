@@ -92,7 +92,7 @@ pub fn main() -> Exit {
             if wants_json(std::env::args()) {
                 Output::new(Format::Json).error(&arguments_error(&error));
             } else {
-                drop(error.print());
+                Output::default().progress(&error.render().to_string().trim_end());
             }
             Exit::Usage
         }

@@ -3,6 +3,10 @@
 //! Every decision is made in the machines; here bytes are moved and deadlines waited for. While it
 //! waits it renews the device's lease, so that a long check never loses a trial.
 
+mod console;
+
+pub use self::console::{Console, ConsoleText};
+
 use firmware_protocol::digest::Digest;
 use firmware_protocol::message::Request;
 use thiserror::Error;
@@ -15,8 +19,6 @@ use crate::session::{Answer, Event, Patience, Session, Traffic};
 const RENEW_US: u64 = 700_000;
 /// Silence after which console text without a line end is taken as it is, in microseconds.
 const CONSOLE_QUIET_US: u64 = 50_000;
-/// Most console lines kept between two looks at them.
-const CONSOLE_LINES: usize = 4_096;
 
 /// Why a request or transfer did not come through.
 #[derive(Debug, Error)]
@@ -57,15 +59,6 @@ pub trait Source {
     fn block_digests(&mut self, component: usize) -> Result<Vec<Digest>, SourceError>;
 }
 
-/// A console line with its time on the link's clock.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConsoleText {
-    /// When it was complete, in milliseconds.
-    pub at_ms: u64,
-    /// As received; escape it before it is shown.
-    pub text: String,
-}
-
 /// A session on a link.
 #[derive(Debug)]
 pub struct Driver {
@@ -74,26 +67,15 @@ pub struct Driver {
     renews: bool,
     spoke_us: u64,
     heard_us: u64,
-    console: Vec<ConsoleText>,
-    console_part: Vec<u8>,
-    console_part_us: u64,
+    console: Console,
 }
 
 impl Driver {
-    /// Joins a fresh session to `link`.
+    /// Joins a fresh session to `link`; `console` goes on from the connection before.
     #[must_use]
-    pub fn new(link: Link, first_id: u32, patience: Patience) -> Self {
+    pub fn new(link: Link, console: Console, first_id: u32, patience: Patience) -> Self {
         let session = Session::new(link.framing(), first_id, patience);
-        Self {
-            link,
-            session,
-            renews: false,
-            spoke_us: 0,
-            heard_us: 0,
-            console: Vec::new(),
-            console_part: Vec::new(),
-            console_part_us: 0,
-        }
+        Self { link, session, renews: false, spoke_us: 0, heard_us: 0, console }
     }
 
     /// Time on the link's clock, in milliseconds.
@@ -133,7 +115,7 @@ impl Driver {
 
     /// Console lines since the last call.
     pub fn take_console(&mut self) -> Vec<ConsoleText> {
-        std::mem::take(&mut self.console)
+        self.console.take()
     }
 
     /// True when the device lives in this process.
@@ -142,10 +124,10 @@ impl Driver {
         self.link.is_simulated()
     }
 
-    /// Gives the link back, as for a device that has reset and forgets the session.
+    /// Gives the link and the console back, as for a device that has reset and forgets the session.
     #[must_use]
-    pub fn into_link(self) -> Link {
-        self.link
+    pub fn into_parts(self) -> (Link, Console) {
+        (self.link, self.console)
     }
 
     /// Asks one request and waits for its answer.
@@ -167,7 +149,7 @@ impl Driver {
                         return Err(DriverError::NoAnswer { waited_ms });
                     }
                     Event::Ack(_) => {}
-                    Event::Console(text) => self.keep_console(&text),
+                    Event::Console(text) => self.console.hear(self.link.now_us(), &text),
                 }
             }
         }
@@ -193,7 +175,7 @@ impl Driver {
             self.pump(next_us).await?;
             while let Some(event) = self.session.poll_event() {
                 if let Event::Console(text) = event {
-                    self.keep_console(&text);
+                    self.console.hear(self.link.now_us(), &text);
                 }
             }
         }
@@ -251,7 +233,7 @@ impl Driver {
                 }
                 Event::NoAnswer => transfer.handle_silence(),
                 Event::Ack(ack) => transfer.handle_ack(now_us, &ack),
-                Event::Console(text) => self.keep_console(&text),
+                Event::Console(text) => self.console.hear(self.link.now_us(), &text),
             }
         }
     }
@@ -272,34 +254,10 @@ impl Driver {
         if let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) {
             self.heard_us = now_us;
             self.session.handle_bytes(now_us, bytes);
-        } else if now_us.saturating_sub(self.console_part_us) >= CONSOLE_QUIET_US {
+        } else if now_us.saturating_sub(self.console.heard_us()) >= CONSOLE_QUIET_US {
             self.session.flush_console();
         }
         self.session.handle_timeout(now_us);
         Ok(())
-    }
-
-    /// Cuts console text into lines; only whole ones are shown.
-    fn keep_console(&mut self, text: &[u8]) {
-        let now_us = self.link.now_us();
-        self.console_part_us = now_us;
-        for byte in text {
-            match byte {
-                b'\n' => {
-                    let line = std::mem::take(&mut self.console_part);
-                    let text = String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned();
-                    if self.console.len() < CONSOLE_LINES {
-                        self.console.push(ConsoleText { at_ms: now_us / 1_000, text });
-                    }
-                }
-                byte => self.console_part.push(*byte),
-            }
-        }
-        // A console that never ends its lines is cut, so that it cannot fill memory.
-        if self.console_part.len() > 1_024 {
-            self.console_part.push(b'\n');
-            let whole = std::mem::take(&mut self.console_part);
-            self.keep_console(&whole);
-        }
     }
 }

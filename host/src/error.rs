@@ -219,6 +219,8 @@ impl CommandError {
 
 #[cfg(test)]
 mod tests {
+    use firmware_protocol::refusal::Refusal;
+
     use super::*;
 
     #[test]
@@ -228,6 +230,16 @@ mod tests {
         };
         assert_eq!(error(io::ErrorKind::NotFound).exit(), Exit::Usage);
         assert_eq!(error(io::ErrorKind::Other).exit(), Exit::Bench);
+    }
+
+    #[test]
+    fn a_device_that_stays_busy_has_refused_nothing() {
+        let error = |refusal| CommandError::Device {
+            address: Address::Simulated { scenario: None },
+            source: Box::new(DeviceError::Refused(refusal)),
+        };
+        assert_eq!(error(Refusal::Busy).exit(), Exit::Bench);
+        assert_eq!(error(Refusal::WrongProduct).exit(), Exit::Refused);
     }
 
     #[test]

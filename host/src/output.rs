@@ -1,7 +1,7 @@
 //! The only printing: results on stdout, everything else on stderr.
 //!
-//! Text that came from a file or a device passes [`escape`] before it gets here. A reader that went
-//! away (`| head`) is not an error: a command must never stop halfway because nobody listens. A result
+//! Nothing that is said to people can steer their terminal, whichever file or device it quotes: it is
+//! escaped here, line by line. A reader that went away (`| head`) is not an error: a command must never stop halfway because nobody listens. A result
 //! that stdout does not take otherwise, as on a full disk, goes to stderr: it is never lost in silence.
 
 use std::fmt;
@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::error::CommandError;
+use crate::evidence::escape_text;
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, clap::ValueEnum)]
@@ -47,7 +48,7 @@ impl Output {
     /// Prints a result: `human` as it is, or `machine` as one line of JSON.
     pub fn result(&self, human: &dyn fmt::Display, machine: &impl Serialize) {
         let line = match self.format {
-            Format::Human => human.to_string(),
+            Format::Human => escape_lines(&human.to_string()),
             Format::Json => match serde_json::to_string(machine) {
                 Ok(line) => line,
                 Err(error) => return self.keep(error.into()),
@@ -70,16 +71,17 @@ impl Output {
     /// Tells the person what is going on.
     // Without a stderr there is nobody to tell; the work itself goes on.
     pub fn progress(&self, line: &dyn fmt::Display) {
-        drop(writeln!(io::stderr().lock(), "{line}"));
+        drop(writeln!(io::stderr().lock(), "{}", escape_lines(&line.to_string())));
     }
 
     /// Tells why the command failed, and what to do next.
     pub fn error(&self, error: &CommandError) {
-        let chain = error.chain();
+        let chain: Vec<String> = error.chain().iter().map(|text| escape_lines(text)).collect();
+        let next = error.next().map(|text| escape_lines(&text));
         match self.format {
             Format::Human => {
                 self.progress(&format_args!("error: {}", chain.join(": ")));
-                if let Some(next) = error.next() {
+                if let Some(next) = &next {
                     self.progress(&format_args!("next: {next}"));
                 }
             }
@@ -87,7 +89,7 @@ impl Output {
                 let line = json!({
                     "error": chain.first(),
                     "causes": chain.iter().skip(1).collect::<Vec<_>>(),
-                    "next": error.next(),
+                    "next": next,
                     "exit": error.exit().code(),
                 });
                 self.raw(format!("{line}\n").as_bytes());
@@ -112,28 +114,9 @@ impl Output {
     }
 }
 
-/// Makes foreign text safe for a terminal: control characters, and those that turn or hide text,
-/// are shown by their number.
-#[must_use]
-pub fn escape(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() || turns_or_hides(character) {
-            safe.extend(character.escape_unicode());
-        } else {
-            safe.push(character);
-        }
-    }
-    safe
-}
-
-/// Bidirectional controls, zero-width characters, line separators, tags (Unicode TR 36).
-const fn turns_or_hides(character: char) -> bool {
-    matches!(
-        character,
-        '\u{061C}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}'
-            | '\u{FEFF}' | '\u{E0000}'..='\u{E007F}'
-    )
+/// Makes text safe for a terminal; its line breaks stay.
+fn escape_lines(text: &str) -> String {
+    text.split('\n').map(escape_text).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -141,10 +124,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn foreign_text_cannot_steer_a_terminal() {
-        assert_eq!(escape("Größe 5 \u{3bc}m"), "Größe 5 \u{3bc}m");
-        assert_eq!(escape("\x1b[2J\r\n"), "\\u{1b}[2J\\u{d}\\u{a}");
-        assert_eq!(escape("a\u{202e}b"), "a\\u{202e}b");
+    fn foreign_text_cannot_steer_a_terminal_and_keeps_its_lines() {
+        let safe = "a\\u{1b}[2J\\r\nb\\u{202e}c\\u{9b}";
+        assert_eq!(escape_lines("a\x1b[2J\r\nb\u{202e}c\u{9b}"), safe);
+        assert_eq!(escape_lines(safe), safe, "what was escaped before stays as it is");
     }
 
     #[test]

@@ -39,16 +39,17 @@ impl Screen {
     /// One device's part of the screen.
     #[must_use]
     pub fn device(&self, name: &str) -> DeviceProgress {
+        let name = escape_text(name);
         let bar = self.bars.as_ref().map(|bars| {
             let bar = bars.add(ProgressBar::new_spinner());
-            bar.set_prefix(name.to_owned());
+            bar.set_prefix(name.clone());
             bar.set_style(spinner());
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
         DeviceProgress {
             screen: self.clone(),
-            name: name.to_owned(),
+            name,
             bar,
             rate: Rate::default(),
             phase: String::new(),

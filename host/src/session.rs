@@ -23,6 +23,10 @@ const FIRST_RETRY_US: u64 = 300_000;
 const MAX_WORKING_US: u64 = 600_000_000;
 /// Longest wait before asking again, in microseconds.
 const LAST_RETRY_US: u64 = 1_500_000;
+/// Wait before a device that was busy is asked anew, in microseconds.
+const BUSY_PAUSE_US: u64 = 200_000;
+/// Time after which a device that is still busy is believed to stay so, in microseconds.
+const MAX_BUSY_US: u64 = 10_000_000;
 
 /// How the host asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +132,19 @@ struct OpenRequest {
     retry_us: u64,
     wait_us: u64,
     sent: u32,
+    /// Since when the device has been busy with something else, if it was.
+    busy_us: Option<u64>,
+}
+
+/// What an answer means for the request that it answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// It is worked on.
+    Working,
+    /// It was not begun: something else is worked on.
+    Busy,
+    /// That is the answer.
+    Answered,
 }
 
 impl Session {
@@ -188,6 +205,7 @@ impl Session {
             retry_us: now_us.saturating_add(FIRST_RETRY_US),
             wait_us: FIRST_RETRY_US,
             sent: 1,
+            busy_us: None,
         });
         self.send_open();
     }
@@ -294,29 +312,57 @@ impl Session {
                 self.events.push_back(Event::Console(text));
             }
             Some(FromDevice::Reply { id, reply }) => {
-                let working = matches!(reply, Ok(Reply::Working { .. }));
-                self.take_reply(now_us, id, working, payload);
+                let standing = match reply {
+                    Ok(Reply::Working { .. }) => Standing::Working,
+                    Err(Refusal::Busy) => Standing::Busy,
+                    Ok(_) | Err(_) => Standing::Answered,
+                };
+                self.take_reply(now_us, id, standing, payload);
             }
             None => self.traffic.damaged += 1,
         }
     }
 
-    fn take_reply(&mut self, now_us: u64, id: u32, working: bool, payload: Vec<u8>) {
-        match &mut self.open {
-            // A device that works for ever is as good as silent.
-            Some(open) if open.id == id && working => {
+    fn take_reply(&mut self, now_us: u64, id: u32, standing: Standing, payload: Vec<u8>) {
+        // An answer to an earlier question, or a repeated one, is passed over.
+        let Some(open) = self.open.as_mut().filter(|open| open.id == id) else { return };
+        let busy_us = open.busy_us.unwrap_or(now_us);
+        match standing {
+            Standing::Working => {
+                open.busy_us = None;
+                // A device that works for ever is as good as silent.
                 if now_us.saturating_sub(open.first_us) < MAX_WORKING_US {
                     open.alive_us = now_us;
                 }
             }
-            Some(open) if open.id == id => {
+            Standing::Busy if now_us.saturating_sub(busy_us) < MAX_BUSY_US => {
+                open.busy_us = Some(busy_us);
+                // Under a new id: the device may keep its answer to this one.
+                open.renumber(self.next_id);
+                self.next_id = self.next_id.wrapping_add(1);
+                open.alive_us = now_us;
+                open.retry_us = now_us.saturating_add(BUSY_PAUSE_US);
+                open.wait_us = FIRST_RETRY_US;
+            }
+            Standing::Busy | Standing::Answered => {
                 let took_us = now_us.saturating_sub(open.first_us);
                 let answer = Answer { payload, took_us, sent: open.sent };
                 self.open = None;
                 self.events.push_back(Event::Answer(answer));
             }
-            // An answer to an earlier question, or a repeated one.
-            Some(_) | None => {}
+        }
+    }
+}
+
+impl OpenRequest {
+    /// Makes it a question of its own.
+    fn renumber(&mut self, id: u32) {
+        let mut bytes = [0; MAX_REQUEST_BYTES];
+        let asked = message::decode::<ToDevice<'_>>(&self.payload);
+        let asked = asked.and_then(|asked| message::encode(&ToDevice { id, ..asked }, &mut bytes));
+        if let Some(payload) = asked {
+            self.payload = payload.to_vec();
+            self.id = id;
         }
     }
 }

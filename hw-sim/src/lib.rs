@@ -27,6 +27,7 @@ mod scenario;
 mod serve;
 mod state;
 mod stats;
+mod visible;
 
 pub use device::{DeviceConfig, DeviceError, SERIAL_PORT, SimDevice, TCP_PORTS};
 pub use factory::{FactoryBundle, FactoryError};
@@ -38,3 +39,4 @@ pub use scenario::{Scenario, ScenarioError};
 pub use serve::{ReadyLine, SerialError, ServeError, serve};
 pub use state::{StateDir, StateError};
 pub use stats::{Fired, LinkStats, Stats};
+pub use visible::visible;

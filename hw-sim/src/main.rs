@@ -6,7 +6,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use hw_sim::{ReadyLine, ServeError, ServeOptions, serve};
+use hw_sim::{ReadyLine, ServeError, ServeOptions, serve, visible};
 
 /// A simulated field device on a serial port, a TCP port or both
 #[derive(Debug, Parser)]
@@ -63,5 +63,7 @@ fn print_error(error: &ServeError) {
         text.push_str("\nnext: ");
         text.push_str(&next);
     }
-    let _ = writeln!(std::io::stderr(), "{text}");
+    // Scenarios are quoted with their lines.
+    let lines: Vec<String> = text.split('\n').map(visible).collect();
+    let _ = writeln!(std::io::stderr(), "{}", lines.join("\n"));
 }

@@ -135,6 +135,9 @@ pub async fn serve(
     mut report: impl FnMut(ReadyLine),
 ) -> Result<(), ServeError> {
     let shared = Shared::read(&options, bundle)?;
+    let no_signal = |source| ServeError::System { what: "a signal handler", source };
+    // Whoever has read a ready line may ask for the end.
+    let mut interrupts = Interrupts::listen().map_err(no_signal)?;
     let (stop, stopped) = watch::channel(false);
     let mut rooms = JoinSet::new();
     for index in 0..options.count.max(1) {
@@ -143,9 +146,7 @@ pub async fn serve(
         report(line);
     }
     let ended = tokio::select! {
-        interrupted = interrupt() => {
-            interrupted.map_err(|source| ServeError::System { what: "a signal handler", source })
-        }
+        interrupted = interrupts.next() => interrupted.map_err(no_signal),
         Some(ended) = rooms.join_next() => settle(ended),
     };
     // Nobody is left to hear it when all rooms have ended.
@@ -254,17 +255,36 @@ async fn open_tcp(first: SocketAddr, index: u16, count: u16) -> Result<TcpPort, 
     TcpPort::open(address).await.map_err(|source| ServeError::Tcp { address, source })
 }
 
-/// Ends at Ctrl-C, and at SIGTERM where there is one.
-async fn interrupt() -> io::Result<()> {
+/// Ctrl-C, and SIGTERM where there is one; heard from the moment that this is made.
+struct Interrupts {
     #[cfg(unix)]
-    {
+    signals: [tokio::signal::unix::Signal; 2],
+}
+
+impl Interrupts {
+    #[cfg(unix)]
+    fn listen() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted,
-            _ = terminate.recv() => Ok(()),
-        }
+        Ok(Self { signals: [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?] })
     }
+
+    #[cfg(unix)]
+    async fn next(&mut self) -> io::Result<()> {
+        let [interrupt, terminate] = &mut self.signals;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        Ok(())
+    }
+
     #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
+    fn listen() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) -> io::Result<()> {
+        tokio::signal::ctrl_c().await
+    }
 }

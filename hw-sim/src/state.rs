@@ -1,7 +1,7 @@
 //! The state folder: what outlives a simulated device's process (SIMULATOR.md, "State folder").
 
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use firmware_protocol::layout::Layout;
@@ -107,9 +107,7 @@ impl StateDir {
         write_whole(&path.join("layout.toml"), text.as_bytes())?;
         let stats = read_stats(path)?;
         let counters_path = path.join("counters.bin");
-        let mut options = File::options();
-        let opened =
-            options.read(true).write(true).create(true).truncate(false).open(&counters_path);
+        let opened = files::open_or_make_own(&counters_path);
         let counters = opened.map_err(|source| failed(&counters_path, source))?;
         let dir = Self { path: path.to_owned(), counters, _lock: lock };
         Ok(Opened { dir, flash, stats })
@@ -150,7 +148,7 @@ fn failed(path: &Path, source: io::Error) -> StateError {
 
 fn lock(path: &Path) -> Result<File, StateError> {
     let lock_path = path.join("lock");
-    let file = File::create(&lock_path).map_err(|source| failed(&lock_path, source))?;
+    let file = files::open_or_make_own(&lock_path).map_err(|source| failed(&lock_path, source))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
@@ -173,7 +171,8 @@ fn existing_flash(spec: FlashSpec, path: &Path) -> Result<SimFlash, StateError> 
 /// Replaces a file at once: a reader sees the old text or the new.
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
     let unfinished = path.with_extension("new");
-    fs::write(&unfinished, bytes).map_err(|source| failed(&unfinished, source))?;
+    let written = files::make_own(&unfinished).and_then(|mut file| file.write_all(bytes));
+    written.map_err(|source| failed(&unfinished, source))?;
     fs::rename(&unfinished, path).map_err(|source| failed(path, source))
 }
 

@@ -50,7 +50,15 @@ impl Simulator {
     fn stop(mut self) {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, Signal::TERM).unwrap();
-        assert!(self.child.wait().unwrap().success());
+        let end = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < end, "SIGTERM did not end the simulator within {PATIENCE:?}");
+            thread::sleep(Duration::from_millis(5));
+        };
+        assert!(status.success(), "{status}");
     }
 }
 
@@ -224,6 +232,91 @@ fn a_killed_simulator_loses_no_counter_and_no_flash() {
     assert!(folder.path().join("layout.toml").exists());
 }
 
+/// The counters of a state folder are a file that anybody may edit.
+#[test]
+fn counters_at_their_end_stay_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = ["--tcp", "127.0.0.1:0", "--state", folder.path().to_str().unwrap()];
+    Simulator::start(&arguments, 1).stop();
+    let counters = folder.path().join("counters.bin");
+    let mut bytes = std::fs::read(&counters).unwrap();
+    bytes[8..].fill(0xff);
+    std::fs::write(&counters, bytes).unwrap();
+    let stats = folder.path().join("stats.json");
+    let text = std::fs::read_to_string(&stats).unwrap();
+    let full = text.replace("_out\": 0", "_out\": 18446744073709551615");
+    assert_ne!(full, text, "the counters are edited");
+    std::fs::write(&stats, full).unwrap();
+    let simulator = Simulator::start(&arguments, 1);
+    assert_eq!(simulator.tcp(0).serial_number(), "SIM-0001");
+    simulator.stop();
+    let counted: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&stats).unwrap()).unwrap();
+    for counter in ["bytes_in", "frames_in", "bytes_out", "frames_out"] {
+        assert_eq!(counted["links"][1][counter], u64::MAX, "{counter}: {counted}");
+    }
+    assert_eq!(counted["slot_boots"]["a"], u64::MAX);
+}
+
+/// What stands where a simulator keeps a file of its own: pipes that nobody reads, links to others' files.
+#[test]
+fn a_pipe_or_a_link_in_a_state_folder_is_an_error_and_no_hang_and_no_foreign_file_is_touched() {
+    let folder = tempfile::tempdir().unwrap();
+    let (state, foreign) = (folder.path().join("state"), folder.path().join("foreign"));
+    std::fs::write(&foreign, "foreign").unwrap();
+    let path = state.to_str().unwrap();
+    let arguments = ["--tcp", "127.0.0.1:0", "--state", path];
+    let pipe = |path: &Path| {
+        assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    };
+    let link = |path: &Path| std::os::unix::fs::symlink(&foreign, path).unwrap();
+    for what in ["a pipe", "a symbolic link"] {
+        let put = |path: &Path| if what == "a pipe" { pipe(path) } else { link(path) };
+        for name in ["lock", "flash.bin", "counters.bin"] {
+            let place = state.join(name);
+            drop(std::fs::remove_dir_all(&state));
+            Simulator::start(&arguments, 1).stop();
+            std::fs::remove_file(&place).unwrap();
+            put(&place);
+            let (code, said) = refused(&arguments);
+            assert_eq!(code, Some(3), "{name}: {said}");
+            let problem = format!("{}: it is {what}", place.display());
+            assert!(said.contains(&problem), "{name}: {said}");
+        }
+        // What a killed simulator leaves half done is made anew, whatever it is.
+        std::fs::remove_dir_all(&state).unwrap();
+        std::fs::create_dir(&state).unwrap();
+        for name in ["flash.bin.new", "layout.new"] {
+            put(&state.join(name));
+        }
+        let simulator = Simulator::start(&arguments, 1);
+        // Put there while it runs, it meets the last word that SIGTERM asks for.
+        put(&state.join("stats.new"));
+        simulator.stop();
+        assert!(state.join("stats.json").is_file());
+    }
+    assert_eq!(std::fs::read_to_string(&foreign).unwrap(), "foreign");
+}
+
+#[test]
+fn a_link_or_a_pipe_beside_the_serial_path_is_an_error_and_the_foreign_file_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (port, foreign) = (folder.path().join("port"), folder.path().join("foreign"));
+    let lock = folder.path().join("port.lock");
+    std::fs::write(&foreign, "foreign").unwrap();
+    std::os::unix::fs::symlink(&foreign, &lock).unwrap();
+    let arguments = ["--serial", port.to_str().unwrap()];
+    let problem = format!("{}: it is a symbolic link", lock.display());
+    let (code, said) = refused(&arguments);
+    assert!(code == Some(3) && said.contains(&problem), "{code:?} {said}");
+    assert_eq!(std::fs::read_to_string(&foreign).unwrap(), "foreign");
+    std::fs::remove_file(&lock).unwrap();
+    assert!(Command::new("mkfifo").arg(&lock).status().unwrap().success());
+    let problem = format!("{}: it is a pipe", lock.display());
+    let (code, said) = refused(&arguments);
+    assert!(code == Some(3) && said.contains(&problem), "{code:?} {said}");
+}
+
 /// Runs a simulator that must not start; gives its exit code and what it said.
 fn refused(arguments: &[&str]) -> (Option<i32>, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_hw-sim"))
@@ -299,5 +392,19 @@ fn a_scenario_or_root_record_that_never_ends_is_an_error_and_no_hang() {
             assert!(code.is_some_and(|code| code != 0), "{flag} {path}: {code:?}, {said}");
             assert!(said.contains(path) && said.contains(problem), "{flag} {path}: {said}");
         }
+    }
+}
+
+#[test]
+fn a_scenario_that_an_error_quotes_cannot_steer_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hostile.toml");
+    for text in ["a = \"\u{1b}[2J\u{202e}\"\n", "\"\\u001b[2J\\u202e\" = 1\n"] {
+        std::fs::write(&path, text).unwrap();
+        let arguments = ["--tcp", "127.0.0.1:0", "--scenario", path.to_str().unwrap()];
+        let (code, said) = refused(&arguments);
+        assert_eq!(code, Some(3), "{said}");
+        assert!(said.contains("\\u{1b}[2J\\u{202e}") && said.contains("\n1 | "), "{said:?}");
+        assert!(!said.contains(['\u{1b}', '\u{202e}']), "{said:?}");
     }
 }

@@ -66,3 +66,44 @@ fn a_pipe_a_device_or_an_overlong_file_is_one_clear_error_and_never_a_hang() {
         }
     }
 }
+
+/// A file may come from anybody: what an error quotes of it must not retitle, clear or turn a terminal.
+#[test]
+fn nothing_that_an_error_quotes_of_a_file_steers_the_terminal() {
+    let site = Site::new();
+    let bundle = site.bundle(&Release::new("1.1.0"));
+    let steering = "\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}";
+    // Once as the file has it, in an excerpt, and once as the parser reads it, in a name.
+    site.write("excerpt.toml", &format!("a = \"{steering}\"\n"));
+    site.write("name.toml", "\"\\u001b]0;owned\\u0007\\u009b2J\\u202e\" = 1\n");
+    let devices = "devices = [\"usb:\\u001b]0;owned\\u0007\\u009b2J\\u202e\"]\n";
+    site.write("address.toml", devices);
+    for file in ["excerpt.toml", "name.toml", "address.toml"] {
+        let public = site.path("hostile.pub");
+        std::fs::copy(site.path(file), &public).unwrap();
+        for arguments in [
+            &["qualify", &bundle, "-d", "sim:", "--plan", file][..],
+            &["deploy", &bundle, "--config", file],
+            &["bundle", "create", file, "-o", "out.nfb", "--passphrase-fd", "0"],
+            &["key", "show", "hostile.pub"],
+            &["device", "identify", "-d", &format!("sim:{file}")],
+            &["sim", "--tcp", "127.0.0.1:0", "--scenario", file],
+            &["deploy", steering],
+            &["deploy", &bundle, steering],
+        ] {
+            for format in ["human", "json"] {
+                let arguments = [&["--format", format], arguments].concat();
+                let ended = integration::cli::run(site.folder(), "tide pool\n", &arguments);
+                assert!(matches!(ended.code, Some(2 | 3)), "{arguments:?}: {ended:?}");
+                let said = format!("{}{}", ended.stdout, ended.stderr);
+                let steers = |character: char| character.is_control() || character == '\u{202e}';
+                let found = said.replace('\n', "").contains(steers);
+                assert!(!found, "{arguments:?}: {said:?}");
+            }
+        }
+    }
+    let ended = site.noflake(&["deploy", &bundle, "-d", "sim:name.toml"]);
+    let _ = ended.says("unknown field").says_not("\\n");
+    let ended = site.noflake(&["deploy", &bundle, "--config", "name.toml"]).code(2);
+    assert!(ended.says("\\u{1b}]0;owned\\u{7}\\u{9b}2J\\u{202e}").stderr.contains("\n1 | "));
+}

@@ -33,6 +33,22 @@ fn a_wait_of_less_than_ten_seconds_is_not_told_of() {
     assert!(waits(&deploy(&[], 8)).is_empty());
 }
 
+/// The device is switched on with the command, and starts for 30 s.
+#[test]
+fn a_plan_says_how_long_a_device_is_waited_for_at_first() {
+    let set = "connect = \"20s\"\n";
+    for (connect, code, waited) in
+        [("", 3, "within 10"), (set, 3, "within 20"), ("connect = \"60s\"\n", 0, "verdict")]
+    {
+        let site = Site::new();
+        let plan = QUICK_PLAN.replace(set, connect).replace("run = \"60s\"", "run = \"10m\"");
+        let bundle = site.bundle(&Release::new("1.1.0").plan(&plan));
+        let scenario = site.scenario("slow", "[[image]]\nversion = \"1.0.0\"\nboot_ms = 30000\n");
+        let device = format!("sim:{}", scenario.display());
+        let _ = site.noflake(&["deploy", &bundle, "-d", &device]).code(code).says(waited);
+    }
+}
+
 #[test]
 fn programs_are_told_in_json() {
     let ended = deploy(&["--format", "json"], 25);

@@ -13,7 +13,7 @@ use firmware_protocol::slot::SlotId;
 use thiserror::Error;
 
 use super::facts;
-use crate::driver::{ConsoleText, Driver, DriverError};
+use crate::driver::{Console, ConsoleText, Driver, DriverError};
 use crate::link::{Address, LinkError, LinkStart};
 use crate::qualify::observation::{CheckInfo, DeviceFacts, Seen, StatusFacts};
 use crate::session::transfer::{LinkTuning, Staged};
@@ -116,7 +116,8 @@ pub struct Device {
     max_frame_bytes: u32,
     window_bytes: u32,
     checks: Option<Vec<CheckInfo>>,
-    console: Vec<ConsoleText>,
+    /// What the console said, while there is no connection to hold it.
+    console: Console,
     traffic_before: Traffic,
     now_ms: u64,
     heard_ms: u64,
@@ -139,7 +140,7 @@ impl Device {
             max_frame_bytes: 1_024,
             window_bytes: 4_096,
             checks: None,
-            console: Vec::new(),
+            console: Console::default(),
             traffic_before: Traffic::default(),
             now_ms: 0,
             heard_ms: 0,
@@ -178,10 +179,10 @@ impl Device {
 
     /// Console lines since the last call.
     pub fn take_console(&mut self) -> Vec<ConsoleText> {
-        if let Some(driver) = &mut self.driver {
-            self.console.extend(driver.take_console());
+        match &mut self.driver {
+            Some(driver) => driver.take_console(),
+            None => self.console.take(),
         }
-        std::mem::take(&mut self.console)
     }
 
     /// Asks one request.

@@ -13,7 +13,7 @@ use super::device::{Device, DeviceError, Waiting};
 use super::facts::{place, slot_of};
 use super::source::BundleSource;
 use crate::bundle::VerifiedBundle;
-use crate::causes::causes;
+use crate::causes::sentence;
 use crate::driver::DriverError;
 use crate::evidence::{Entry, EvidenceError, Recorder, Step};
 use crate::qualify::observation::{Ask, ConsoleLine, Seen, Where};
@@ -84,7 +84,7 @@ pub async fn run(
                 if lost.is_none()
                     && let Err(error) = recorder.append(*entry, wall_time(began, at_ms))
                 {
-                    let reason = causes(&error).join(": ");
+                    let reason = sentence(&error);
                     lost = Some(error);
                     runner.stop(device.now_ms(), StopWhy::NoEvidence { reason });
                 }
@@ -193,8 +193,8 @@ fn failed(error: &DeviceError) -> Saw {
         | DeviceError::NotReached { .. } => None,
     };
     match refusal {
-        Some(Refusal::SessionHeld { .. }) | None => {
-            Saw::Lost { reason: causes(error).join(": "), next: error.next() }
+        Some(Refusal::SessionHeld { .. } | Refusal::Busy) | None => {
+            Saw::Lost { reason: sentence(error), next: error.next() }
         }
         Some(refusal) => Saw::Refused {
             reason: refusal.to_string(),

@@ -4,7 +4,7 @@ mod create;
 mod show;
 mod verify;
 
-use crate::causes::causes;
+use crate::causes::sentence;
 use crate::cli::Context;
 use crate::error::CommandError;
 use crate::plan::Plan;
@@ -37,5 +37,5 @@ pub fn run(args: Args, context: &Context) -> Result<(), CommandError> {
 
 /// Plan digest of a plan's text.
 fn plan_digest(text: &str, origin: &str) -> Result<[u8; 32], String> {
-    Plan::parse(text, origin).map(|plan| plan.digest()).map_err(|error| causes(&error).join(": "))
+    Plan::parse(text, origin).map(|plan| plan.digest()).map_err(|error| sentence(&error))
 }

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use firmware_protocol::refusal::Refusal;
+
 use super::CommandError;
 use crate::bench::DeviceError;
 use crate::bundle::{BundleError, CreateError, SpecError};
@@ -230,6 +232,11 @@ fn of_sim(error: &hw_sim::ServeError) -> Exit {
 
 fn of_device(error: &DeviceError) -> Exit {
     match error {
+        // It was asked again and again: that is no judgement on what was asked.
+        DeviceError::Refused(Refusal::Busy)
+        | DeviceError::Driver(DriverError::Transfer(TransferError::Refused(Refusal::Busy))) => {
+            Exit::Bench
+        }
         DeviceError::Refused(_)
         | DeviceError::Driver(DriverError::Transfer(TransferError::Refused(_))) => Exit::Refused,
         DeviceError::NotReached { source, .. } => of_device(source),

@@ -76,7 +76,9 @@ impl AppliesTo {
 pub struct Timeouts {
     /// The whole run; default 1 h. A run that takes longer ends in error.
     pub run_ms: u64,
-    /// Until a device first answers; default 60 s.
+    /// Until a device first answers; default 10 s: somebody stands there and waits.
+    pub first_connect_ms: u64,
+    /// Until a device that has answered does so again; default 60 s.
     pub connect_ms: u64,
     /// Without any sign of life while a check waits for the device; default 120 s. A check that waits
     /// longer ends in error.
@@ -93,6 +95,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             run_ms: 3_600_000,
+            first_connect_ms: 10_000,
             connect_ms: 60_000,
             silence_ms: 120_000,
             lease_ms: 60_000,

@@ -60,9 +60,11 @@ pub(super) fn timeouts(section: Option<Section<'_>>) -> Timeouts {
     let default = Timeouts::default();
     let Some(mut section) = section else { return default };
     let trial_boots = section.count("trial_boots", 1..=10_000);
+    let connect_ms = section.duration_ms("connect");
     let timeouts = Timeouts {
         run_ms: section.duration_ms("run").unwrap_or(default.run_ms),
-        connect_ms: section.duration_ms("connect").unwrap_or(default.connect_ms),
+        first_connect_ms: connect_ms.unwrap_or(default.first_connect_ms),
+        connect_ms: connect_ms.unwrap_or(default.connect_ms),
         silence_ms: section.duration_ms("silence").unwrap_or(default.silence_ms),
         lease_ms: section.duration_ms("lease").unwrap_or(default.lease_ms),
         boot_max_ms: section.duration_ms("boot_max").unwrap_or(default.boot_max_ms),

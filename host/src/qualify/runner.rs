@@ -27,9 +27,6 @@ use super::run::{PlanRun, StageEntry};
 pub use self::act::{Act, ComponentHash, Saw, StagedFacts, Terms};
 pub use self::ending::Ended;
 
-/// Patience with a device that has not been reached at all, in milliseconds: somebody stands there
-/// and waits.
-const FIRST_CONNECT_MS: u64 = 10_000;
 /// Most console lines that checks can look at.
 const CONSOLE_LINES: usize = 10_000;
 
@@ -211,7 +208,7 @@ impl Runner {
                 State::Begin => {
                     self.enter_phase(Phase::Precheck, now_ms);
                     self.state = State::Connecting;
-                    let limit_ms = self.order.plan.timeouts.connect_ms.min(FIRST_CONNECT_MS);
+                    let limit_ms = self.order.plan.timeouts.first_connect_ms;
                     let until_ms = now_ms.saturating_add(limit_ms);
                     self.act(Act::Connect { until_ms, not_boot: None });
                 }

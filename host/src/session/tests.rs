@@ -45,15 +45,58 @@ fn a_late_answer_to_a_reset_is_not_taken_for_the_answer_of_the_new_boot() {
     assert_eq!(answer.reply(), Err(Refusal::StaleSession));
 }
 
+/// `Busy` says that nothing was begun: the same is asked anew, and only a device that stays busy is told
+/// of.
+#[test]
+fn a_busy_device_is_asked_anew_until_it_has_time_or_ten_seconds_are_over() {
+    for busy_for in [0, 1, 7, usize::MAX] {
+        let mut session = Session::new(Framing::Stream, 1, Patience { silence_us: 1_000_000 });
+        session.ask(0, Request::RunCheck { index: 3 });
+        let (mut now_us, mut ids) = (0, Vec::new());
+        let answer = loop {
+            let (id, request) = put_out(&mut session);
+            assert_eq!(request, "RunCheck { index: 3 }");
+            assert!(
+                !ids.contains(&id),
+                "{ids:?} and again {id}: a kept answer would be said again"
+            );
+            ids.push(id);
+            now_us += 1_000;
+            let reply =
+                if ids.len() > busy_for { Ok(Reply::Done(How::Done)) } else { Err(Refusal::Busy) };
+            session.handle_bytes(now_us, &said(id, reply));
+            match session.poll_event() {
+                Some(Event::Answer(answer)) => break answer,
+                Some(other) => panic!("no answer: {other:?}"),
+                None => now_us = session.deadline_us().unwrap(),
+            }
+            session.handle_timeout(now_us);
+        };
+        if busy_for == usize::MAX {
+            assert_eq!(answer.reply(), Err(Refusal::Busy));
+            assert!((MAX_BUSY_US..MAX_BUSY_US + 1_000_000).contains(&now_us), "{now_us} us");
+            assert!(ids.len() > 20, "asked {} times", ids.len());
+        } else {
+            assert_eq!((answer.reply(), ids.len()), (Ok(Reply::Done(How::Done)), busy_for + 1));
+        }
+    }
+}
+
 /// The id of the request that the session has just put out.
 fn asked(session: &mut Session) -> u32 {
+    put_out(session).0
+}
+
+/// The id of the request that the session has just put out, and the request.
+fn put_out(session: &mut Session) -> (u32, String) {
     let wire = session.poll_transmit().expect("a request goes out");
     let mut decoder = Decoder::new(session.framing, vec![0; MAX_UNIT_BYTES]);
     let Some(Unit::Frame(frame)) = decoder.feed(&mut wire.as_slice()) else {
         panic!("it is one frame")
     };
     let (_, payload) = Header::split(frame).unwrap();
-    message::request_id(payload).unwrap()
+    let asked: ToDevice<'_> = message::decode(payload).unwrap();
+    (asked.id, format!("{:?}", asked.request))
 }
 
 /// The device's answer to request `id`, as it travels.

@@ -87,7 +87,7 @@ impl Port {
                     count_frame(&mut self.stats, frame);
                     return Some(take(frame));
                 }
-                Some(Unit::Damaged(_)) => self.stats.damaged_in += 1,
+                Some(Unit::Damaged(_)) => count(&mut self.stats.damaged_in, 1),
                 Some(Unit::Text(_)) => {}
                 None => {
                     self.heard.clear();
@@ -101,7 +101,7 @@ impl Port {
     /// Lets bytes pass that no image listens to.
     pub(super) fn ignore(&mut self, now_us: u64) {
         self.arrive(now_us);
-        self.stats.unheard_bytes += self.heard.len().saturating_sub(self.taken) as u64;
+        count(&mut self.stats.unheard_bytes, self.heard.len().saturating_sub(self.taken));
         self.heard.clear();
         self.taken = 0;
     }
@@ -112,7 +112,7 @@ impl Port {
         if let Ok(len) = self.framing.encode(header, payload, &mut wire) {
             wire.truncate(len);
             self.outbound.send(&wire, now_us);
-            self.stats.frames_out += 1;
+            count(&mut self.stats.frames_out, 1);
         }
     }
 
@@ -124,7 +124,7 @@ impl Port {
     /// Lets bytes leave that are due.
     pub(super) fn leave(&mut self, now_us: u64) {
         let Arrived { bytes, disconnected } = self.outbound.receive(now_us);
-        self.stats.bytes_out += bytes.len() as u64;
+        count(&mut self.stats.bytes_out, bytes.len());
         self.left.extend(bytes);
         if disconnected {
             self.unplug();
@@ -167,7 +167,7 @@ impl Port {
             return;
         }
         let Arrived { bytes, disconnected } = self.inbound.receive(now_us);
-        self.stats.bytes_in += bytes.len() as u64;
+        count(&mut self.stats.bytes_in, bytes.len());
         self.heard.extend(bytes);
         if disconnected {
             self.unplug();
@@ -201,11 +201,16 @@ fn applies(fault: &LinkFault, direction: Direction, framing: Framing) -> bool {
 }
 
 fn count_frame(stats: &mut LinkStats, frame: &[u8]) {
-    stats.frames_in += 1;
+    count(&mut stats.frames_in, 1);
     if let Some((Header { kind: Kind::Chunk, .. }, payload)) = Header::split(frame)
         && Chunk::parse(payload).is_some()
     {
-        stats.chunk_frames_in += 1;
-        stats.chunk_bytes_in += payload.len().saturating_sub(CHUNK_HEAD_BYTES) as u64;
+        count(&mut stats.chunk_frames_in, 1);
+        count(&mut stats.chunk_bytes_in, payload.len().saturating_sub(CHUNK_HEAD_BYTES));
     }
+}
+
+/// A counter goes on from a state folder's files, which may say anything.
+fn count(counter: &mut u64, more: usize) {
+    *counter = counter.saturating_add(u64::try_from(more).unwrap_or(u64::MAX));
 }

@@ -4,8 +4,10 @@
 //! nothing that was acknowledged, and a test may flip a byte under a running device.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
+
+use crate::files;
 
 #[derive(Debug)]
 pub(crate) enum Backing {
@@ -21,13 +23,14 @@ impl Backing {
 
     /// A new file at `path` with `size_bytes` bytes, all `erased`; what was there is gone.
     pub(crate) fn create(path: &Path, size_bytes: usize, erased: u8) -> io::Result<Self> {
-        std::fs::write(path, vec![erased; size_bytes])?;
-        Ok(Self::open(path)?.0)
+        let mut file = files::make_own(path)?;
+        file.write_all(&vec![erased; size_bytes])?;
+        Ok(Self::File(file))
     }
 
     /// The file at `path`, with its length in bytes.
     pub(crate) fn open(path: &Path) -> io::Result<(Self, u64)> {
-        let file = File::options().read(true).write(true).open(path)?;
+        let file = files::open_own(path)?;
         let len_bytes = file.metadata()?.len();
         Ok((Self::File(file), len_bytes))
     }

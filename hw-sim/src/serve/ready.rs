@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::visible::visible;
+
 /// A device that is being served.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReadyLine {
@@ -52,18 +54,6 @@ fn word(address: &str) -> String {
         return address.to_owned();
     }
     format!("'{}'", visible(address).replace('\'', "'\\''"))
-}
-
-/// Text in which nothing can steer a terminal: what is not printable is shown by its number.
-fn visible(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\\' | '\'' | '"' => shown.push(character),
-            _ => shown.extend(character.escape_debug()),
-        }
-    }
-    shown
 }
 
 #[cfg(test)]

@@ -35,6 +35,8 @@ pub struct Waiting {
 pub enum Instead {
     /// Another host has it.
     OtherHost,
+    /// It, with work that it does not put aside.
+    Busy,
     /// The boot that has to end first.
     BootBefore,
     /// Nothing.
@@ -46,13 +48,14 @@ impl core::fmt::Display for Waiting {
         let Self { why, waited_s, limit_s } = self;
         match why {
             Instead::OtherHost => f.write_str("another host is working on the device")?,
+            Instead::Busy => write!(f, "the device has been busy for {waited_s} s")?,
             Instead::BootBefore => write!(f, "only the boot before has answered for {waited_s} s")?,
             Instead::Silence => write!(f, "no answer for {waited_s} s")?,
         }
         write!(f, "; waiting up to {limit_s} s")?;
         match why {
             Instead::OtherHost => f.write_str(" (--take-over takes it over)"),
-            Instead::BootBefore | Instead::Silence => Ok(()),
+            Instead::Busy | Instead::BootBefore | Instead::Silence => Ok(()),
         }
     }
 }
@@ -190,16 +193,18 @@ impl Device {
             None => Link::open(&self.opening.address, &self.opening.start).await?,
         };
         self.next_id = self.next_id.wrapping_add(1_000);
-        self.driver = Some(Driver::new(link, self.next_id, Patience::default()));
+        let mut console = std::mem::take(&mut self.console);
+        console.end_line();
+        self.driver = Some(Driver::new(link, console, self.next_id, Patience::default()));
         Ok(())
     }
 
     fn take_link(&mut self) -> Option<Link> {
         self.heard_ms();
-        let mut driver = self.driver.take()?;
+        let driver = self.driver.take()?;
         self.traffic_before = self.traffic_before.plus(driver.traffic());
-        self.console.extend(driver.take_console());
-        let link = driver.into_link();
+        let (link, console) = driver.into_parts();
+        self.console = console;
         // A stream in the middle of a frame cannot be gone on with; a serial line can.
         let is_torn = std::mem::take(&mut self.is_torn) && !link.survives_a_cut();
         let is_dead = std::mem::take(&mut self.is_dead) && !link.is_simulated();
@@ -228,6 +233,9 @@ impl DeviceError {
             Self::Refused(Refusal::ProtocolVersion { .. } | Refusal::Unknown { .. })
             | Self::Version { .. } => "use the noflake release that fits the device's firmware",
             Self::Held(_) => "wait for the other host, or add --take-over",
+            Self::Refused(Refusal::Busy) => {
+                "wait for what the device does, then run the same command again"
+            }
             Self::Driver(DriverError::Link(LinkError::PortHeld { .. })) => {
                 "end the program that holds the port, then run the same command again"
             }
@@ -245,6 +253,7 @@ impl DeviceError {
     const fn instead(&self) -> Instead {
         match self {
             Self::Refused(Refusal::SessionHeld { .. }) => Instead::OtherHost,
+            Self::Refused(Refusal::Busy) => Instead::Busy,
             Self::OutOfTurn(_) => Instead::BootBefore,
             Self::Driver(_)
             | Self::Refused(_)

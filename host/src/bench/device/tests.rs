@@ -4,6 +4,8 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use firmware_protocol::boot::{BootRow, ResetCause, Start};
@@ -35,12 +37,42 @@ async fn a_device_is_back_with_its_first_answer_though_another_host_holds_its_se
     assert!(held_ms >= HELD * RETRY_MS, "held off for {held_ms} ms, counted as downtime");
 }
 
+/// Nobody looks at the console while a device is waited for, and each connection brings more of it.
+#[tokio::test]
+async fn a_device_that_floods_its_console_and_hangs_up_again_and_again_does_not_fill_memory() {
+    const TALK_BYTES: usize = 128 * 1_024;
+    let talks = Arc::new(AtomicUsize::new(0));
+    let heard = Arc::clone(&talks);
+    let mut device = reached_at(move |listener| {
+        let line = [b"\xff".repeat(399), b"\n".to_vec()].concat();
+        while let Ok((mut host, _)) = listener.accept() {
+            // What the host asks is taken, or the system would throw the talk away with the connection.
+            assert_ne!(host.read(&mut [0; 4_096]).unwrap(), 0);
+            let mut talk = |_| tell(&mut host, &FromDevice::Console(&line));
+            (0..TALK_BYTES / line.len()).try_for_each(&mut talk).unwrap();
+            heard.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    device.connect(1_500, None, false, &mut |_| {}).await.unwrap_err();
+    let talked = talks.load(Ordering::Relaxed);
+    assert!(talked >= 6, "the device has talked {talked} times");
+    let lines = device.take_console();
+    let kept_bytes: usize = lines.iter().map(|line| line.text.len()).sum();
+    assert!(kept_bytes <= 256 * 1_024, "{kept_bytes} bytes kept of {talked} talks");
+    let note = lines.last().map(|line| line.text.as_str()).unwrap_or_default();
+    assert!(note.contains("bytes of console text were dropped"), "{note}");
+}
+
 fn device(
     answer: impl FnMut(Request<'_>) -> Result<Reply<'static>, Refusal> + Send + 'static,
 ) -> Device {
+    reached_at(move |listener| play(&listener, answer))
+}
+
+fn reached_at(serve: impl FnOnce(TcpListener) + Send + 'static) -> Device {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = listener.local_addr().unwrap().to_string();
-    thread::spawn(move || play(&listener, answer));
+    thread::spawn(move || serve(listener));
     Device::new(Opening {
         address: Address::Tcp { host },
         start: LinkStart::new(None, 0),
@@ -62,18 +94,19 @@ fn play(
             let Unit::Frame(frame) = unit else { continue };
             let (_, payload) = Header::split(frame).unwrap();
             let asked: ToDevice<'_> = message::decode(payload).unwrap();
-            say(&mut host, asked.id, answer(asked.request));
+            let reply = FromDevice::Reply { id: asked.id, reply: answer(asked.request) };
+            tell(&mut host, &reply).unwrap();
         }
     }
 }
 
-fn say(host: &mut TcpStream, id: u32, reply: Result<Reply<'_>, Refusal>) {
+fn tell(host: &mut TcpStream, message: &FromDevice<'_>) -> std::io::Result<()> {
     let mut payload = [0; message::MAX_REPLY_BYTES];
-    let payload = message::encode(&FromDevice::Reply { id, reply }, &mut payload).unwrap();
+    let payload = message::encode(message, &mut payload).unwrap();
     let mut wire = vec![0; Framing::Stream.wire_bytes(payload.len() + HEADER_BYTES)];
     let header = Header { kind: Kind::Message, sequence: 0 };
     let length = Framing::Stream.encode(header, payload, &mut wire).unwrap();
-    host.write_all(&wire[..length]).unwrap();
+    host.write_all(&wire[..length])
 }
 
 const fn granted() -> Reply<'static> {

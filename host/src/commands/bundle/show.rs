@@ -9,11 +9,11 @@ use firmware_protocol::manifest::{ComponentKind, Variant};
 use serde_json::{Value, json};
 
 use crate::bundle::{Bundle, OwnedManifest, slot_word};
-use crate::causes::causes;
+use crate::causes::sentence;
 use crate::cli::Context;
 use crate::commands::root::RootArgs;
 use crate::error::CommandError;
-use crate::output::escape;
+use crate::evidence::escape_text;
 use crate::trust::Hex;
 
 /// Show what a bundle claims
@@ -34,7 +34,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
         None => Trust::NotChecked,
         Some(root) => match bundle.check_signatures(root.record().claims()) {
             Ok(()) => Trust::Verified,
-            Err(error) => Trust::Refused(causes(&error).join(": ")),
+            Err(error) => Trust::Refused(sentence(&error)),
         },
     };
     let hints: Vec<String> =
@@ -94,7 +94,7 @@ impl fmt::Display for Sheet<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let manifest = self.manifest;
         writeln!(f, "bundle      {}", self.digest)?;
-        writeln!(f, "product     {}", escape(&manifest.product))?;
+        writeln!(f, "product     {}", escape_text(&manifest.product))?;
         writeln!(f, "version     {}", manifest.version)?;
         writeln!(f, "security    version {}", manifest.security_version)?;
         if let Some(from) = &manifest.from_version {
@@ -107,12 +107,17 @@ impl fmt::Display for Sheet<'_> {
         writeln!(f, "data        schema {schema}, readable by schema {readable_by} or newer")?;
         for range in &manifest.hardware {
             let (first, last) = (range.first_revision, range.last_revision);
-            writeln!(f, "hardware    {} revision {first} to {last}", escape(&range.id))?;
+            writeln!(f, "hardware    {} revision {first} to {last}", escape_text(&range.id))?;
         }
         self.write_origin(f)?;
         for component in &manifest.components {
             for variant in &component.variants {
-                write!(f, "\ncomponent   {} ({})", escape(&component.name), word(component.kind))?;
+                write!(
+                    f,
+                    "\ncomponent   {} ({})",
+                    escape_text(&component.name),
+                    word(component.kind)
+                )?;
                 write!(
                     f,
                     " slot {}, {} bytes at {:#x}, SHA-256 {}",
@@ -132,16 +137,16 @@ impl Sheet<'_> {
         let origin = &self.manifest.provenance;
         if !origin.commit.is_empty() || origin.dirty {
             let dirty = if origin.dirty { " with changes that are in no commit" } else { "" };
-            writeln!(f, "commit      {}{dirty}", escape(&origin.commit))?;
+            writeln!(f, "commit      {}{dirty}", escape_text(&origin.commit))?;
         }
         if !origin.builder.is_empty() {
-            writeln!(f, "builder     {}", escape(&origin.builder))?;
+            writeln!(f, "builder     {}", escape_text(&origin.builder))?;
         }
         if let Some(time) = time_text(origin.built_at_s) {
             writeln!(f, "built at    {time}")?;
         }
         if !self.manifest.notes.is_empty() {
-            writeln!(f, "notes       {}", escape(&self.manifest.notes))?;
+            writeln!(f, "notes       {}", escape_text(&self.manifest.notes))?;
         }
         match &self.manifest.plan {
             Some(plan) => write!(f, "plan        {}", plan.digest),

@@ -6,11 +6,11 @@ use serde_json::json;
 
 use super::plan_digest;
 use crate::bundle::Bundle;
-use crate::causes::causes;
+use crate::causes::sentence;
 use crate::cli::Context;
 use crate::commands::root::RootArgs;
 use crate::error::CommandError;
-use crate::output::escape;
+use crate::evidence::escape_text;
 
 /// Verify a bundle: signatures, every payload, the plan
 #[derive(Debug, clap::Args)]
@@ -27,7 +27,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let problems: Vec<String> = bundle
         .check_problems(root.record().claims(), &plan_digest)
         .iter()
-        .map(|problem| causes(problem).join(": "))
+        .map(|problem| sentence(problem))
         .collect();
     let machine = json!({
         "bundle": args.bundle,
@@ -42,7 +42,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
         return Ok(());
     }
     let lines: Vec<String> =
-        problems.iter().map(|problem| format!("problem: {}", escape(problem))).collect();
+        problems.iter().map(|problem| format!("problem: {}", escape_text(problem))).collect();
     context.output.result(&lines.join("\n"), &machine);
     Err(CommandError::Problems { path: args.bundle.clone(), count: problems.len() })
 }

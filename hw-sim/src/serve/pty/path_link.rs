@@ -72,9 +72,10 @@ struct PathLock {
 impl PathLock {
     fn take(path: PathBuf) -> Result<Self, SerialError> {
         for _ in 0..ATTEMPTS {
-            let mut options = File::options();
-            let mut file =
-                options.read(true).write(true).create(true).truncate(false).open(&path)?;
+            let named = |error: io::Error| {
+                io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+            };
+            let mut file = files::open_or_make_own(&path).map_err(named)?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
