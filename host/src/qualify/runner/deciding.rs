@@ -47,13 +47,15 @@ impl Runner {
         if let Some(TrialOpen { trial_id, boot_nonce: Some(boot_nonce), .. }) = self.trial {
             self.enter_phase(Phase::Confirm, now_ms);
             self.asked.confirm = true;
+            self.asked.is_confirm_refused = false;
             self.state = State::Confirming;
             self.act(Act::Confirm { trial_id, boot_nonce });
         }
     }
 
     pub(super) fn confirmed(&mut self, now_ms: u64, saw: Saw) {
-        if let Saw::Refused { reason, is_stale: false, .. } = saw {
+        if let Saw::Refused { reason, .. } = saw {
+            self.asked.is_confirm_refused = true;
             self.note(now_ms, NoteSeverity::Error, format!("confirm was refused: {reason}"));
         }
         // Whether an answer that was lost, or a refusal, left the trial open is read from the device.

@@ -34,6 +34,7 @@ pub(super) enum Fate {
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Asked {
     pub(super) confirm: bool,
+    pub(super) is_confirm_refused: bool,
     pub(super) rollback: bool,
 }
 
@@ -61,10 +62,18 @@ impl Runner {
             }
             Some(_) => Fate::Paused,
             None if is_new && status.active == Some(self.expect.trial_slot) => {
-                if self.asked.confirm { Fate::Committed } else { Fate::TakenOver }
+                if self.has_confirmed(facts) { Fate::Committed } else { Fate::TakenOver }
             }
             None => self.fate_without_trial(status, ours),
         }
+    }
+
+    /// The confirm on record is this run's own. One that was done can still be refused: when its copy meets
+    /// the boot behind a restart that nobody asked for.
+    fn has_confirmed(&self, facts: &DeviceFacts) -> bool {
+        let nonce = self.trial.and_then(|trial| trial.boot_nonce);
+        let has_restarted = nonce != Some(facts.boot_nonce) && facts.reset_cause != "requested";
+        self.asked.confirm && (!self.asked.is_confirm_refused || has_restarted)
     }
 
     /// No trial is open and the bundle does not run: its slot says why.

@@ -87,6 +87,31 @@ fn a_bundle_that_another_host_confirmed_is_not_committed_by_this_run() {
     }
 }
 
+/// A confirm that is refused because the session is another host's has confirmed nothing.
+#[test]
+fn a_confirm_that_is_refused_is_not_taken_for_the_one_on_record() {
+    for (reset_cause, outcome) in [
+        ("requested", Outcome::Error),
+        // The copy of a confirm that was done met the boot behind a power cut.
+        ("power_on", Outcome::Committed),
+    ] {
+        let mut world = World::new(3.3);
+        let mut struck = 0;
+        let end = deploy_in(&mut world, PLAN, |world, act| {
+            if !matches!(act, Act::Confirm { .. }) {
+                return None;
+            }
+            struck += 1;
+            world.confirmed_by_another();
+            world.nonce += 1;
+            world.reset_cause = reset_cause;
+            Some(Loss::Twice)
+        })
+        .end;
+        assert_eq!((struck, end.outcome), (1, outcome), "{reset_cause}: {}", end.message);
+    }
+}
+
 /// The other host keeps its session: what the device runs is read without one.
 #[test]
 fn a_device_that_another_host_keeps_is_looked_at_and_said_to_be_taken_over() {
