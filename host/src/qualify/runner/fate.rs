@@ -118,8 +118,11 @@ impl Runner {
 }
 
 /// Whether a trial that ended so shows a failure of the device (promise P10), and what to do next.
-pub(super) const fn after_end(cause: RejectReason) -> (bool, &'static str) {
+/// `has_answered`: its image was heard.
+pub(super) const fn after_end(cause: RejectReason, has_answered: bool) -> (bool, &'static str) {
     match cause {
+        // An image that answers is alive: its checks took longer than the plan gives a boot.
+        RejectReason::BootLimit if has_answered => (false, LONGER_BOOT),
         RejectReason::Crashed
         | RejectReason::BootLimit
         | RejectReason::BootsSpent
@@ -155,3 +158,4 @@ pub(super) const NOTHING_AGAINST: &str =
     "run the same command again: nothing speaks against the bundle";
 const MEND_AFTER_LOG: &str =
     "look at noflake device log; mend the bundle, or deploy it again with --again";
+const LONGER_BOOT: &str = "give the plan a longer boot_max, or shorter checks";

@@ -8,7 +8,7 @@ use crate::verdict::RunVerdict;
 
 use super::act::{Act, Missing, Saw};
 use super::fate::{Fate, NOTHING_AGAINST, after_end, restart_in_words, running_in_words};
-use super::{Runner, State, TrialOpen};
+use super::{Reached, Runner, State, TrialOpen};
 
 /// Between the end of a lease and a device that answers again, at most, in milliseconds: the
 /// hardware deadline's slack, a slow boot and its hashing.
@@ -98,9 +98,13 @@ impl Runner {
             self.look(why, until_ms);
             return;
         }
+        let meanwhile = if self.reached == Reached::Committed {
+            "the new version is confirmed"
+        } else {
+            "it goes back to the old version by itself when its lease ends"
+        };
         let message = format!(
-            "the device was lost ({why}) and does not answer: {}; it goes back to the old \
-             version by itself when its lease ends",
+            "the device was lost ({why}) and does not answer: {}; {meanwhile}",
             saw.in_words()
         );
         self.end_or_stop(now_ms, Outcome::Error, &message, LINK_IS_GONE, None);
@@ -209,7 +213,7 @@ impl Runner {
     /// The old version runs though the host has not asked for it, and the record says why. Only a
     /// failure that the device has seen rejects the bundle (promise P10).
     fn went_back(&mut self, now_ms: u64, facts: &DeviceFacts, cause: RejectReason) {
-        let (has_failed, next) = after_end(cause);
+        let (has_failed, next) = after_end(cause, self.boot.is_some());
         if has_failed {
             self.early_verdict = Some(RunVerdict::Rejected);
         }

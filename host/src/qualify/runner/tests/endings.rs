@@ -136,7 +136,6 @@ fn a_device_that_went_back_rejects_a_bundle_only_for_a_failure_that_it_has_seen(
         (RejectReason::LeaseExpired, RunVerdict::Error, again),
         (RejectReason::PowerLost, RunVerdict::Error, again),
         (RejectReason::Crashed, RunVerdict::Rejected, log),
-        (RejectReason::BootLimit, RunVerdict::Rejected, log),
         (RejectReason::BootsSpent, RunVerdict::Rejected, log),
         (RejectReason::Corrupt, RunVerdict::Rejected, again),
     ] {
@@ -149,6 +148,21 @@ fn a_device_that_went_back_rejects_a_bundle_only_for_a_failure_that_it_has_seen(
             let told = end.next_command.unwrap();
             assert!(told.starts_with(next), "{why:?}: {told}");
         }
+    }
+}
+
+/// One that never answers within its limit has failed; one that answers was given too short a time.
+#[test]
+fn a_boot_that_ran_too_long_speaks_against_an_image_only_if_it_was_never_heard() {
+    for (at, verdict, next) in [
+        (UNDER_RESET, RunVerdict::Rejected, "look at noflake device log"),
+        (UNDER_CHECK, RunVerdict::Error, "give the plan a longer boot_max"),
+    ] {
+        let mut world = World::new(3.3);
+        let limit = |world: &mut World| world.end_trial(RejectReason::BootLimit);
+        let end = struck(&mut world, at, limit).end;
+        assert_eq!((end.verdict, end.exit_code), (verdict, 6), "{}", end.message);
+        assert!(end.next_command.unwrap().starts_with(next), "{}", end.message);
     }
 }
 
@@ -300,4 +314,25 @@ fn a_run_that_ends_while_it_stages_says_that_the_slots_are_those_of_before() {
         let told = ended.end.next_command.unwrap();
         assert!(told.ends_with(next), "{told}");
     }
+}
+
+/// Behind the confirm nothing goes back any more.
+#[test]
+fn a_device_that_is_lost_behind_its_confirm_is_not_said_to_go_back() {
+    let post = "[[stage]]\nid = 'after'\nkind = 'post'\n\
+                [[stage.check]]\nid = 'still'\nkind = 'identity'\n";
+    let mut world = World::new(3.3);
+    let mut struck = 0;
+    let ended = deploy_in(&mut world, &format!("{PLAN}{post}"), |world, act| {
+        let strikes = world.confirms == 1 && matches!(act, Act::Ask(_));
+        struck += u32::from(strikes);
+        strikes.then(|| {
+            world.silent_until_ms = u64::MAX;
+            Loss::Before
+        })
+    });
+    assert_eq!(struck, 1);
+    is_without_verdict(&ended, Outcome::Error, 3);
+    let said = &ended.end.message;
+    assert!(said.ends_with("; the new version is confirmed") && !said.contains("back"), "{said}");
 }
