@@ -2,13 +2,19 @@
 //! power cut. Each says what the device shows, rejects nothing, and names the next command.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use firmware_protocol::message::Request;
 use integration::cli::{Ended, Running, wait_for};
 use integration::proxy::{At, Proxy};
+use integration::raw::Raw;
 use integration::simulator::{SimOptions, Simulator, boots};
 use integration::site::{QUICK_PLAN, Release, Site, plan_with};
 
-/// A run whose first attempt at a check of its trial waits for the word to go on.
+/// A run on a serial line whose first attempt at a check of its trial waits for the word to go on. The
+/// other host comes over the network; its resets close no serial port, so the run looks only then.
 struct Held {
     site: Site,
     device: Simulator,
@@ -20,7 +26,8 @@ struct Held {
 impl Held {
     fn start() -> Self {
         let site = Site::new();
-        let device = Simulator::start(&site, &SimOptions::tcp());
+        let both = SimOptions { tcp: SimOptions::tcp().tcp, ..SimOptions::pty() };
+        let device = Simulator::start(&site, &both);
         let (here, go) = (site.path("here"), site.path("go"));
         let script = format!(
             "test -e {0} || {{ touch {0}; while ! test -e {1}; do sleep 0.1; done; }}",
@@ -29,7 +36,8 @@ impl Held {
         );
         let check =
             format!("id = \"wait\"\nkind = \"command\"\nargv = [\"sh\", \"-c\", {script:?}]\n");
-        let bundle = site.bundle(&Release::new("1.1.0").plan(&plan_with(&check)));
+        let plan = plan_with(&check).replace("connect = \"20s\"", "connect = \"2s\"");
+        let bundle = site.bundle(&Release::new("1.1.0").plan(&plan));
         let host = site.start(&["--format", "json", "deploy", &bundle, "-d", &device.address()]);
         wait_for("the check that waits", || here.exists().then_some(()));
         Self { site, device, bundle, host, go }
@@ -50,7 +58,7 @@ impl Held {
 fn a_run_whose_device_another_host_deploys_another_version_to_is_told_what_runs() {
     let held = Held::start();
     let other = held.site.bundle(&Release::new("1.2.0"));
-    let taking = ["deploy", &other, "-d", &held.device.address(), "--take-over"];
+    let taking = ["deploy", &other, "-d", &held.device.tcp_address(), "--take-over"];
     let _ = held.site.noflake(&taking).code(0).says("version 1.2.0 runs from slot B, confirmed");
     let _ = held
         .go_on()
@@ -62,7 +70,7 @@ fn a_run_whose_device_another_host_deploys_another_version_to_is_told_what_runs(
 #[test]
 fn a_run_whose_bundle_another_host_confirmed_has_committed_nothing() {
     let held = Held::start();
-    let taking = ["deploy", &held.bundle, "-d", &held.device.address(), "--take-over"];
+    let taking = ["deploy", &held.bundle, "-d", &held.device.tcp_address(), "--take-over"];
     let _ = held.site.noflake(&taking).code(0).says("version 1.1.0 runs from slot B, confirmed");
     let _ = held.go_on().says(
         "another host took the device over and confirmed version 1.1.0 in slot B; this run did not \
@@ -73,9 +81,31 @@ fn a_run_whose_bundle_another_host_confirmed_has_committed_nothing() {
 #[test]
 fn a_run_whose_trial_another_host_rolled_back_does_not_say_that_the_device_did() {
     let held = Held::start();
-    let taking = ["device", "rollback", "-d", &held.device.address(), "--take-over"];
+    let taking = ["device", "rollback", "-d", &held.device.tcp_address(), "--take-over"];
     let _ = held.site.noflake(&taking).code(0);
     let _ = held.go_on().says("another host took the device over; it runs version 1.0.0 in slot A");
+}
+
+/// What a device that another host keeps runs is read without its session.
+#[test]
+fn a_run_whose_device_another_host_keeps_is_told_what_runs() {
+    let held = Held::start();
+    let mut other = Raw::tcp(&held.device.socket());
+    other.open_session();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let over = Arc::clone(&is_over);
+    let keeping = std::thread::spawn(move || {
+        while !over.load(Ordering::SeqCst) {
+            other.ask(Request::Renew, |_| ()).unwrap();
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    });
+    let ended = held.go_on();
+    is_over.store(true, Ordering::SeqCst);
+    keeping.join().expect("the other host has kept its session");
+    let _ = ended
+        .says("another host took the device over; it runs version 1.1.0 in slot B, on trial")
+        .says_not("goes back");
 }
 
 /// The lease ran out because the cable was out: the device saw no failure, and neither did the host.
