@@ -82,6 +82,11 @@ impl Proxy {
         self.shared.to_device.load(Ordering::SeqCst)
     }
 
+    /// Plugs it in again after a cut.
+    pub fn plug_in(&self) {
+        self.shared.is_cut.store(false, Ordering::SeqCst);
+    }
+
     /// Cuts it now: every connection ends, and no later one reaches the device.
     pub fn cut_for_good(&self) {
         self.shared.is_cut.store(true, Ordering::SeqCst);

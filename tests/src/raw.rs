@@ -29,7 +29,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// A raw link to a device.
 pub struct Raw {
     framing: Framing,
-    writer: Box<dyn Write>,
+    writer: Box<dyn Write + Send>,
     bytes: Receiver<Vec<u8>>,
     decoder: Decoder<Vec<u8>>,
     sequence: u32,
@@ -67,7 +67,7 @@ impl Raw {
     fn new(
         framing: Framing,
         mut reader: impl Read + Send + 'static,
-        writer: Box<dyn Write>,
+        writer: Box<dyn Write + Send>,
     ) -> Self {
         let (sender, bytes) = mpsc::channel();
         let is_over = Arc::new(AtomicBool::new(false));

@@ -181,13 +181,15 @@ impl Site {
         self.status(device)["device"]["version"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// The run folders, oldest first.
+    /// The run folders that have a record, oldest first.
     pub fn runs(&self) -> Vec<PathBuf> {
         let Ok(entries) = fs::read_dir(self.path("runs")) else { return Vec::new() };
         let mut runs: Vec<(std::time::SystemTime, PathBuf)> = entries
-            .map(|entry| {
+            .filter_map(|entry| {
                 let path = entry.unwrap().path();
-                (fs::metadata(path.join("record.jsonl")).unwrap().created().unwrap(), path)
+                // A run that has just begun has a folder, and no record yet.
+                let record = fs::metadata(path.join("record.jsonl")).ok()?;
+                Some((record.created().unwrap(), path))
             })
             .collect();
         runs.sort();

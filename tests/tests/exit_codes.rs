@@ -84,16 +84,27 @@ fn six_went_back_by_itself() {
     let _ = site.deploy(&site.bundle(&Release::new("1.1.0")), &device).code(6);
 }
 
-/// The device dies in the trial and nobody can say what it runs.
+/// The link opens, and in the trial the device falls silent for good: nobody can say what it runs.
 #[test]
 fn seven_needs_service() {
+    let site = Site::new();
+    let body = "[device]\nhardware_deadline = false\n\
+                [[image]]\nversion = \"1.1.0\"\nbehaviour = \"hangs_feeding_watchdog\"\n";
+    let device = format!("sim:{}", site.scenario("mute", body).display());
+    let ended = site.deploy(&site.bundle(&Release::new("1.1.0")), &device).code(7);
+    let _ = ended.says("has not answered").says("device status --explain");
+}
+
+/// The way to the device is gone in the trial: that says nothing about the device.
+#[test]
+fn three_when_the_link_is_lost_behind_the_reset() {
     let site = Site::new();
     let device = Simulator::start(&site, &SimOptions::tcp().scenario("[device]\nboot_ms = 3000\n"));
     let plan = integration::site::QUICK_PLAN
         .replace("connect = \"20s\"", "connect = \"8s\"")
         .replace("lease = \"4s\"", "lease = \"1s\"");
     let bundle = site.bundle(&Release::new("1.1.0").plan(&plan));
-    let host = site.start(&["deploy", &bundle, "-d", &device.address()]);
+    let host = site.start(&["--format", "json", "deploy", &bundle, "-d", &device.address()]);
     // The reset into the trial ends the first boot; while the second is slow, the device is gone.
     let state = device.state().to_owned();
     wait_for("the reset into the trial", || {
@@ -103,7 +114,8 @@ fn seven_needs_service() {
     });
     std::thread::sleep(std::time::Duration::from_millis(300));
     device.kill();
-    let _ = host.wait().code(7).says("has not answered").says("device status --explain");
+    let told = host.wait().code(3).says("failed to connect").says("goes back").json();
+    assert_eq!((&told["state"], &told["verdict"]), (&"error".into(), &"error".into()));
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub fn every(named: Named<'_>) -> Vec<Request<'_>> {
         Request::Status,
         Request::Area { index: 0 },
         Request::Check { index: 0 },
-        Request::OpenSession { take_over: true },
+        Request::OpenSession { take_over: true, trial_id: 0 },
         Request::CloseSession,
         Request::Offer { total_bytes: document.len() as u32, offset: 0, bytes: document },
         Request::Enroll,

@@ -64,6 +64,7 @@ fn slot_facts(slot: &WireSlot) -> SlotFacts {
         WireSlot::Admitted { .. } => (SlotState::Admitted, None),
         WireSlot::Rejected { reason, trial_id, .. } => {
             let rejection = Rejection {
+                cause: *reason,
                 reason: reason.explanation(),
                 trial_id: u64::from(*trial_id),
                 blames_bundle: blames_bundle(*reason),

@@ -17,7 +17,9 @@ use crate::causes::sentence;
 use crate::driver::DriverError;
 use crate::evidence::{Entry, EvidenceError, Recorder, Step};
 use crate::qualify::observation::{Ask, ConsoleLine, Seen, Where};
-use crate::qualify::runner::{Act, ComponentHash, Ended, Runner, Saw, StagedFacts, StopWhy, Terms};
+use crate::qualify::runner::{
+    Act, ComponentHash, Ended, Missing, Runner, Saw, StagedFacts, StopWhy, Terms,
+};
 use crate::session::transfer::{Progress, Transfer, TransferError};
 
 /// Power failures during the trial before the device gives it up.
@@ -99,6 +101,7 @@ pub async fn run(
                 return (*ended, lost.map(RunError));
             }
             act @ (Act::Connect { .. }
+            | Act::Look { .. }
             | Act::HashSlot { .. }
             | Act::Stage { .. }
             | Act::OpenTrial { .. }
@@ -146,13 +149,9 @@ async fn perform(
 ) -> Saw {
     let done = match act {
         Act::Connect { until_ms, not_boot } => {
-            let mut tell = |waiting| show(Progressed::Waiting(waiting));
-            device.connect(until_ms, not_boot, true, &mut tell).await.map(|opened| Saw::Connected {
-                facts: Box::new(opened.facts),
-                status: Box::new(opened.status),
-                at_ms: opened.at_ms,
-            })
+            connect(device, until_ms, not_boot, true, show).await
         }
+        Act::Look { until_ms } => connect(device, until_ms, None, false, show).await,
         Act::HashSlot { slot } => hash_slot(device, bundle, slot).await,
         Act::Stage { slot, again } => stage(device, bundle, slot, again, show).await,
         Act::OpenTrial { plan, terms } => open_trial(device, bundle, Digest(plan), terms).await,
@@ -176,6 +175,22 @@ async fn perform(
     done.unwrap_or_else(|error| failed(&error))
 }
 
+async fn connect(
+    device: &mut Device,
+    until_ms: u64,
+    not_boot: Option<u64>,
+    session: bool,
+    show: &mut dyn FnMut(Progressed<'_>),
+) -> Result<Saw, DeviceError> {
+    let mut tell = |waiting| show(Progressed::Waiting(waiting));
+    let opened = device.connect(until_ms, not_boot, session, &mut tell).await?;
+    Ok(Saw::Connected {
+        facts: Box::new(opened.facts),
+        status: Box::new(opened.status),
+        at_ms: opened.at_ms,
+    })
+}
+
 /// Ids on the wire have 32 bits, and so has every id that came from there.
 fn wire_id(trial_id: u64) -> u32 {
     u32::try_from(trial_id).unwrap_or(u32::MAX)
@@ -194,13 +209,28 @@ fn failed(error: &DeviceError) -> Saw {
     };
     match refusal {
         Some(Refusal::SessionHeld { .. } | Refusal::Busy) | None => {
-            Saw::Lost { reason: sentence(error), next: error.next() }
+            Saw::Lost { missing: missing(error), reason: sentence(error), next: error.next() }
         }
         Some(refusal) => Saw::Refused {
             reason: refusal.to_string(),
             is_stale: matches!(refusal, Refusal::StaleSession | Refusal::NoSession),
             next: after_refusal(refusal),
         },
+    }
+}
+
+/// What was missing at the last attempt.
+fn missing(error: &DeviceError) -> Missing {
+    match error {
+        DeviceError::Driver(DriverError::Link(_)) => Missing::Link,
+        DeviceError::Held(_) | DeviceError::Refused(Refusal::SessionHeld { .. }) => {
+            Missing::Session
+        }
+        DeviceError::NotReached { source, .. } => missing(source),
+        DeviceError::Driver(_)
+        | DeviceError::Refused(_)
+        | DeviceError::OutOfTurn(_)
+        | DeviceError::Version { .. } => Missing::Answer,
     }
 }
 

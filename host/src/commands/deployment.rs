@@ -246,9 +246,13 @@ fn print(context: &Context, end: &DeviceEnd) {
         lines.push(format!("  downtime  {downtime_ms} ms"));
     }
     if let (Some(status), true) = (&ended.status, run_end.exit_code != 0) {
+        let slots = slots_in_words(status);
         // Read after the last act, or only before it.
-        let label = if ended.after.is_some() { "slots    " } else { "last seen" };
-        lines.push(format!("  {label} {}", slots_in_words(status)));
+        lines.push(match (ended.after.is_some(), ended.is_status_old) {
+            (true, _) => format!("  slots     {slots}"),
+            (false, false) => format!("  last seen {slots}"),
+            (false, true) => format!("  last seen before this run: {slots}"),
+        });
     }
     lines.push(format!("  evidence  {}", folder.display()));
     if let Some(next) = &run_end.next_command {

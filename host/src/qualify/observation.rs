@@ -3,6 +3,8 @@
 
 use core::fmt;
 
+use firmware_protocol::slot::RejectReason;
+
 use crate::measurement::Measurement;
 
 /// What a device is running from.
@@ -114,7 +116,9 @@ pub struct SlotFacts {
 /// Why a slot may not run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rejection {
-    /// The device's reason, in words.
+    /// The device's reason.
+    pub cause: RejectReason,
+    /// The same in words.
     pub reason: &'static str,
     /// The trial that ended so; zero when none was open.
     pub trial_id: u64,

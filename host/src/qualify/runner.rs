@@ -8,11 +8,13 @@
 mod act;
 mod deciding;
 mod ending;
+mod fate;
 mod flow;
 mod lost;
 mod notes;
 mod precheck;
 mod stopping;
+mod taken_over;
 mod trial;
 
 use std::collections::VecDeque;
@@ -24,8 +26,10 @@ use crate::verdict::RunVerdict;
 use super::observation::{BootSeen, ConsoleLine, DeviceFacts, Expectation, Seen, StatusFacts};
 use super::run::{PlanRun, StageEntry};
 
-pub use self::act::{Act, ComponentHash, Saw, StagedFacts, Terms};
+pub use self::act::{Act, ComponentHash, Missing, Saw, StagedFacts, Terms};
 pub use self::ending::Ended;
+use self::fate::Asked;
+use self::lost::CutShort;
 
 /// Most console lines that checks can look at.
 const CONSOLE_LINES: usize = 10_000;
@@ -102,8 +106,12 @@ pub struct Runner {
     retries: u8,
     /// What the checks came to before the rest of the plan was given up.
     early_verdict: Option<RunVerdict>,
-    /// The trial's image crashed under its checks.
-    has_crashed: bool,
+    /// Why the trial's boot was over before it was judged and kept.
+    cut_short: Option<CutShort>,
+    /// What was asked of the trial.
+    asked: Asked,
+    /// The device has been changed since its status was read.
+    is_status_old: bool,
     /// What an ask of the plan came to, while it is looked what became of the device.
     unanswered: Option<Seen>,
     after: Option<DeviceFacts>,
@@ -122,7 +130,7 @@ enum Reached {
 struct TrialOpen {
     trial_id: u64,
     boot_nonce: Option<u64>,
-    /// Crashes left when its image first answered.
+    /// Crashes left when the device last told it.
     crash_left: Option<u32>,
 }
 
@@ -152,6 +160,8 @@ enum State {
         why: String,
         until_ms: u64,
     },
+    /// Another host has the session: what does it run there?
+    LookingOn,
     Ended(Box<Ended>),
 }
 
@@ -191,7 +201,9 @@ impl Runner {
             waiting_stage: None,
             retries: 0,
             early_verdict: None,
-            has_crashed: false,
+            cut_short: None,
+            asked: Asked::default(),
+            is_status_old: false,
             unanswered: None,
             after: None,
         }
@@ -229,7 +241,8 @@ impl Runner {
                 | State::VerifyingConfirm
                 | State::RollingBack
                 | State::VerifyingRollback
-                | State::LookingAgain { .. } => {
+                | State::LookingAgain { .. }
+                | State::LookingOn => {
                     return Act::WaitUntil { at_ms: now_ms };
                 }
             }
@@ -240,6 +253,7 @@ impl Runner {
     pub fn observe(&mut self, now_ms: u64, saw: Saw) {
         if let Saw::Connected { status, .. } = &saw {
             self.status = Some((**status).clone());
+            self.is_status_old = false;
         }
         match self.state.clone() {
             State::Connecting => self.connected(now_ms, saw),
@@ -259,6 +273,7 @@ impl Runner {
             State::LookingAgain { why, until_ms } => {
                 self.looked_again(now_ms, saw, &why, until_ms);
             }
+            State::LookingOn => self.looked_on(now_ms, &saw),
             State::Begin | State::Planning | State::Ended(_) => {}
         }
     }

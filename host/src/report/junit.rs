@@ -177,7 +177,7 @@ const SYSTEM_OUT_MAX_BYTES: usize = 64 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::{Entry, Outcome, RunEnd, sample};
+    use crate::evidence::{Ending, Entry, Outcome, Phase, RunEnd, Step, sample};
     use crate::verdict::RunVerdict;
 
     #[test]
@@ -220,6 +220,33 @@ mod tests {
     fn a_qualified_run_has_no_extra_case() {
         let xml = with_end(RunVerdict::Qualified, Outcome::Committed);
         assert!(!xml.contains("\"outcome\""), "{xml}");
+    }
+
+    /// The cable was out until the device went back: that is no failure of the product.
+    #[test]
+    fn a_device_that_went_back_is_a_failure_only_where_the_run_is_rejected() {
+        for (verdict, counted) in [
+            (RunVerdict::Error, "failures=\"0\" errors=\"1\""),
+            (RunVerdict::Rejected, "failures=\"1\" errors=\"0\""),
+        ] {
+            let step = Step::Phase(Phase::Verify);
+            let reason = Some("its lease expired".to_owned());
+            let end = RunEnd {
+                verdict,
+                outcome: Outcome::WentBackByItself,
+                exit_code: 6,
+                downtime_ms: None,
+                message: String::new(),
+                next_command: None,
+            };
+            let entries = [
+                Entry::StepStart(step.clone()),
+                Entry::StepEnd { step, ending: Ending::WentBack, reason },
+                Entry::RunEnd(Box::new(end)),
+            ];
+            let xml = junit_xml(&sample::view_of(entries.map(|entry| (sample::at(0), entry))));
+            assert!(xml.contains(counted), "{verdict}: {xml}");
+        }
     }
 
     #[test]

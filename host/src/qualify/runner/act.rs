@@ -16,6 +16,12 @@ pub enum Act {
         /// Nonce of the boot that must be over.
         not_boot: Option<u64>,
     },
+    /// Identify the device and read its record without a session: another host has that. Shows
+    /// [`Saw::Connected`] or [`Saw::Lost`].
+    Look {
+        /// Give up then.
+        until_ms: u64,
+    },
     /// Hash every component of a slot. Shows [`Saw::Hashes`].
     HashSlot {
         /// The slot.
@@ -128,11 +134,25 @@ pub enum Saw {
     },
     /// The link or the tool failed, or nobody answered.
     Lost {
+        /// What was missing.
+        missing: Missing,
         /// What happened.
         reason: String,
         /// What to do about it.
         next: &'static str,
     },
+}
+
+/// What was missing when something did not come through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// The way to the device: a port that is not there, a connection that was refused or has ended.
+    /// Says nothing about the device.
+    Link,
+    /// An answer that makes sense, over a link that opens.
+    Answer,
+    /// The session: another host has it.
+    Session,
 }
 
 /// One component of a slot as its bytes say.

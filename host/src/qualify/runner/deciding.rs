@@ -5,8 +5,9 @@ use crate::plan::{OnFail, OnInconclusive};
 use crate::qualify::observation::{DeviceFacts, Where};
 use crate::verdict::RunVerdict;
 
-use super::act::{Act, Saw};
-use super::lost::{CRASHED, Found, GOING_BACK_MS};
+use super::act::{Act, Missing, Saw};
+use super::fate::{Fate, NOTHING_AGAINST, running_in_words};
+use super::lost::{CutShort, EXPLAIN, GOING_BACK_MS, LINK_IS_GONE, Under};
 use super::{Reached, Runner, State, TrialOpen};
 
 impl Runner {
@@ -45,13 +46,16 @@ impl Runner {
     pub(super) fn confirm(&mut self, now_ms: u64) {
         if let Some(TrialOpen { trial_id, boot_nonce: Some(boot_nonce), .. }) = self.trial {
             self.enter_phase(Phase::Confirm, now_ms);
+            self.asked.confirm = true;
+            self.asked.is_confirm_refused = false;
             self.state = State::Confirming;
             self.act(Act::Confirm { trial_id, boot_nonce });
         }
     }
 
     pub(super) fn confirmed(&mut self, now_ms: u64, saw: Saw) {
-        if let Saw::Refused { reason, is_stale: false, .. } = saw {
+        if let Saw::Refused { reason, .. } = saw {
+            self.asked.is_confirm_refused = true;
             self.note(now_ms, NoteSeverity::Error, format!("confirm was refused: {reason}"));
         }
         // Whether an answer that was lost, or a refusal, left the trial open is read from the device.
@@ -64,25 +68,33 @@ impl Runner {
     /// Success is what the new image itself says after the confirm (promise P5).
     pub(super) fn confirm_verified(&mut self, now_ms: u64, saw: Saw) {
         let Saw::Connected { facts, status, .. } = saw else {
+            if matches!(saw, Saw::Lost { missing: Missing::Session, .. }) {
+                self.look_on(now_ms);
+                return;
+            }
             let message = format!(
                 "the confirm was sent, but the device does not tell what it runs: {}",
                 saw.in_words()
             );
-            let next = "noflake device status --explain";
-            self.end(now_ms, Outcome::Error, message, Some(next));
+            self.end_or_stop(now_ms, Outcome::Error, &message, EXPLAIN, None);
             return;
         };
-        match self.find(&facts, &status) {
-            Found::Committed => self.committed(now_ms, *facts),
-            Found::OnTrial { same_boot: true } if self.stopping.is_none() && self.may_retry() => {
+        match self.fate(&facts, &status) {
+            Fate::Committed => self.committed(now_ms, *facts),
+            Fate::OnTrial { same_boot: true } if self.stopping.is_none() && self.may_retry() => {
                 self.confirm(now_ms);
             }
-            Found::OnTrial { .. } | Found::Paused => {
-                self.plan_run.abort(now_ms, "the confirm did not come through");
+            Fate::OnTrial { same_boot: true } => {
+                let why = "the confirm did not come through".to_owned();
+                self.plan_run.abort(now_ms, &why);
                 self.record_outcomes(now_ms);
+                self.cut_short = Some(CutShort { why, is_crash: false });
                 self.roll_back(now_ms);
             }
-            Found::Back => self.went_back(now_ms, &facts, &status),
+            Fate::OnTrial { same_boot: false } | Fate::Paused => {
+                self.restarted(now_ms, &facts, &status, Under::Confirm);
+            }
+            other => self.end_by(now_ms, other, &facts, &status),
         }
     }
 
@@ -126,6 +138,7 @@ impl Runner {
     pub(super) fn roll_back(&mut self, now_ms: u64) {
         if let Some(TrialOpen { trial_id, .. }) = self.trial {
             self.enter_phase(Phase::Rollback, now_ms);
+            self.asked.rollback = true;
             self.state = State::RollingBack;
             self.act(Act::Rollback { trial_id, blames_bundle: self.blames_bundle() });
         }
@@ -153,31 +166,66 @@ impl Runner {
     }
 
     pub(super) fn rollback_verified(&mut self, now_ms: u64, saw: Saw) {
-        let why = self.why_not();
         let Saw::Connected { facts, status, .. } = saw else {
-            let said = saw.in_words();
-            let message = format!("{why}; the old version has not been seen running: {said}");
-            let next = "check power and cable, then noflake device status --explain";
-            self.end(now_ms, Outcome::NeedsService, message, Some(next));
+            self.rollback_not_seen(now_ms, &saw);
             return;
         };
-        match self.find(&facts, &status) {
-            Found::Back if facts.running != Where::Recovery => self.end_rolled_back(now_ms, &facts),
-            Found::OnTrial { .. } | Found::Paused if self.may_retry() => {
+        match self.fate(&facts, &status) {
+            Fate::Ended(_) if facts.running != Where::Recovery => {
+                self.end_rolled_back(now_ms, &facts);
+            }
+            Fate::OnTrial { .. } | Fate::Paused if self.may_retry() => {
                 let trial_id = status.trial.map_or(0, |trial| trial.trial_id);
                 let boot_nonce = status.trial.filter(|trial| trial.is_running);
                 let boot_nonce = boot_nonce.map(|_| facts.boot_nonce);
                 self.trial = Some(TrialOpen { trial_id, boot_nonce, crash_left: None });
                 self.roll_back(now_ms);
             }
-            Found::Committed => self.committed(now_ms, *facts),
-            Found::Back | Found::OnTrial { .. } | Found::Paused => {
+            Fate::Committed => self.committed(now_ms, *facts),
+            Fate::TakenOver => self.taken_over(now_ms, &facts, &status),
+            Fate::Ended(_)
+            | Fate::OnTrial { .. }
+            | Fate::Paused
+            | Fate::Staged
+            | Fate::Unexplained
+            | Fate::InRecovery => {
+                self.early_verdict = Some(RunVerdict::Rejected);
                 let message = format!(
-                    "{why}; rolled back, but the device runs {} {}: {}",
-                    facts.running, facts.version, status.why
+                    "{}; rolled back, but the device runs {}: {}",
+                    self.why_not(),
+                    running_in_words(&facts),
+                    status.why
                 );
-                let next = "noflake device status --explain";
-                self.end_seeing(now_ms, Outcome::NeedsService, message, Some(next), &facts);
+                self.end_seeing(now_ms, Outcome::NeedsService, message, Some(EXPLAIN), &facts);
+            }
+        }
+    }
+
+    /// Whether the rollback has reached the device is not known.
+    fn rollback_not_seen(&mut self, now_ms: u64, saw: &Saw) {
+        let said = saw.in_words();
+        let unseen = format!("the old version has not been seen running: {said}");
+        if self.stopping.is_some() {
+            let device = format!("{unseen}; it comes back by itself when the lease ends");
+            self.end_stopped(now_ms, &device, None);
+            return;
+        }
+        let message = format!("{}; {unseen}", self.why_not());
+        match saw {
+            Saw::Lost { missing: Missing::Session, .. } => self.look_on(now_ms),
+            Saw::Lost { missing: Missing::Link, .. } => {
+                self.end(now_ms, Outcome::Error, message, Some(LINK_IS_GONE));
+            }
+            Saw::Lost { missing: Missing::Answer, .. }
+            | Saw::Connected { .. }
+            | Saw::Hashes(_)
+            | Saw::Staged(_)
+            | Saw::Trial { .. }
+            | Saw::Done
+            | Saw::Seen(_)
+            | Saw::Refused { .. } => {
+                let next = "check power and cable, then noflake device status --explain";
+                self.end(now_ms, Outcome::NeedsService, message, Some(next));
             }
         }
     }
@@ -194,15 +242,18 @@ impl Runner {
         let next = if self.blames_bundle() {
             "mend the bundle, or deploy it again with --again"
         } else {
-            "run the same command again: nothing speaks against the bundle"
+            NOTHING_AGAINST
         };
         self.end_seeing(now_ms, Outcome::RolledBack, message, Some(next), facts);
     }
 
     /// Why the bundle is not committed, in words.
     pub(super) fn why_not(&self) -> String {
-        if self.has_crashed {
-            return CRASHED.to_owned();
+        if let Some(stopped) = &self.stopping {
+            return stopped.in_words().to_owned();
+        }
+        if let Some(cut_short) = &self.cut_short {
+            return cut_short.why.clone();
         }
         let failed: Vec<String> = self
             .plan_run

@@ -4,6 +4,7 @@ use crate::evidence::{Entry, Moment, Outcome, RunEnd};
 use crate::qualify::observation::{DeviceFacts, StatusFacts};
 use crate::verdict::RunVerdict;
 
+use super::lost::CutShort;
 use super::{Runner, State, notes};
 
 /// How a deployment has ended.
@@ -15,6 +16,8 @@ pub struct Ended {
     pub after: Option<DeviceFacts>,
     /// Its record as last read.
     pub status: Option<StatusFacts>,
+    /// The device was changed since its record was read.
+    pub is_status_old: bool,
 }
 
 impl Runner {
@@ -40,7 +43,9 @@ impl Runner {
             message,
             next_command: next.map(str::to_owned),
         };
-        self.state = State::Ended(Box::new(Ended { end, after: None, status: self.status.take() }));
+        let status = self.status.take();
+        let is_status_old = self.is_status_old;
+        self.state = State::Ended(Box::new(Ended { end, after: None, status, is_status_old }));
     }
 
     /// As [`Runner::end`], with what the device says now.
@@ -62,13 +67,33 @@ impl Runner {
         }
     }
 
+    /// As [`Runner::end`] or [`Runner::end_seeing`]; a run that was asked to stop has stopped, whatever
+    /// else was found.
+    pub(super) fn end_or_stop(
+        &mut self,
+        now_ms: u64,
+        outcome: Outcome,
+        message: &str,
+        next: &str,
+        after: Option<&DeviceFacts>,
+    ) {
+        match after {
+            _ if self.stopping.is_some() => self.end_stopped(now_ms, message, after),
+            Some(after) => self.end_seeing(now_ms, outcome, message, Some(next), after),
+            None => self.end(now_ms, outcome, message, Some(next)),
+        }
+    }
+
     /// What the checks came to, made no better than what became of the device.
     fn verdict_with(&self, outcome: Outcome) -> RunVerdict {
         let checks = self.plan_run.verdict_so_far();
         match outcome {
             Outcome::Committed => checks,
             Outcome::RolledBack | Outcome::Held => self.judged(),
-            Outcome::WentBackByItself | Outcome::NeedsService => RunVerdict::Rejected,
+            // The device did what nobody asked for; only a failure that was seen rejects (promise P10).
+            Outcome::WentBackByItself | Outcome::NeedsService => {
+                self.judged().max(RunVerdict::Error)
+            }
             // Nothing was judged: what was found is no verdict.
             Outcome::AlreadyRunning => RunVerdict::Inconclusive,
             Outcome::Refused | Outcome::Error | Outcome::Interrupted => RunVerdict::Error,
@@ -79,7 +104,11 @@ impl Runner {
     /// seen stays one, however the run then ends.
     pub(super) fn judged(&self) -> RunVerdict {
         let checks = self.early_verdict.unwrap_or_else(|| self.plan_run.verdict_so_far());
-        if self.has_crashed { RunVerdict::Rejected } else { checks }
+        match &self.cut_short {
+            Some(CutShort { is_crash: true, .. }) => RunVerdict::Rejected,
+            Some(CutShort { is_crash: false, .. }) => checks.max(RunVerdict::Error),
+            None => checks,
+        }
     }
 }
 

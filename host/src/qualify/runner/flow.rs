@@ -64,6 +64,7 @@ impl Runner {
     pub(super) fn go_towards_trial(&mut self, now_ms: u64) {
         if self.reached < Reached::Staged {
             self.enter_phase(Phase::Stage, now_ms);
+            self.is_status_old = true;
             self.state = State::Staging;
             self.act(Act::Stage { slot: self.expect.trial_slot, again: self.again });
         } else if let Some(TrialOpen { trial_id, .. }) = self.trial {

@@ -1,10 +1,14 @@
 //! Something did not come through: what became of the device?
 
-use crate::evidence::{NoteSeverity, Outcome};
-use crate::qualify::observation::{DeviceFacts, StatusFacts};
+use firmware_protocol::slot::RejectReason;
 
-use super::act::{Act, Saw};
-use super::{Runner, State, TrialOpen};
+use crate::evidence::{NoteSeverity, Outcome};
+use crate::qualify::observation::{DeviceFacts, StatusFacts, TrialFacts, Where};
+use crate::verdict::RunVerdict;
+
+use super::act::{Act, Missing, Saw};
+use super::fate::{Fate, NOTHING_AGAINST, after_end, restart_in_words, running_in_words};
+use super::{Reached, Runner, State, TrialOpen};
 
 /// Between the end of a lease and a device that answers again, at most, in milliseconds: the
 /// hardware deadline's slack, a slow boot and its hashing.
@@ -12,23 +16,20 @@ pub(super) const GOING_BACK_MS: u64 = 30_000;
 /// How often in one run something that did not come through is tried again.
 const MAX_RETRIES: u8 = 3;
 
-/// Why a trial was given up whose image did not live to be judged.
-pub(super) const CRASHED: &str = "the trial image crashed while it was checked";
+/// Why a trial's boot was over before it was judged and kept.
+#[derive(Debug, Clone)]
+pub(super) struct CutShort {
+    pub(super) why: String,
+    /// By the device's own count.
+    pub(super) is_crash: bool,
+}
 
-/// What has become of a bundle.
+/// How far a trial's boot had come when it was over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
-    /// It runs, confirmed.
-    Committed,
-    /// It runs on trial.
-    OnTrial {
-        /// In the boot that this run has seen.
-        same_boot: bool,
-    },
-    /// Its trial is open, and the confirmed version runs.
-    Paused,
-    /// No trial is open, and something else runs.
-    Back,
+pub(super) enum Under {
+    Boot,
+    Checks,
+    Confirm,
 }
 
 impl Runner {
@@ -55,72 +56,151 @@ impl Runner {
 
     pub(super) fn looked_again(&mut self, now_ms: u64, saw: Saw, why: &str, until_ms: u64) {
         let Saw::Connected { facts, status, .. } = saw else {
-            if self.hung_at_ms().is_some_and(|at_ms| at_ms <= now_ms && now_ms < until_ms) {
-                let silence_s = self.order.plan.timeouts.silence_ms / 1_000;
-                let reason = format!("hung: no sign of life for {silence_s} s");
-                self.plan_run.abort(now_ms, &reason);
-                self.record_outcomes(now_ms);
-                self.look(why, until_ms);
-                return;
-            }
-            let message = format!(
-                "the device was lost ({why}) and does not answer: {}; it goes back to the old \
-                 version by itself when its lease ends",
-                saw.in_words()
-            );
-            let next = "check the cable, then noflake device status --explain";
-            self.end(now_ms, Outcome::Error, message, Some(next));
+            self.not_seen_again(now_ms, &saw, why, until_ms);
             return;
         };
-        match self.find(&facts, &status) {
-            Found::OnTrial { same_boot: true } => {
+        match self.fate(&facts, &status) {
+            Fate::OnTrial { same_boot: true } => {
                 self.state = State::Planning;
                 if let Some(seen) = self.unanswered.take() {
                     self.plan_run.observe(now_ms, seen);
                 }
             }
-            Found::Committed => self.committed(now_ms, *facts),
+            Fate::Committed => self.committed(now_ms, *facts),
             // The trial image has not been started yet: nothing is lost but time.
-            Found::Back | Found::Paused if self.boot.is_none() && self.may_retry() => {
+            Fate::Staged | Fate::Paused if self.boot.is_none() && self.may_retry() => {
                 self.before = Some(*facts);
                 self.trial = status.trial.map(|trial| TrialOpen {
                     trial_id: trial.trial_id,
                     boot_nonce: None,
-                    crash_left: None,
+                    crash_left: Some(trial.crash_left),
                 });
                 self.go_towards_trial(now_ms);
             }
-            Found::OnTrial { same_boot: false } | Found::Paused => {
+            Fate::OnTrial { same_boot: false } | Fate::Paused => {
                 self.note(now_ms, NoteSeverity::Warning, format!("the device restarted: {why}"));
-                self.restarted(now_ms, &status);
+                self.restarted(now_ms, &facts, &status, Under::Checks);
             }
-            Found::Back => self.went_back(now_ms, &facts, &status),
+            other => self.end_by(now_ms, other, &facts, &status),
         }
     }
 
-    /// The trial's boot is over before it was judged. A crash speaks against the image, by the
+    fn not_seen_again(&mut self, now_ms: u64, saw: &Saw, why: &str, until_ms: u64) {
+        if matches!(saw, Saw::Lost { missing: Missing::Session, .. }) {
+            self.look_on(now_ms);
+            return;
+        }
+        if self.hung_at_ms().is_some_and(|at_ms| at_ms <= now_ms && now_ms < until_ms) {
+            let silence_s = self.order.plan.timeouts.silence_ms / 1_000;
+            let reason = format!("hung: no sign of life for {silence_s} s");
+            self.plan_run.abort(now_ms, &reason);
+            self.record_outcomes(now_ms);
+            self.look(why, until_ms);
+            return;
+        }
+        let meanwhile = if self.reached == Reached::Committed {
+            "the new version is confirmed"
+        } else {
+            "it goes back to the old version by itself when its lease ends"
+        };
+        let message = format!(
+            "the device was lost ({why}) and does not answer: {}; {meanwhile}",
+            saw.in_words()
+        );
+        self.end_or_stop(now_ms, Outcome::Error, &message, LINK_IS_GONE, None);
+    }
+
+    /// The trial's boot is over before it was judged and kept. A crash speaks against the image, by the
     /// device's own count; anything else that restarts a device does not (promise P10).
-    fn restarted(&mut self, now_ms: u64, status: &StatusFacts) {
-        let left = status.trial.map(|trial| trial.crash_left);
-        let before = self.trial.and_then(|trial| trial.crash_left);
-        self.has_crashed = left.zip(before).is_some_and(|(left, before)| left < before);
-        let why = if self.has_crashed { CRASHED } else { "the device restarted during the trial" };
-        self.plan_run.abort(now_ms, why);
+    pub(super) fn restarted(
+        &mut self,
+        now_ms: u64,
+        facts: &DeviceFacts,
+        status: &StatusFacts,
+        under: Under,
+    ) {
+        let is_crash = self.has_crashed(status);
+        let cause = &facts.reset_cause;
+        let why = match (under, is_crash) {
+            (Under::Boot, true) => "the trial image crashed before it answered".to_owned(),
+            (Under::Checks, true) => "the trial image crashed while it was checked".to_owned(),
+            (Under::Confirm, true) => {
+                "the trial image crashed before the confirm reached it".to_owned()
+            }
+            (Under::Boot, false) => {
+                format!("{} before the new version answered", restart_in_words(cause))
+            }
+            (Under::Checks, false) => format!("{} during the trial", restart_in_words(cause)),
+            (Under::Confirm, false) => {
+                format!(
+                    "the confirm did not reach the device, which restarted (reset cause {cause})"
+                )
+            }
+        };
+        self.plan_run.abort(now_ms, &why);
         self.record_outcomes(now_ms);
+        self.cut_short = Some(CutShort { why, is_crash });
         self.roll_back(now_ms);
     }
 
-    /// What has become of the bundle, by the device's own word.
-    pub(super) fn find(&self, facts: &DeviceFacts, status: &StatusFacts) -> Found {
-        let runs = self.runs_trial(facts);
-        let nonce = self.trial.and_then(|trial| trial.boot_nonce);
-        match status.trial {
-            None if runs && status.active == Some(self.expect.trial_slot) => Found::Committed,
-            None => Found::Back,
-            Some(trial) if runs && trial.is_running => {
-                Found::OnTrial { same_boot: nonce == Some(facts.boot_nonce) }
+    /// The trial's image has crashed since this run last looked, by the device's own count.
+    fn has_crashed(&self, status: &StatusFacts) -> bool {
+        let left = status.trial.map(|trial| trial.crash_left);
+        let before = self.trial.and_then(|trial| trial.crash_left);
+        left.zip(before).is_some_and(|(left, before)| left < before)
+    }
+
+    /// The trial is still open, the old version runs, and the new one was never heard.
+    pub(super) fn paused_unheard(
+        &mut self,
+        now_ms: u64,
+        facts: &DeviceFacts,
+        status: &StatusFacts,
+        trial: TrialFacts,
+    ) {
+        if self.has_crashed(status) {
+            self.restarted(now_ms, facts, status, Under::Boot);
+            return;
+        }
+        let message = format!(
+            "{} before the new version answered; {} runs, and trial {} is still open with {} boots left",
+            restart_in_words(&facts.reset_cause),
+            running_in_words(facts),
+            trial.trial_id,
+            trial.boots_left
+        );
+        let next = "run the same command again: it goes on with this trial, or with a new one when the lease has ended it";
+        self.end_or_stop(now_ms, Outcome::Error, &message, next, Some(facts));
+    }
+
+    /// Ends the run by what has become of the device without this run's doing.
+    pub(super) fn end_by(
+        &mut self,
+        now_ms: u64,
+        fate: Fate,
+        facts: &DeviceFacts,
+        status: &StatusFacts,
+    ) {
+        match fate {
+            Fate::TakenOver => self.taken_over(now_ms, facts, status),
+            Fate::Ended(cause) => self.went_back(now_ms, facts, cause),
+            Fate::InRecovery => {
+                self.early_verdict = Some(RunVerdict::Rejected);
+                let message = format!("the device runs the recovery image: {}", status.why);
+                self.end_seeing(now_ms, Outcome::NeedsService, message, Some(EXPLAIN), facts);
             }
-            Some(_) => Found::Paused,
+            Fate::Committed
+            | Fate::OnTrial { .. }
+            | Fate::Paused
+            | Fate::Staged
+            | Fate::Unexplained => {
+                let message = format!(
+                    "no trial came to an end; the device runs {}: {}",
+                    running_in_words(facts),
+                    status.why
+                );
+                self.end_or_stop(now_ms, Outcome::Error, &message, NOTHING_AGAINST, Some(facts));
+            }
         }
     }
 
@@ -130,18 +210,25 @@ impl Runner {
         self.retries <= MAX_RETRIES
     }
 
-    /// The old version runs though the host has not asked for it.
-    pub(super) fn went_back(&mut self, now_ms: u64, facts: &DeviceFacts, status: &StatusFacts) {
-        let slot = status.slot(self.expect.trial_slot);
-        let reason = slot
-            .and_then(|slot| slot.rejection)
-            .map_or("it gives no reason", |rejection| rejection.reason);
-        let message = format!(
-            "the device went back to version {} in {} by itself: {reason}",
-            facts.version, facts.running
-        );
-        let next = "noflake device status --explain, then mend the bundle";
+    /// The old version runs though the host has not asked for it, and the record says why. Only a
+    /// failure that the device has seen rejects the bundle (promise P10).
+    fn went_back(&mut self, now_ms: u64, facts: &DeviceFacts, cause: RejectReason) {
+        let (has_failed, next) = after_end(cause, self.boot.is_some());
+        if has_failed {
+            self.early_verdict = Some(RunVerdict::Rejected);
+        }
+        let to = match facts.running {
+            Where::Recovery => "recovery".to_owned(),
+            Where::SlotA | Where::SlotB => {
+                format!("version {} in {}", facts.version, facts.running)
+            }
+        };
+        let message = format!("the device went back to {to} by itself: {}", cause.explanation());
         self.trial = None;
-        self.end_seeing(now_ms, Outcome::WentBackByItself, message, Some(next), facts);
+        self.end_or_stop(now_ms, Outcome::WentBackByItself, &message, next, Some(facts));
     }
 }
+
+/// What to do when the way to the device is gone.
+pub(super) const LINK_IS_GONE: &str = "check the cable, then noflake device status --explain";
+pub(super) const EXPLAIN: &str = "noflake device status --explain";

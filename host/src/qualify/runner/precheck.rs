@@ -117,8 +117,11 @@ impl Runner {
             );
             self.note(now_ms, NoteSeverity::Info, text);
             self.expect.trial_slot = trial.slot;
-            self.trial =
-                Some(TrialOpen { trial_id: trial.trial_id, boot_nonce: None, crash_left: None });
+            self.trial = Some(TrialOpen {
+                trial_id: trial.trial_id,
+                boot_nonce: None,
+                crash_left: Some(trial.crash_left),
+            });
             self.reached = Reached::Staged;
             self.state = State::Planning;
             return;

@@ -19,7 +19,9 @@ impl Runner {
         self.record_outcomes(now_ms);
         let was_stopped = self.stopping.replace(why).is_some();
         let confirming = matches!(self.state, State::Confirming | State::VerifyingConfirm);
-        if confirming && !was_stopped {
+        if self.state == State::LookingOn {
+            self.end_stopped(now_ms, "another host took the device over", None);
+        } else if confirming && !was_stopped {
             // The confirm may be on its way: what the device says decides.
             self.state = State::VerifyingConfirm;
             let until_ms = now_ms.saturating_add(self.order.plan.timeouts.connect_ms);
@@ -44,10 +46,7 @@ impl Runner {
     pub(super) fn end_stopped(&mut self, now_ms: u64, device: &str, facts: Option<&DeviceFacts>) {
         let Some(why) = self.stopping.clone() else { return };
         let (outcome, next) = match why {
-            StopWhy::Operator => (
-                Outcome::Interrupted,
-                "run the same command again: it goes on where this run stopped",
-            ),
+            StopWhy::Operator => (Outcome::Interrupted, self.after_stop()),
             StopWhy::NoEvidence { .. } => {
                 (Outcome::Error, "make room for the evidence, then run the same command again")
             }
@@ -56,6 +55,17 @@ impl Runner {
         match facts {
             Some(facts) => self.end_seeing(now_ms, outcome, message, Some(next), facts),
             None => self.end(now_ms, outcome, message, Some(next)),
+        }
+    }
+
+    /// Only what was staged is gone on with; a trial that was begun has been given up.
+    fn after_stop(&self) -> &'static str {
+        if self.trial.is_some() || self.asked.rollback {
+            "run the same command again: it starts over with a new trial"
+        } else if self.is_status_old {
+            "run the same command again: it goes on where this run stopped"
+        } else {
+            "run the same command again"
         }
     }
 }

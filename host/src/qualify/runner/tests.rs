@@ -1,6 +1,8 @@
 //! A deployment against a model of a device, with every act lost before or behind its effect.
 #![expect(clippy::wildcard_enum_match_arm, reason = "the model takes every act alike")]
 
+use firmware_protocol::slot::RejectReason;
+
 use super::*;
 use crate::evidence::Outcome;
 use crate::plan::Plan;
@@ -71,6 +73,14 @@ struct World {
     blamed: Option<bool>,
     /// Nobody is reached before then.
     silent_until_ms: u64,
+    /// What is missing meanwhile.
+    missing: Missing,
+    /// How the last trial ended.
+    ended: RejectReason,
+    trial_id: u64,
+    /// Digest and version of what slot A holds.
+    old: ([u8; 32], &'static str),
+    reset_cause: &'static str,
 }
 
 impl World {
@@ -89,6 +99,11 @@ impl World {
             crashes: 0,
             blamed: None,
             silent_until_ms: 0,
+            missing: Missing::Answer,
+            ended: RejectReason::LeaseExpired,
+            trial_id: 1,
+            old: (OLD, "1.0.0"),
+            reset_cause: "requested",
         }
     }
 
@@ -113,16 +128,42 @@ impl World {
     fn crash(&mut self) {
         let Some(trial) = &mut self.trial else { return self.boot() };
         trial.crash_left -= u32::from(trial.is_running);
-        if trial.crash_left == 0 { self.end_trial() } else { self.boot() }
+        self.reset_cause = "crash";
+        if trial.crash_left == 0 {
+            self.end_trial(RejectReason::Crashed);
+        } else {
+            self.boot();
+        }
     }
 
-    fn end_trial(&mut self) {
+    /// Power fails, and the device starts anew.
+    fn power_cut(&mut self) {
+        self.reset_cause = "power_on";
+        self.boot();
+    }
+
+    fn end_trial(&mut self, why: RejectReason) {
+        self.ended = why;
         let was_running = self.trial.take().is_some_and(|trial| trial.is_running);
         self.rejected = true;
         self.staged = false;
         if was_running {
             self.boot();
         }
+    }
+
+    /// Another host deploys another version over all that this run has done.
+    fn replaced_by_another(&mut self) {
+        self.end_trial(RejectReason::Withdrawn);
+        self.old = ([3; 32], "1.2.0");
+        self.boot();
+    }
+
+    /// Another host confirms the trial.
+    fn confirmed_by_another(&mut self) {
+        self.trial = None;
+        self.active = Where::SlotB;
+        (self.admitted, self.staged) = (true, false);
     }
 
     fn facts(&self) -> DeviceFacts {
@@ -133,17 +174,22 @@ impl World {
             hardware_rev: 1,
             serial: "S1".to_owned(),
             running: self.running,
-            bundle: Some(if new { NEW } else { OLD }),
-            version: if new { "2.0.0" } else { "1.0.0" }.to_owned(),
+            bundle: Some(if new { NEW } else { self.old.0 }),
+            version: if new { "2.0.0" } else { self.old.1 }.to_owned(),
             boot_nonce: self.nonce,
-            reset_cause: "requested".to_owned(),
+            reset_cause: self.reset_cause.to_owned(),
             watchdog_hardware: true,
             enrolled: true,
         }
     }
 
     fn status(&self) -> StatusFacts {
-        let rejection = Rejection { reason: "model", trial_id: 1, blames_bundle: false };
+        let rejection = Rejection {
+            cause: self.ended,
+            reason: self.ended.explanation(),
+            trial_id: self.trial_id,
+            blames_bundle: false,
+        };
         let state = match (self.admitted, self.staged, self.rejected) {
             (true, _, _) => SlotState::Admitted,
             (_, true, _) => SlotState::Staged,
@@ -153,7 +199,7 @@ impl World {
         StatusFacts {
             active: Some(self.active),
             slots: [
-                SlotFacts { state: SlotState::Admitted, bundle: Some(OLD), rejection: None },
+                SlotFacts { state: SlotState::Admitted, bundle: Some(self.old.0), rejection: None },
                 SlotFacts {
                     state,
                     bundle: (state != SlotState::Empty).then_some(NEW),
@@ -175,6 +221,7 @@ impl World {
         self.now_ms += 10;
         match act {
             Act::Connect { until_ms, not_boot } => self.connect(*until_ms, *not_boot),
+            Act::Look { .. } => self.connected(),
             Act::Stage { .. } if self.trial.is_some() => Self::refused("a trial is open"),
             Act::Stage { slot, .. } => {
                 (self.staged, self.rejected) = (true, false);
@@ -204,7 +251,11 @@ impl World {
             Act::Confirm { boot_nonce, .. } => self.confirm(*boot_nonce),
             Act::Rollback { blames_bundle, .. } if self.trial.is_some() => {
                 self.blamed = Some(*blames_bundle);
-                self.end_trial();
+                self.end_trial(if *blames_bundle {
+                    RejectReason::HostDecided
+                } else {
+                    RejectReason::Withdrawn
+                });
                 Saw::Done
             }
             Act::Reset { .. } | Act::Rollback { .. } => Self::refused("not now"),
@@ -221,18 +272,22 @@ impl World {
     fn connect(&mut self, until_ms: u64, not_boot: Option<u64>) -> Saw {
         if until_ms < self.silent_until_ms {
             self.now_ms = self.now_ms.max(until_ms);
-            return Saw::Lost { reason: "silence".to_owned(), next: "" };
+            return lost(self.missing, "silence");
         }
         self.now_ms = self.now_ms.max(self.silent_until_ms);
         if not_boot == Some(self.nonce) {
             // Nobody comes: time passes, and with it the lease.
             self.now_ms = self.now_ms.max(until_ms);
             if self.trial.is_some_and(|trial| trial.is_running) {
-                self.end_trial();
+                self.end_trial(RejectReason::LeaseExpired);
             } else {
-                return Saw::Lost { reason: "still the boot before".to_owned(), next: "" };
+                return lost(Missing::Answer, "still the boot before");
             }
         }
+        self.connected()
+    }
+
+    fn connected(&self) -> Saw {
         Saw::Connected {
             facts: Box::new(self.facts()),
             status: Box::new(self.status()),
@@ -246,7 +301,7 @@ impl World {
         }
         let trial = self.trial.get_or_insert(TrialFacts {
             slot: Where::SlotB,
-            trial_id: 1,
+            trial_id: self.trial_id,
             plan,
             armed: 0,
             boots_left: u32::from(terms.boots),
@@ -287,6 +342,10 @@ impl World {
     }
 }
 
+fn lost(missing: Missing, reason: &str) -> Saw {
+    Saw::Lost { missing, reason: reason.to_owned(), next: "" }
+}
+
 /// Runs a deployment; `loss` strikes the act with that number. Gives its end and how many acts it
 /// took.
 fn deploy(world: &mut World, loss: Option<(usize, Loss)>) -> (Ended, usize) {
@@ -319,7 +378,7 @@ fn deploy_in(
             Act::Record { .. } => {}
             Act::End(ended) => return *ended,
             act => {
-                let silence = Saw::Lost { reason: "the model lost it".to_owned(), next: "" };
+                let silence = lost(world.missing, "the model lost it");
                 let saw = match strike(world, &act) {
                     None => {
                         let saw = world.act(&act);
@@ -615,3 +674,5 @@ fn a_device_that_is_silent_under_a_check_for_longer_than_the_plan_allows_is_hung
         assert_eq!(world.blamed, (exit == 3).then_some(false), "silence blames nobody: {told}");
     }
 }
+
+mod endings;

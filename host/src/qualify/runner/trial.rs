@@ -5,10 +5,11 @@
 )]
 
 use crate::evidence::{Ending, NoteSeverity, Outcome};
-use crate::qualify::observation::{BootSeen, DeviceFacts};
+use crate::qualify::observation::{BootSeen, DeviceFacts, StatusFacts};
 
-use super::act::{Act, Saw};
-use super::lost::GOING_BACK_MS;
+use super::act::{Act, Missing, Saw};
+use super::fate::Fate;
+use super::lost::{GOING_BACK_MS, LINK_IS_GONE};
 use super::{Reached, Runner, State, TrialOpen};
 
 impl Runner {
@@ -56,7 +57,8 @@ impl Runner {
     pub(super) fn trial_opened(&mut self, now_ms: u64, saw: Saw) {
         match saw {
             Saw::Trial { trial_id } => {
-                self.trial = Some(TrialOpen { trial_id, boot_nonce: None, crash_left: None });
+                let crash_left = Some(u32::from(self.terms().crashes));
+                self.trial = Some(TrialOpen { trial_id, boot_nonce: None, crash_left });
                 self.go_towards_trial(now_ms);
             }
             Saw::Refused { reason, is_stale: false, next } => {
@@ -101,13 +103,7 @@ impl Runner {
     /// The device answers after the reset: from the new image, or from the old one.
     pub(super) fn booted(&mut self, now_ms: u64, saw: Saw) {
         let Saw::Connected { facts, status, at_ms } = saw else {
-            let message = format!(
-                "the device has not answered since it was reset into the trial; if only the cable is out, \
-                 it goes back to the old version by itself: {}",
-                saw.in_words()
-            );
-            let next = "check power and cable, then noflake device status --explain";
-            self.end(now_ms, Outcome::NeedsService, message, Some(next));
+            self.not_booted(now_ms, &saw);
             return;
         };
         let nonce = self.before.as_ref().map(|facts| facts.boot_nonce);
@@ -116,10 +112,37 @@ impl Runner {
             self.act(Act::Reset { boot_nonce: facts.boot_nonce });
             return;
         }
-        if !self.runs_trial(&facts) {
-            self.went_back(now_ms, &facts, &status);
-            return;
+        match (self.fate(&facts, &status), status.trial) {
+            (Fate::OnTrial { .. }, _) => self.answers(now_ms, &facts, &status, at_ms),
+            (Fate::Paused, Some(trial)) => self.paused_unheard(now_ms, &facts, &status, trial),
+            (other, _) => self.end_by(now_ms, other, &facts, &status),
         }
+    }
+
+    fn not_booted(&mut self, now_ms: u64, saw: &Saw) {
+        let said = saw.in_words();
+        match saw {
+            Saw::Lost { missing: Missing::Session, .. } => self.look_on(now_ms),
+            Saw::Lost { missing: Missing::Link, .. } => {
+                let message = format!(
+                    "the way to the device was lost behind its reset into the trial: {said}; it goes back to \
+                     the old version by itself when its lease ends"
+                );
+                self.end_or_stop(now_ms, Outcome::Error, &message, LINK_IS_GONE, None);
+            }
+            _ => {
+                let message = format!(
+                    "the device has not answered since it was reset into the trial; if only the cable is out, \
+                     it goes back to the old version by itself: {said}"
+                );
+                let next = "check power and cable, then noflake device status --explain";
+                self.end_or_stop(now_ms, Outcome::NeedsService, &message, next, None);
+            }
+        }
+    }
+
+    /// The new image answers for the first time.
+    fn answers(&mut self, now_ms: u64, facts: &DeviceFacts, status: &StatusFacts, at_ms: u64) {
         let ready_after_ms = at_ms.saturating_sub(self.left_ms);
         self.downtime_ms = Some(ready_after_ms);
         self.measured(now_ms, "downtime", ready_after_ms, "ms");
@@ -132,9 +155,5 @@ impl Runner {
             trial.crash_left = crash_left;
         }
         self.again_or_on(now_ms);
-    }
-
-    pub(super) fn runs_trial(&self, facts: &DeviceFacts) -> bool {
-        facts.running == self.expect.trial_slot && facts.bundle == Some(self.order.bundle)
     }
 }

@@ -40,7 +40,8 @@ pub(super) fn of_check(view: &RunView, check: &CheckView) -> Case {
 }
 
 pub(super) fn of_phase(view: &RunView, phase: &PhaseView) -> Case {
-    let marked_as = mark_of_phase(phase.ending);
+    let verdict = view.end.as_ref().map(|end| end.verdict);
+    let marked_as = mark_of_phase(phase.ending, verdict);
     let ending = words::ending(phase.ending);
     let message = phase.reason.clone().unwrap_or_else(|| ending.to_owned());
     let values = phase.measurements.iter().map(|m| property(&m.name, words::value(m)));
@@ -98,7 +99,7 @@ fn failure_type(kind: &str) -> &'static str {
     }
 }
 
-const fn mark_of_phase(ending: Option<Ending>) -> Marked {
+const fn mark_of_phase(ending: Option<Ending>, run: Option<RunVerdict>) -> Marked {
     match ending {
         Some(Ending::Done | Ending::FoundDone | Ending::Resumed | Ending::TakenOver) => {
             (Mark::Pass, "")
@@ -106,6 +107,10 @@ const fn mark_of_phase(ending: Option<Ending>) -> Marked {
         Some(Ending::Skipped) => (Mark::Skipped, ""),
         // A refusal says that the bundle or the trust is wrong, not that the product failed.
         Some(Ending::Refused) => (Mark::Error, "refused"),
+        // A device that went back, or was not seen again, failed only where the run says so (P10).
+        Some(Ending::Failed | Ending::WentBack) if matches!(run, Some(RunVerdict::Error)) => {
+            (Mark::Error, "bench")
+        }
         Some(Ending::Failed) => (Mark::Failure, "limit"),
         Some(Ending::WentBack) => (Mark::Failure, "fault"),
         Some(Ending::Error) => (Mark::Error, "bench"),
