@@ -46,7 +46,7 @@ impl Held {
     /// Lets it go on, and gives its end.
     #[track_caller]
     fn go_on(self) -> Ended {
-        std::fs::write(&self.go, "").unwrap();
+        std::fs::write(&self.go, "").expect("the word to go on");
         let ended = self.host.wait().code(3);
         let told = ended.json();
         assert_eq!((&told["state"], &told["verdict"]), (&"error".into(), &"error".into()));
