@@ -1,7 +1,6 @@
 //! Runs that lose their device in the trial: to another host, to a cable that is out for a while, to a
 //! power cut. Each says what the device shows, rejects nothing, and names the next command.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -20,7 +19,6 @@ struct Held {
     device: Simulator,
     bundle: String,
     host: Running,
-    go: PathBuf,
 }
 
 impl Held {
@@ -40,13 +38,13 @@ impl Held {
         let bundle = site.bundle(&Release::new("1.1.0").plan(&plan));
         let host = site.start(&["--format", "json", "deploy", &bundle, "-d", &device.address()]);
         wait_for("the check that waits", || here.exists().then_some(()));
-        Self { site, device, bundle, host, go }
+        Self { site, device, bundle, host }
     }
 
     /// Lets it go on, and gives its end.
     #[track_caller]
     fn go_on(self) -> Ended {
-        std::fs::write(&self.go, "").unwrap();
+        self.site.write("go", "");
         let ended = self.host.wait().code(3);
         let told = ended.json();
         assert_eq!((&told["state"], &told["verdict"]), (&"error".into(), &"error".into()));

@@ -94,7 +94,13 @@ impl Runner {
             Fate::OnTrial { same_boot: false } | Fate::Paused => {
                 self.restarted(now_ms, &facts, &status, Under::Confirm);
             }
-            other => self.end_by(now_ms, other, &facts, &status),
+            fate @ (Fate::Staged
+            | Fate::Ended(_)
+            | Fate::Unexplained
+            | Fate::InRecovery
+            | Fate::TakenOver) => {
+                self.end_by(now_ms, fate, &facts, &status);
+            }
         }
     }
 

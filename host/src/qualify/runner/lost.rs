@@ -81,7 +81,13 @@ impl Runner {
                 self.note(now_ms, NoteSeverity::Warning, format!("the device restarted: {why}"));
                 self.restarted(now_ms, &facts, &status, Under::Checks);
             }
-            other => self.end_by(now_ms, other, &facts, &status),
+            fate @ (Fate::Staged
+            | Fate::Ended(_)
+            | Fate::Unexplained
+            | Fate::InRecovery
+            | Fate::TakenOver) => {
+                self.end_by(now_ms, fate, &facts, &status);
+            }
         }
     }
 
@@ -169,7 +175,8 @@ impl Runner {
             trial.trial_id,
             trial.boots_left
         );
-        let next = "run the same command again: it goes on with this trial, or with a new one when the lease has ended it";
+        let next = "run the same command again: it goes on with this trial, or with a new one when the \
+                    lease has ended it";
         self.end_or_stop(now_ms, Outcome::Error, &message, next, Some(facts));
     }
 

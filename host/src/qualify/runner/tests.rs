@@ -78,8 +78,8 @@ struct World {
     /// How the last trial ended.
     ended: RejectReason,
     trial_id: u64,
-    /// Digest and version of what slot A holds.
-    old: ([u8; 32], &'static str),
+    /// Digest and version of what slot B holds, if anything.
+    spare: ([u8; 32], &'static str),
     reset_cause: &'static str,
 }
 
@@ -102,7 +102,7 @@ impl World {
             missing: Missing::Answer,
             ended: RejectReason::LeaseExpired,
             trial_id: 1,
-            old: (OLD, "1.0.0"),
+            spare: (NEW, "2.0.0"),
             reset_cause: "requested",
         }
     }
@@ -152,10 +152,17 @@ impl World {
         }
     }
 
-    /// Another host deploys another version over all that this run has done.
-    fn replaced_by_another(&mut self) {
+    /// Another host stages another version over the one on trial.
+    fn staged_over_by_another(&mut self) {
         self.end_trial(RejectReason::Withdrawn);
-        self.old = ([3; 32], "1.2.0");
+        (self.staged, self.rejected) = (true, false);
+        self.spare = ([3; 32], "1.2.0");
+    }
+
+    /// Another host deploys another version over the one on trial.
+    fn replaced_by_another(&mut self) {
+        self.staged_over_by_another();
+        self.confirmed_by_another();
         self.boot();
     }
 
@@ -174,8 +181,8 @@ impl World {
             hardware_rev: 1,
             serial: "S1".to_owned(),
             running: self.running,
-            bundle: Some(if new { NEW } else { self.old.0 }),
-            version: if new { "2.0.0" } else { self.old.1 }.to_owned(),
+            bundle: Some(if new { self.spare.0 } else { OLD }),
+            version: if new { self.spare.1 } else { "1.0.0" }.to_owned(),
             boot_nonce: self.nonce,
             reset_cause: self.reset_cause.to_owned(),
             watchdog_hardware: true,
@@ -199,10 +206,10 @@ impl World {
         StatusFacts {
             active: Some(self.active),
             slots: [
-                SlotFacts { state: SlotState::Admitted, bundle: Some(self.old.0), rejection: None },
+                SlotFacts { state: SlotState::Admitted, bundle: Some(OLD), rejection: None },
                 SlotFacts {
                     state,
-                    bundle: (state != SlotState::Empty).then_some(NEW),
+                    bundle: (state != SlotState::Empty).then_some(self.spare.0),
                     rejection: (state == SlotState::Rejected).then_some(rejection),
                 },
             ],

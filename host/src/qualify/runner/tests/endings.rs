@@ -7,6 +7,7 @@ use crate::evidence::RunEnd;
 type Moment = fn(&Act) -> bool;
 
 const UNDER_RESET: Moment = |act| matches!(act, Act::Reset { .. });
+const UNDER_BOOT: Moment = |act| matches!(act, Act::Connect { not_boot: Some(_), .. });
 const UNDER_CHECK: Moment = |act| matches!(act, Act::Ask(Ask::RunCheck { .. }));
 const UNDER_CONFIRM: Moment = |act| matches!(act, Act::Confirm { .. });
 const UNDER_ROLLBACK: Moment = |act| matches!(act, Act::Rollback { .. });
@@ -39,8 +40,18 @@ fn a_device_that_another_host_deploys_to_is_said_to_be_taken_over_and_nothing_is
         let ended = struck(&mut world, at, World::replaced_by_another);
         is_without_verdict(&ended, Outcome::Error, 3);
         let said = &ended.end.message;
-        assert_eq!(said, "another host took the device over; it runs version 1.2.0 in slot A");
+        assert_eq!(said, "another host took the device over; it runs version 1.2.0 in slot B");
     }
+}
+
+/// The other host is not through yet: the old version runs, and no trial of this run ended so.
+#[test]
+fn a_slot_that_another_host_writes_to_is_not_one_whose_trial_ended() {
+    let mut world = World::new(3.3);
+    let ended = struck(&mut world, UNDER_CHECK, World::staged_over_by_another);
+    is_without_verdict(&ended, Outcome::Error, 3);
+    let said = &ended.end.message;
+    assert_eq!(said, "another host took the device over; it runs version 1.0.0 in slot A");
 }
 
 #[test]
@@ -123,7 +134,7 @@ fn a_device_that_another_host_keeps_is_looked_at_and_said_to_be_taken_over() {
             world.replaced_by_another();
         });
         is_without_verdict(&ended, Outcome::Error, 3);
-        assert!(ended.end.message.contains("it runs version 1.2.0 in slot A"), "{ended:?}");
+        assert!(ended.end.message.contains("it runs version 1.2.0 in slot B"), "{ended:?}");
     }
 }
 
@@ -181,8 +192,7 @@ fn a_power_cut_before_the_first_answer_leaves_the_trial_open_and_the_same_comman
     let mut world = World::new(3.3);
     let mut cuts = 0;
     let ended = deploy_in(&mut world, PLAN, |world, act| {
-        let is_boot = matches!(act, Act::Connect { not_boot: Some(_), .. });
-        if is_boot && cuts == 0 {
+        if UNDER_BOOT(act) && cuts == 0 {
             cuts += 1;
             world.power_cut();
         }
@@ -222,34 +232,44 @@ fn only_a_device_that_is_silent_on_a_link_that_opens_needs_service() {
     }
 }
 
+/// A run that is stopped once, `at` a moment, where the device is changed as well.
+fn stopped(world: &mut World, at: Moment, change: impl Fn(&mut World)) -> Ended {
+    let mut runner = Runner::new(order(PLAN), 0);
+    let mut stops = 0;
+    let ended = loop {
+        match runner.poll(world.now_ms) {
+            Act::Record { .. } => {}
+            Act::End(ended) => break *ended,
+            act if stops == 0 && at(&act) => {
+                stops += 1;
+                change(world);
+                runner.stop(world.now_ms, StopWhy::Operator);
+            }
+            act => {
+                let saw = world.act(&act);
+                runner.observe(world.now_ms, saw);
+            }
+        }
+    };
+    assert_eq!(stops, 1, "it was not stopped: {}", ended.end.message);
+    ended
+}
+
 /// Ctrl-C while nobody is reached: interrupted, whatever is missing.
 #[test]
 fn a_stop_while_the_device_is_waited_for_ends_as_interrupted() {
     for missing in [Missing::Link, Missing::Answer, Missing::Session] {
-        let mut world = World::new(3.3);
-        let mut runner = Runner::new(order(PLAN), 0);
-        let mut stops = 0;
-        let ended = loop {
-            match runner.poll(world.now_ms) {
-                Act::Record { .. } => {}
-                Act::End(ended) => break ended,
-                Act::Connect { not_boot: Some(_), .. } if stops == 0 => {
-                    stops += 1;
-                    world.missing = missing;
-                    world.silent_until_ms = u64::MAX;
-                    runner.stop(world.now_ms, StopWhy::Operator);
-                }
-                act => {
-                    let saw = world.act(&act);
-                    runner.observe(world.now_ms, saw);
-                }
-            }
-        };
-        assert_eq!(stops, 1);
-        let RunEnd { outcome, exit_code, message, .. } = &ended.end;
-        assert_eq!((*outcome, *exit_code), (Outcome::Interrupted, 130), "{message}");
-        assert!(message.starts_with("interrupted by the operator; "), "{message}");
-        assert!(!message.contains("not run"), "{message}");
+        for at in [UNDER_BOOT, UNDER_CHECK, UNDER_CONFIRM] {
+            let mut world = World::new(3.3);
+            let ended = stopped(&mut world, at, |world| {
+                world.missing = missing;
+                world.silent_until_ms = u64::MAX;
+            });
+            let RunEnd { outcome, exit_code, message, .. } = &ended.end;
+            assert_eq!((*outcome, *exit_code), (Outcome::Interrupted, 130), "{message}");
+            assert!(message.starts_with("interrupted by the operator; "), "{message}");
+            assert!(!message.contains("not run"), "{message}");
+        }
     }
 }
 
@@ -293,24 +313,8 @@ fn a_run_that_ends_while_it_stages_says_that_the_slots_are_those_of_before() {
         (|act| matches!(act, Act::Stage { .. }), true, "goes on where this run stopped"),
         (UNDER_CHECK, false, "starts over with a new trial"),
     ] {
-        let mut world = World::new(3.3);
-        let mut runner = Runner::new(order(PLAN), 0);
-        let mut stops = 0;
-        let ended = loop {
-            match runner.poll(world.now_ms) {
-                Act::Record { .. } => {}
-                Act::End(ended) => break ended,
-                act if stops == 0 && at(&act) => {
-                    stops += 1;
-                    runner.stop(world.now_ms, StopWhy::Operator);
-                }
-                act => {
-                    let saw = world.act(&act);
-                    runner.observe(world.now_ms, saw);
-                }
-            }
-        };
-        assert_eq!((stops, ended.is_status_old), (1, is_old), "{next}");
+        let ended = stopped(&mut World::new(3.3), at, |_| {});
+        assert_eq!(ended.is_status_old, is_old, "{next}");
         let told = ended.end.next_command.unwrap();
         assert!(told.ends_with(next), "{told}");
     }
