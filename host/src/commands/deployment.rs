@@ -61,6 +61,8 @@ struct Shared {
     again: bool,
     runs: PathBuf,
     screen: Screen,
+    /// Results are printed when the slowest of them is done, so each end is told as it comes.
+    has_several: bool,
 }
 
 /// Deploys to every device that is named; `plan` is the file that `qualify` names.
@@ -83,7 +85,8 @@ pub(super) fn deploy(
         None => context.config()?.runs.unwrap_or_else(|| PathBuf::from("runs")),
     };
     let screen = Screen::new(context.output.format());
-    let shared = Shared { bundle, verb, plan, plan_path, again: args.again, runs, screen };
+    let (again, has_several) = (args.again, openings.len() > 1);
+    let shared = Shared { bundle, verb, plan, plan_path, again, runs, screen, has_several };
     let ends = runtime::block_on(run_all(Rc::new(shared), openings))??;
     let mut exits = Vec::new();
     for end in ends {
@@ -168,6 +171,9 @@ async fn run_one(
     let work = run(setup, &mut show);
     let (ended, lost) = tracing::Instrument::instrument(work, span).await;
     progress.finish();
+    if shared.has_several {
+        progress.end(outcome_word(ended.end.outcome), &ended.end.message);
+    }
     let evidence = match lost {
         Some(lost) => Err(CommandError::Evidence(lost.into())),
         None => render(&folder),
