@@ -84,7 +84,7 @@ pub async fn run(
                 if lost.is_none()
                     && let Err(error) = recorder.append(*entry, wall_time(began, at_ms))
                 {
-                    let reason = causes(&error).join(": ");
+                    let reason = format!("no more evidence: {}", error.in_short());
                     lost = Some(error);
                     runner.stop(device.now_ms(), StopWhy::NoEvidence { reason });
                 }
