@@ -5,7 +5,7 @@ use firmware_protocol::refusal::Refusal;
 
 use super::{Device, DeviceError, Opened, facts, identity};
 use crate::driver::{Driver, DriverError};
-use crate::link::{Link, LinkError};
+use crate::link::{Address, Link, LinkError};
 use crate::session::{Answer, Patience};
 
 /// Between two attempts to reach a device, in milliseconds.
@@ -233,6 +233,11 @@ impl DeviceError {
             }
             Self::Driver(DriverError::Link(LinkError::NoPort { .. })) => {
                 "name one of these ports, or plug the adapter in"
+            }
+            Self::Driver(DriverError::Link(LinkError::Connect { .. }))
+            | Self::NotReached { address: Address::Tcp { .. }, .. } => {
+                "check name, address and port, and that the device is on, in the network and listening \
+                 there, then run the same command again"
             }
             Self::Driver(_) | Self::NotReached { .. } | Self::OutOfTurn(_) => {
                 "check cable, port, baud rate and power, then run the same command again"
