@@ -91,12 +91,12 @@ impl Device {
                     source: Box::new(error),
                 });
             }
-            let (why, waited_ms) = (error.instead(), now_ms.saturating_sub(began_ms));
-            let is_news = why == Instead::OtherHost && !was_told_held && waited_ms >= TELL_HELD_MS;
+            let (why, so_far_ms) = (error.instead(), now_ms.saturating_sub(began_ms));
+            let is_news = why == Instead::OtherHost && !was_told_held && so_far_ms >= TELL_HELD_MS;
             if is_news || now_ms >= tell_ms {
                 let limit_s = until_ms.saturating_sub(began_ms).div_ceil(1_000);
                 let step_ms = if is_news { TELL_HELD_MS } else { TELL_MS };
-                let waited_s = waited_ms / step_ms * (step_ms / 1_000);
+                let waited_s = so_far_ms / step_ms * (step_ms / 1_000);
                 tell(Waiting { why, waited_s, limit_s });
                 was_told_held |= is_news;
             }
