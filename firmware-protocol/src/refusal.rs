@@ -213,3 +213,21 @@ impl fmt::Display for RejectedWhen {
         }
     }
 }
+
+impl Refusal {
+    /// The component that it is about, by its place in the bundle; their number where one is too many or
+    /// too few.
+    #[must_use]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is about no component")]
+    pub const fn component(self) -> Option<u8> {
+        match self {
+            Self::Components { index }
+            | Self::NoVariant { index, .. }
+            | Self::TooLarge { index, .. }
+            | Self::BlockSize { index, .. }
+            | Self::Encoding { index }
+            | Self::Incomplete { component: index } => Some(index),
+            _ => None,
+        }
+    }
+}

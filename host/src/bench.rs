@@ -3,6 +3,7 @@
 mod command;
 mod device;
 mod facts;
+mod refused;
 mod run;
 mod source;
 

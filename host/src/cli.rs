@@ -81,6 +81,7 @@ impl Context {
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn main() -> Exit {
+    crate::platform::survive_file_limit();
     match Cli::try_parse() {
         Ok(cli) => run(cli),
         Err(error) => {

@@ -4,7 +4,7 @@
 
 pub use system::{
     QuietKeys, UNPLUGGED, exposed_mode, host_name, open_descriptor, public_temporary, read_at,
-    secret_temporary, stop_signal,
+    secret_temporary, stop_signal, survive_file_limit,
 };
 
 #[cfg(unix)]
@@ -15,6 +15,7 @@ mod system {
     use std::path::Path;
     use std::sync::OnceLock;
 
+    use rustix::process::Signal;
     use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
     use tempfile::{Builder, NamedTempFile};
 
@@ -84,6 +85,17 @@ mod system {
             () = received(SignalKind::interrupt()) => {}
             () = received(SignalKind::terminate()) => {}
             () = hung_up => {}
+        }
+    }
+
+    /// Makes a write beyond the limit on file sizes (`ulimit -f`) fail like any other. By itself the system
+    /// ends the process for it, without a word.
+    pub fn survive_file_limit() {
+        use tokio::signal::unix::{SignalKind, signal};
+        // A handler stays for as long as the process does; the runtime is needed only to install it.
+        if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() {
+            let _inside = runtime.enter();
+            drop(signal(SignalKind::from_raw(Signal::XFSZ.as_raw())));
         }
     }
 
@@ -207,6 +219,9 @@ mod system {
             None
         }
     }
+
+    /// Nothing: there is no limit on file sizes that ends a process.
+    pub const fn survive_file_limit() {}
 
     /// Waits for Ctrl-C.
     pub async fn stop_signal() {

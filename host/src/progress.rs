@@ -109,6 +109,11 @@ impl DeviceProgress {
         }
     }
 
+    /// Tells how it came out, where the result itself has to wait for other devices.
+    pub fn end(&self, outcome: &str, message: &str) {
+        self.say("end", outcome, &format!("{outcome}: {message}"), false);
+    }
+
     fn entry(&mut self, entry: &Entry) {
         match entry {
             Entry::StepStart(Step::Phase(phase)) => {

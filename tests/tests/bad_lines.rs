@@ -72,7 +72,7 @@ fn a_peer_that_is_no_device_gives_exit_3_with_what_to_check() {
         let address = peer::start(script);
         let ended = site.deploy(&bundle, &address).says_not("panicked");
         assert_eq!(ended.code, Some(3), "{told}: {ended:?}");
-        let _ = ended.says("no device was reached").says("check cable, port, baud rate and power");
+        let _ = ended.says("no device was reached").says("check name, address and port");
     }
 }
 
@@ -105,6 +105,13 @@ fn a_device_that_takes_up_a_version_it_was_not_offered_gives_exit_3_and_names_th
 #[test]
 fn an_address_where_nobody_listens_is_named_with_the_systems_reason() {
     let site = Site::new();
+    let advice = "next: check name, address and port, and that the device is on, in the network and listening";
     let ended = site.noflake(&["device", "identify", "-d", "tcp:127.0.0.1:9"]).code(3);
-    ended.says("127.0.0.1:9").says("refused").is_one_clear_error();
+    let ended = ended.says("127.0.0.1:9").says("refused").says(advice).says_not("baud");
+    ended.is_one_clear_error();
+    let ended = site.noflake(&["device", "identify", "-d", "tcp:no-such-device.invalid:7700"]);
+    let ended = ended.code(3).says("no-such-device.invalid").says(advice).says_not("baud");
+    ended.is_one_clear_error();
+    let ended = site.deploy(&site.bundle(&Release::new("1.1.0")), "tcp:127.0.0.1:9").code(3);
+    let _ = ended.says("check name, address and port").says_not("baud");
 }

@@ -16,14 +16,16 @@ fn a_disk_that_fills_up_ends_the_run_with_3_and_the_old_version_running() {
     let device = Simulator::start(&site, &SimOptions::pty());
     let bundle = site.bundle(&Release::new("1.1.0"));
     // Blocks of 512 or 1024 bytes, by shell: room for the record's start, and for no whole run.
-    for blocks in [0, 1, 8] {
-        let script = "trap '' XFSZ; ulimit -f $1; shift; exec \"$@\"";
+    for blocks in [0, 1, 8, 12] {
+        let script = "ulimit -f $1; shift; exec \"$@\"";
         let mut command = Command::new("sh");
         command.args(["-c", script, "sh", &blocks.to_string()]);
         command.arg(noflake_binary()).args(["deploy", &bundle, "-d", &device.address()]);
         let ended = Running::spawn(site.folder(), command, "").wait().says_not("panicked");
         assert_eq!(ended.code, Some(3), "{blocks} blocks: {ended:?}");
-        let _ = ended.says("room").says("next");
+        let ended = ended.says("room").says("next").says_not("not affected");
+        let said = ended.stderr.matches("may not grow further; what happens from here on").count();
+        assert_eq!(said, 1, "the error itself stands there once: {ended:?}");
         assert_eq!(site.running_version(&device.address()), "1.0.0", "{blocks} blocks");
     }
     let again = site.noflake(&["deploy", &bundle, "-d", &device.address()]);
@@ -40,6 +42,9 @@ fn a_file_where_the_run_folder_should_be_is_named_and_left_alone() {
     let deploy = ["deploy", &bundle, "-d", &device.address(), "--runs", "taken"];
     site.noflake(&deploy).code(3).says("taken is a file, expected a folder").is_one_clear_error();
     assert_eq!(fs::read_to_string(site.path("taken")).unwrap(), "mine");
+    let deploy = ["deploy", &bundle, "-d", &device.address(), "--runs", "/dev/full"];
+    let ended = site.noflake(&deploy).code(3);
+    ended.says("/dev/full is a file, expected a folder").is_one_clear_error();
     assert!(flash::whole(device.state()) == before, "the flash has changed");
 }
 

@@ -54,6 +54,18 @@ fn status_explains_every_stage_of_a_life_and_ends_in_one_command() {
         .says("next: mend the bundle");
 }
 
+#[test]
+fn a_component_that_does_not_fit_is_named() {
+    let site = Site::new();
+    let device = format!("sim:{}", site.scenario("factory", "").display());
+    let bundle = site.bundle(&Release::sized("1.1.0", (1 << 20) + 1));
+    let _ = site
+        .deploy(&bundle, &device)
+        .code(5)
+        .says("component app has 1048577 bytes, its area 1048576")
+        .says_not("component 0");
+}
+
 /// What a device says reaches the terminal only with its control characters shown, not obeyed.
 #[test]
 fn a_device_cannot_steer_the_terminal() {

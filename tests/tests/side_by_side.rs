@@ -53,3 +53,37 @@ fn the_worst_exit_code_wins_by_the_order_of_what_needs_a_person_first() {
         assert_eq!(worst, Some(expected.into()), "each line has its own code: {lines:?}");
     }
 }
+
+/// Results come when all are done; who stands beside the quick device need not wait for the slow one.
+#[test]
+fn the_end_of_a_quick_device_is_told_while_a_slow_one_is_still_at_work() {
+    let site = Site::new();
+    let slow_start = "[[image]]\nversion = \"1.1.0\"\nboot_ms = 3000\n";
+    let slow = Simulator::start(&site, &SimOptions::tcp().scenario(slow_start).state("slow"));
+    let quick = Simulator::start(&site, &SimOptions::tcp().state("quick"));
+    let bundle = site.bundle(&Release::new("1.1.0"));
+    let deploy = ["deploy", &bundle, "-d", &slow.address(), "-d", &quick.address()];
+    let ended = site.noflake(&deploy).code(0);
+    let place = |device: &Simulator, what: &str| {
+        let line = format!("{} | {what}", device.address());
+        let found = ended.stderr.lines().position(|said| said.starts_with(&line));
+        found.unwrap_or_else(|| panic!("no {line:?} in\n{}", ended.stderr))
+    };
+    let quick_end = place(&quick, "committed: version 1.1.0 runs from slot B, confirmed");
+    assert!(quick_end < place(&slow, "checks ..."), "{}", ended.stderr);
+    assert!(quick_end < place(&slow, "committed: "), "{}", ended.stderr);
+
+    let again = [&["--format", "json"], &deploy[..]].concat();
+    let ended = site.noflake(&again).code(0);
+    let lines = ended.stderr.lines().map(|line| serde_json::from_str(line).unwrap());
+    let ends: Vec<serde_json::Value> =
+        lines.filter(|line: &serde_json::Value| line["progress"] == "end").collect();
+    assert_eq!(ends.len(), 2, "{ends:?}");
+    assert!(ends.iter().all(|end| end["about"] == "found done"), "{ends:?}");
+    let named: Vec<String> = ended
+        .json_lines()
+        .iter()
+        .filter_map(|line| line["device"].as_str().map(str::to_owned))
+        .collect();
+    assert_eq!(named, [slow.address(), quick.address()], "results stand as they were named");
+}

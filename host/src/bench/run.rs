@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::command;
 use super::device::{Device, DeviceError, Waiting};
 use super::facts::{place, slot_of};
+use super::refused;
 use super::source::BundleSource;
 use crate::bundle::VerifiedBundle;
 use crate::causes::sentence;
@@ -86,7 +87,7 @@ pub async fn run(
                 if lost.is_none()
                     && let Err(error) = recorder.append(*entry, wall_time(began, at_ms))
                 {
-                    let reason = sentence(&error);
+                    let reason = format!("no more evidence: {}", error.in_short());
                     lost = Some(error);
                     runner.stop(device.now_ms(), StopWhy::NoEvidence { reason });
                 }
@@ -168,11 +169,11 @@ async fn perform(
         Act::Rollback { trial_id, blames_bundle: false } => {
             plain(device, Request::Withdraw { trial_id: wire_id(trial_id) }).await
         }
-        Act::Ask(ask) => return answer(device, ask).await,
+        Act::Ask(ask) => return answer(device, bundle, ask).await,
         Act::WaitUntil { at_ms } => device.wait_until(at_ms).await.map(|()| Saw::Done),
         Act::Record { .. } | Act::End(_) => Ok(Saw::Done),
     };
-    done.unwrap_or_else(|error| failed(&error))
+    done.unwrap_or_else(|error| failed(&error, bundle))
 }
 
 async fn connect(
@@ -196,7 +197,7 @@ fn wire_id(trial_id: u64) -> u32 {
     u32::try_from(trial_id).unwrap_or(u32::MAX)
 }
 
-fn failed(error: &DeviceError) -> Saw {
+fn failed(error: &DeviceError, bundle: &VerifiedBundle) -> Saw {
     let refusal = match error {
         DeviceError::Refused(refusal) | DeviceError::Held(refusal) => Some(*refusal),
         DeviceError::Driver(DriverError::Transfer(TransferError::Refused(refusal))) => {
@@ -212,7 +213,7 @@ fn failed(error: &DeviceError) -> Saw {
             Saw::Lost { missing: missing(error), reason: sentence(error), next: error.next() }
         }
         Some(refusal) => Saw::Refused {
-            reason: refusal.to_string(),
+            reason: in_words(refusal, bundle),
             is_stale: matches!(refusal, Refusal::StaleSession | Refusal::NoSession),
             next: after_refusal(refusal),
         },
@@ -232,6 +233,12 @@ fn missing(error: &DeviceError) -> Missing {
         | DeviceError::OutOfTurn(_)
         | DeviceError::Version { .. } => Missing::Answer,
     }
+}
+
+fn in_words(refusal: Refusal, bundle: &VerifiedBundle) -> String {
+    let components = &bundle.manifest().components;
+    let names: Vec<&str> = components.iter().map(|claims| claims.name.as_str()).collect();
+    refused::in_words(refusal, &names)
 }
 
 /// The next safe command after a refusal.
@@ -345,7 +352,7 @@ async fn stage(
 }
 
 /// Answers what a check asks. Trouble of link or host is an answer too.
-async fn answer(device: &mut Device, ask: Ask) -> Saw {
+async fn answer(device: &mut Device, bundle: &VerifiedBundle, ask: Ask) -> Saw {
     let seen = match ask {
         Ask::Identify => device.identify().await.map(Seen::Facts),
         Ask::Status => {
@@ -355,14 +362,14 @@ async fn answer(device: &mut Device, ask: Ask) -> Saw {
         Ask::RunCheck { name } => device.run_check(&name).await,
         Ask::Ping => device.ping().await.map(|rtt_us| Seen::Pong { rtt_us }),
         Ask::Command { argv, timeout_ms } => {
-            return command_with_lease(device, &argv, timeout_ms).await;
+            return command_with_lease(device, bundle, &argv, timeout_ms).await;
         }
     };
     match seen {
         Ok(seen) => Saw::Seen(seen),
         Err(DeviceError::Driver(DriverError::NoAnswer { .. })) => Saw::Seen(Seen::NoAnswer),
         Err(error) => {
-            let saw = failed(&error);
+            let saw = failed(&error, bundle);
             match saw {
                 Saw::Lost { reason, .. } => Saw::Seen(Seen::LinkError { reason }),
                 Saw::Refused { reason, is_stale: false, .. } => Saw::Seen(Seen::Refused { reason }),
@@ -379,7 +386,12 @@ async fn answer(device: &mut Device, ask: Ask) -> Saw {
 }
 
 /// Runs a program of the host while the device's lease is kept.
-async fn command_with_lease(device: &mut Device, argv: &[String], timeout_ms: u64) -> Saw {
+async fn command_with_lease(
+    device: &mut Device,
+    bundle: &VerifiedBundle,
+    argv: &[String],
+    timeout_ms: u64,
+) -> Saw {
     let program = command::run(argv, timeout_ms);
     if device.is_simulated() {
         // Virtual time stands still while a program of the real world runs.
@@ -393,7 +405,7 @@ async fn command_with_lease(device: &mut Device, argv: &[String], timeout_ms: u6
             seen = &mut program => return Saw::Seen(seen),
             waited = device.wait_until(until_ms) => {
                 if let Err(error) = waited {
-                    return failed(&error);
+                    return failed(&error, bundle);
                 }
                 tokio::task::yield_now().await;
             }

@@ -62,6 +62,8 @@ struct Shared {
     take_over: bool,
     runs: PathBuf,
     screen: Screen,
+    /// Results are printed when the slowest of them is done, so each end is told as it comes.
+    has_several: bool,
 }
 
 /// Deploys to every device that is named; `plan` is the file that `qualify` names.
@@ -85,7 +87,9 @@ pub(super) fn deploy(
     };
     let screen = Screen::new(context.output.format());
     let (again, take_over) = (args.again, args.target.take_over());
-    let shared = Shared { bundle, verb, plan, plan_path, again, take_over, runs, screen };
+    let has_several = openings.len() > 1;
+    let shared =
+        Shared { bundle, verb, plan, plan_path, again, take_over, runs, screen, has_several };
     let ends = runtime::block_on(run_all(Rc::new(shared), openings))??;
     let mut exits = Vec::new();
     for end in ends {
@@ -170,6 +174,9 @@ async fn run_one(
     let work = run(setup, &mut show);
     let (ended, lost) = tracing::Instrument::instrument(work, span).await;
     progress.finish();
+    if shared.has_several {
+        progress.end(outcome_word(ended.end.outcome), &ended.end.message);
+    }
     let evidence = match lost {
         Some(lost) => Err(CommandError::Evidence(lost.into())),
         None => render(&folder),

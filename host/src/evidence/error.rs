@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why evidence could not be written. The device is unaffected by all of them.
+/// Why evidence could not be written. What becomes of the device is told by the run's result.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvidenceError {
@@ -48,8 +48,8 @@ pub enum EvidenceError {
     },
     /// The record broke off in the middle of a run.
     #[error(
-        "the record {} ends at line {lines}: {cause}; what happens from here on is not recorded, \
-         the device itself is not affected", path.display()
+        "the record {} ends at line {lines}: {cause}; what happens from here on is not recorded",
+        path.display()
     )]
     RecordBrokeOff {
         /// The record.
@@ -74,7 +74,7 @@ pub enum EvidenceError {
     /// The record reached the size that a reader accepts.
     #[error(
         "the record {} is full at {max_bytes} bytes, {lines} lines; what happens from here on is \
-         not recorded, the device itself is not affected",
+         not recorded",
         path.display()
     )]
     RecordFull {
@@ -123,9 +123,24 @@ impl EvidenceError {
             | Self::Closed { .. }
             | Self::EntryTooLong { .. }
             | Self::UnknownLimit { .. }
-            | Self::Encode(_) => {
-                "make room, or name another folder with --runs; the device is unaffected"
-            }
+            | Self::Encode(_) => "make room, or name another folder with --runs",
+        }
+    }
+
+    /// Why a run cannot go on with its evidence, in few words: the error itself is printed once, at the end.
+    #[must_use]
+    pub const fn in_short(&self) -> &'static str {
+        match self {
+            Self::RecordBrokeOff { cause, .. } => cause,
+            Self::RecordFull { .. } => "the record is full",
+            Self::FileInTheWay { .. }
+            | Self::NotWritable { .. }
+            | Self::DiskFull { .. }
+            | Self::Io { .. }
+            | Self::Closed { .. }
+            | Self::EntryTooLong { .. }
+            | Self::UnknownLimit { .. }
+            | Self::Encode(_) => "an entry cannot be written",
         }
     }
 

@@ -70,7 +70,7 @@ fn create_parent(parent: &Path) -> Result<(), EvidenceError> {
     // An empty parent is the current folder; `create_dir_all` accepts it.
     fs::create_dir_all(parent).map_err(|error| {
         // The file in the way may be the parent itself or any folder above it.
-        match parent.ancestors().find(|path| path.is_file()) {
+        match parent.ancestors().find(|path| path.exists() && !path.is_dir()) {
             Some(file) => EvidenceError::FileInTheWay { path: file.to_path_buf() },
             None => EvidenceError::before_the_run(parent, error),
         }

@@ -268,13 +268,13 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_says_what_is_lost_and_that_the_device_is_not_affected() {
+    fn a_full_disk_says_what_is_lost() {
         let mut recorder = on_full_disk();
         let error = recorder.append(note("x"), UNIX_EPOCH).expect_err("is full");
         assert_eq!(
             error.to_string(),
             "the record runs/x/record.jsonl ends at line 0: the disk is full; what happens from here \
-             on is not recorded, the device itself is not affected"
+             on is not recorded"
         );
         let again = recorder.append(note("x"), UNIX_EPOCH).expect_err("is closed");
         assert_eq!(error.next(), "make room, then run again");

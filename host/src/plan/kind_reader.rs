@@ -91,13 +91,12 @@ fn boot(section: &mut Section<'_>, context: Context<'_>) -> CheckKind {
 /// A device whose lease ends before it may have started goes back while nobody can speak to it yet.
 fn judge_lease(section: &Section<'_>, ready: Option<&TimeLimits>, timeouts: &Timeouts) {
     let allowed = ready.and_then(|TimeLimits { unit, limits }| Some((*unit, longest(limits)?)));
-    let (unit, longest, allowed_by) = match allowed {
-        Some((unit, longest)) => (unit, longest, "this check allows a start of"),
-        None => {
-            let connect_us = timeouts.connect_ms.saturating_mul(1_000);
-            let waits = "this check has no upper limit, and a start is waited for up to `connect`,";
-            (TimeUnit::S, TimeUnit::S.of_us(connect_us), waits)
-        }
+    let (unit, longest, allowed_by) = if let Some((unit, longest)) = allowed {
+        (unit, longest, "this check allows a start of")
+    } else {
+        let connect_us = timeouts.connect_ms.saturating_mul(1_000);
+        let waits = "this check has no upper limit, and a start is waited for up to `connect`,";
+        (TimeUnit::S, TimeUnit::S.of_us(connect_us), waits)
     };
     let lease = unit.of_us(timeouts.lease_ms.saturating_mul(1_000));
     if lease < longest {

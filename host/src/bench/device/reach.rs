@@ -5,7 +5,7 @@ use firmware_protocol::refusal::Refusal;
 
 use super::{Device, DeviceError, Opened, facts, identity};
 use crate::driver::{Driver, DriverError};
-use crate::link::{Link, LinkError};
+use crate::link::{Address, Link, LinkError};
 use crate::session::{Answer, Patience};
 
 /// Between two attempts to reach a device, in milliseconds.
@@ -94,12 +94,12 @@ impl Device {
                     source: Box::new(error),
                 });
             }
-            let (why, waited_ms) = (error.instead(), now_ms.saturating_sub(began_ms));
-            let is_news = why == Instead::OtherHost && !was_told_held && waited_ms >= TELL_HELD_MS;
+            let (why, so_far_ms) = (error.instead(), now_ms.saturating_sub(began_ms));
+            let is_news = why == Instead::OtherHost && !was_told_held && so_far_ms >= TELL_HELD_MS;
             if is_news || now_ms >= tell_ms {
                 let limit_s = until_ms.saturating_sub(began_ms).div_ceil(1_000);
                 let step_ms = if is_news { TELL_HELD_MS } else { TELL_MS };
-                let waited_s = waited_ms / step_ms * (step_ms / 1_000);
+                let waited_s = so_far_ms / step_ms * (step_ms / 1_000);
                 tell(Waiting { why, waited_s, limit_s });
                 was_told_held |= is_news;
             }
@@ -241,6 +241,11 @@ impl DeviceError {
             }
             Self::Driver(DriverError::Link(LinkError::NoPort { .. })) => {
                 "name one of these ports, or plug the adapter in"
+            }
+            Self::Driver(DriverError::Link(LinkError::Connect { .. }))
+            | Self::NotReached { address: Address::Tcp { .. }, .. } => {
+                "check name, address and port, and that the device is on, in the network and listening \
+                 there, then run the same command again"
             }
             Self::Driver(_) | Self::NotReached { .. } | Self::OutOfTurn(_) => {
                 "check cable, port, baud rate and power, then run the same command again"
