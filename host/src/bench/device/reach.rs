@@ -209,6 +209,9 @@ impl DeviceError {
             Self::Driver(DriverError::Link(LinkError::NoPort { .. })) => {
                 "name one of these ports, or plug the adapter in"
             }
+            Self::Driver(DriverError::Source(_)) => {
+                "let nothing write to the bundle file, then run the same command again"
+            }
             Self::Driver(_) | Self::NotReached { .. } | Self::OutOfTurn(_) => {
                 "check cable, port, baud rate and power, then run the same command again"
             }
