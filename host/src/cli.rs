@@ -1,7 +1,9 @@
 //! The command line: what can be typed, and which file answers it.
 
+use std::io::Write;
 use std::path::PathBuf;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -84,10 +86,9 @@ pub fn main() -> Exit {
     match Cli::try_parse() {
         Ok(cli) => run(cli),
         Err(error) => {
-            // Help and version come as errors too; a closed stdout is no reason to complain.
+            // Help and version come as errors too.
             if !error.use_stderr() {
-                drop(error.print());
-                return Exit::Success;
+                return say(&error);
             }
             if wants_json(std::env::args()) {
                 Output::new(Format::Json).error(&arguments_error(&error));
@@ -136,6 +137,20 @@ fn wants_json(typed: impl Iterator<Item = String>) -> bool {
     apart || typed.iter().any(|word| word == "--format=json")
 }
 
+/// Prints help or version, in colour where there is a terminal; a closed stdout is no reason to complain.
+fn say(said: &clap::Error) -> Exit {
+    match said.print().and_then(|()| std::io::stdout().flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            let output = Output::default();
+            output.progress(&said.render().to_string().trim_end());
+            let error = CommandError::Output(error);
+            output.error(&error);
+            error.exit()
+        }
+        Ok(()) | Err(_) => Exit::Success,
+    }
+}
+
 /// What the parser says, without its advice on usage, which becomes the next command.
 fn arguments_error(error: &clap::Error) -> CommandError {
     let said = error.render().to_string();
@@ -143,6 +158,12 @@ fn arguments_error(error: &clap::Error) -> CommandError {
     let problem = problem.split_whitespace().collect::<Vec<_>>().join(" ");
     let problem = problem.strip_prefix("error: ").unwrap_or(&problem).to_owned();
     let usage = rest.lines().next().filter(|usage| !usage.is_empty()).unwrap_or("noflake --help");
+    let problem = if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let (command, _) = usage.split_once(" [").unwrap_or((usage, ""));
+        format!("'{command}' requires a subcommand")
+    } else {
+        problem
+    };
     CommandError::Arguments { problem, usage: usage.to_owned() }
 }
 

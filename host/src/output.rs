@@ -68,10 +68,15 @@ impl Output {
         }
     }
 
-    /// Tells the person what is going on.
+    /// Tells the person what is going on, or the program: as one line of JSON.
     // Without a stderr there is nobody to tell; the work itself goes on.
     pub fn progress(&self, line: &dyn fmt::Display) {
-        drop(writeln!(io::stderr().lock(), "{}", escape_lines(&line.to_string())));
+        let text = escape_lines(&line.to_string());
+        let line = match self.format {
+            Format::Human => text,
+            Format::Json => json!({ "progress": "note", "text": text }).to_string(),
+        };
+        drop(writeln!(io::stderr().lock(), "{line}"));
     }
 
     /// Tells why the command failed, and what to do next.

@@ -209,6 +209,9 @@ impl DeviceError {
             Self::Driver(DriverError::Link(LinkError::NoPort { .. })) => {
                 "name one of these ports, or plug the adapter in"
             }
+            Self::Driver(DriverError::Link(LinkError::Simulated { .. })) => {
+                "mend the scenario, or name another one behind sim:"
+            }
             Self::Driver(DriverError::Source(_)) => {
                 "let nothing write to the bundle file, then run the same command again"
             }
