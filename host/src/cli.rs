@@ -1,6 +1,5 @@
 //! The command line: what can be typed, and which file answers it.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
@@ -137,18 +136,17 @@ fn wants_json(typed: impl Iterator<Item = String>) -> bool {
     apart || typed.iter().any(|word| word == "--format=json")
 }
 
-/// Prints help or version, in colour where there is a terminal; a closed stdout is no reason to complain.
+/// Prints help or version.
 fn say(said: &clap::Error) -> Exit {
-    match said.print().and_then(|()| std::io::stdout().flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            let output = Output::default();
-            output.progress(&said.render().to_string().trim_end());
-            let error = CommandError::Output(error);
+    let output = Output::default();
+    output.help(said);
+    output.finish().map_or_else(
+        |error| {
             output.error(&error);
             error.exit()
-        }
-        Ok(()) | Err(_) => Exit::Success,
-    }
+        },
+        |()| Exit::Success,
+    )
 }
 
 /// What the parser says, without its advice on usage, which becomes the next command.
