@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -85,10 +86,9 @@ pub fn main() -> Exit {
     match Cli::try_parse() {
         Ok(cli) => run(cli),
         Err(error) => {
-            // Help and version come as errors too; a closed stdout is no reason to complain.
+            // Help and version come as errors too.
             if !error.use_stderr() {
-                drop(error.print());
-                return Exit::Success;
+                return say(&error);
             }
             if wants_json(std::env::args()) {
                 Output::new(Format::Json).error(&arguments_error(&error));
@@ -137,6 +137,19 @@ fn wants_json(typed: impl Iterator<Item = String>) -> bool {
     apart || typed.iter().any(|word| word == "--format=json")
 }
 
+/// Prints help or version.
+fn say(said: &clap::Error) -> Exit {
+    let output = Output::default();
+    output.help(said);
+    output.finish().map_or_else(
+        |error| {
+            output.error(&error);
+            error.exit()
+        },
+        |()| Exit::Success,
+    )
+}
+
 /// What the parser says, without its advice on usage, which becomes the next command.
 fn arguments_error(error: &clap::Error) -> CommandError {
     let said = error.render().to_string();
@@ -144,6 +157,12 @@ fn arguments_error(error: &clap::Error) -> CommandError {
     let problem = problem.split_whitespace().collect::<Vec<_>>().join(" ");
     let problem = problem.strip_prefix("error: ").unwrap_or(&problem).to_owned();
     let usage = rest.lines().next().filter(|usage| !usage.is_empty()).unwrap_or("noflake --help");
+    let problem = if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let (command, _) = usage.split_once(" [").unwrap_or((usage, ""));
+        format!("'{command}' requires a subcommand")
+    } else {
+        problem
+    };
     CommandError::Arguments { problem, usage: usage.to_owned() }
 }
 

@@ -88,6 +88,25 @@ impl Link {
         }))
     }
 
+    /// Says whether a simulated device can be made, before anything is begun; a real one is not asked.
+    ///
+    /// # Errors
+    /// When its scenario cannot be used, or there is no simulator.
+    pub fn check(address: &Address, start: &LinkStart) -> Result<(), LinkError> {
+        match address {
+            Address::Serial { .. } | Address::Tcp { .. } => Ok(()),
+            #[cfg(feature = "sim")]
+            Address::Simulated { scenario } => {
+                simulated::SimulatedLink::open(scenario.as_deref(), start).map(drop)
+            }
+            #[cfg(not(feature = "sim"))]
+            Address::Simulated { .. } => {
+                let _ = start;
+                Err(LinkError::NoSimulator)
+            }
+        }
+    }
+
     /// How frames travel here.
     #[must_use]
     pub const fn framing(&self) -> Framing {

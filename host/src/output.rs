@@ -68,10 +68,25 @@ impl Output {
         }
     }
 
-    /// Tells the person what is going on.
+    /// Prints help or version, in colour where there is a terminal.
+    pub fn help(&self, said: &clap::Error) {
+        if let Err(error) = said.print().and_then(|()| io::stdout().flush()) {
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                self.progress(&said.render().to_string().trim_end());
+            }
+            self.keep(error);
+        }
+    }
+
+    /// Tells the person what is going on, or the program: as one line of JSON.
     // Without a stderr there is nobody to tell; the work itself goes on.
     pub fn progress(&self, line: &dyn fmt::Display) {
-        drop(writeln!(io::stderr().lock(), "{}", escape_lines(&line.to_string())));
+        let text = escape_lines(&line.to_string());
+        let line = match self.format {
+            Format::Human => text,
+            Format::Json => json!({ "progress": "note", "text": text }).to_string(),
+        };
+        drop(writeln!(io::stderr().lock(), "{line}"));
     }
 
     /// Tells why the command failed, and what to do next.

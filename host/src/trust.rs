@@ -16,7 +16,7 @@ mod signer;
 pub use envelope::{EncodeError, seal};
 pub use files::{Secrecy, WriteError, replace_file, write_new_file};
 pub use hex::{Hex, parse_hex};
-pub use key_file::{KeyError, create_key, open_key, public_path};
+pub use key_file::{KeyError, LockedKey, create_key, public_path};
 pub use passphrase::{Passphrase, PassphraseError, PassphraseSource};
 pub use public_file::{KeyRole, PublicKeyFile};
 pub use root::{LoadedRoot, RootError, RootKeys, first_root, read_root, sign_root};

@@ -129,9 +129,39 @@ fn a_reader_that_goes_away_is_no_error() {
     assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
 }
 
+/// Without a terminal and without a descriptor there is no passphrase: asking for one would be the error.
+#[cfg(unix)]
+#[test]
+fn nobody_is_asked_for_the_passphrase_of_a_key_that_is_not_there_or_none() {
+    let shell = Shell::initialised();
+    fs::write(shell.path("text.key"), "no key\n").unwrap();
+    let problems = [
+        ("nope", "failed to read key file nope"),
+        ("text.key", "key file text.key is open to others"),
+    ];
+    for (file, problem) in problems {
+        for arguments in
+            [&["key", "show", file][..], &["bundle", "create", "-o", "x.nfb", "--key", file]]
+        {
+            let ended = shell.run(arguments).ends_with_code(2);
+            assert!(ended.stderr.contains(&format!("error: {problem}")), "{ended:?}");
+        }
+    }
+}
+
+#[test]
+fn a_simulator_without_a_port_is_told_which_options_name_one() {
+    let shell = Shell::empty();
+    let ended = shell.run(&["sim"]).ends_with_code(2);
+    let options = if cfg!(unix) { "<--serial <PATH>|--tcp <ADDR>>" } else { "--tcp <ADDR>" };
+    assert!(ended.stderr.contains(options), "{ended:?}");
+}
+
 #[test]
 fn manual_pages_are_written_for_every_command() {
     let shell = Shell::empty();
+    let help = shell.run(&["--help"]).ends_with_code(0).stdout;
+    assert!(help.contains("\n  man "), "{help}");
     shell.run(&["man", "."]).ends_with_code(0);
     assert!(shell.path("noflake-bundle-create.1").exists());
 }

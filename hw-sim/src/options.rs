@@ -3,11 +3,15 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+/// The options that name a port here; at least one is needed.
+const PORTS: &[&str] = if cfg!(unix) { &["serial", "tcp"] } else { &["tcp"] };
+
 /// Options of a simulated device on real ports.
 #[derive(Debug, Clone, Default, clap::Args)]
+#[command(group(clap::ArgGroup::new("port").args(PORTS).required(true).multiple(true)))]
 pub struct ServeOptions {
     /// Serve a serial port: a PTY, with a symbolic link to it at this path
-    #[arg(long, value_name = "PATH", required_unless_present = "tcp")]
+    #[arg(long, value_name = "PATH")]
     pub serial: Option<PathBuf>,
     /// Serve a TCP port at this address; port 0 picks a free one
     #[arg(long, value_name = "ADDR")]

@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 
+use integration::cli::wait_for;
 use integration::flash;
-use integration::simulator::{SimOptions, Simulator};
+use integration::simulator::{SimOptions, Simulator, wire_bytes};
 use integration::site::{Release, STRANGER_KEY, Site, root_record};
 use integration::source::contents;
 
@@ -163,4 +165,30 @@ fn without_signature(bundle: &[u8]) -> Vec<u8> {
     unsigned[12..16].copy_from_slice(&(length - SIGNATURE_BYTES).to_le_bytes());
     unsigned.extend(&bundle[end..]);
     unsigned
+}
+
+/// A build that writes over the bundle while it is sent is found on the host, before the device is sent
+/// a byte that was not signed.
+#[test]
+fn a_bundle_file_that_changes_while_it_is_sent_is_the_hosts_error_and_sent_no_further() {
+    let overwrite =
+        |file: &fs::File| file.write_all_at(&[0xA5; 16], file_bytes(file) - 2_000).unwrap();
+    let cut = |file: &fs::File| file.set_len(file_bytes(file) - 2_000).unwrap();
+    for change in [overwrite as fn(&fs::File), cut] {
+        let site = Site::new();
+        let device = Simulator::start(&site, &SimOptions { baud: 921_600, ..SimOptions::pty() });
+        let release = Release::sized("1.1.0", 100_000);
+        let bundle = site.bundle(&release);
+        let host = site.start(&["deploy", &bundle, "-d", &device.address()]);
+        wait_for("the transfer", || (wire_bytes(device.state()) >= 12_000).then_some(()));
+        change(&fs::File::options().write(true).open(site.path(&bundle)).unwrap());
+        let ended = host.wait().code(3).says("the bundle file changed while it was being sent");
+        let sent = device.payload_bytes();
+        assert!((1..release.payload_bytes()).contains(&sent), "{sent} bytes were sent: {ended:?}");
+        assert_eq!(site.running_version(&device.address()), "1.0.0");
+    }
+}
+
+fn file_bytes(file: &fs::File) -> u64 {
+    file.metadata().unwrap().len()
 }

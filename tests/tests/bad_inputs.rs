@@ -58,9 +58,7 @@ fn a_pipe_a_device_or_an_overlong_file_is_one_clear_error_and_never_a_hang() {
                 arguments.iter().map(|word| word.replace("PATH", path)).collect();
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
             let ended = integration::cli::run(site.folder(), "tide pool\n", &arguments);
-            let code =
-                if arguments.last().is_some_and(|word| word.starts_with("sim:")) { 3 } else { 2 };
-            assert_eq!(ended.code, Some(code), "{what} {path}: {arguments:?}: {ended:?}");
+            assert_eq!(ended.code, Some(2), "{what} {path}: {arguments:?}: {ended:?}");
             let ended = ended.says(path).says(problem).says_not("panicked");
             assert_eq!(ended.stderr.matches("error: ").count(), 1, "{ended:?}");
         }
@@ -103,7 +101,7 @@ fn nothing_that_an_error_quotes_of_a_file_steers_the_terminal() {
         }
     }
     let ended = site.noflake(&["deploy", &bundle, "-d", "sim:name.toml"]);
-    let _ = ended.says("unknown field").says_not("\\n");
+    let _ = ended.code(2).says("unknown field").says("mend the scenario").says_not("\\n");
     let ended = site.noflake(&["deploy", &bundle, "--config", "name.toml"]).code(2);
     assert!(ended.says("\\u{1b}]0;owned\\u{7}\\u{9b}2J\\u{202e}").stderr.contains("\n1 | "));
 }

@@ -38,6 +38,19 @@ fn a_full_disk_behind_stdout_hides_no_outcome_and_ends_with_3_or_worse() {
 }
 
 #[test]
+fn help_and_version_that_cannot_be_printed_are_an_error_too() {
+    let site = Site::new();
+    for (arguments, word) in [(&["--version"][..], "noflake "), (&["key", "--help"], "Usage: ")] {
+        let ended = shell(&site, "exec \"$@\" > /dev/full", arguments).code(3);
+        assert!(ended.stderr.contains(word), "{ended:?}");
+        let _ = ended.says("error: failed to print the result: No space left");
+        let _ = shell(&site, "exec \"$@\" >&-", arguments).code(0);
+        let ended = shell(&site, "exec \"$@\"", arguments).code(0);
+        assert!(ended.stdout.contains(word) && ended.stderr.is_empty(), "{ended:?}");
+    }
+}
+
+#[test]
 fn a_reader_that_goes_away_ends_no_run() {
     let site = Site::new();
     let device = Simulator::start(&site, &SimOptions::pty());

@@ -64,7 +64,10 @@ fn progress_and_console_are_json_lines_too() {
     let body = "[[image]]\nversion = \"*\"\nconsole = [\"nav ready\"]\n";
     let device = Simulator::start(&site, &SimOptions::pty().scenario(body));
     let log = ["--format", "json", "device", "log", "--for", "300ms", "-d", &device.address()];
-    let _ = site.noflake(&log).code(0).json_lines();
+    let ended = site.noflake(&log).code(0);
+    let _ = ended.json_lines();
+    let told: Value = serde_json::from_str(ended.stderr.trim_end()).unwrap();
+    assert!(told["text"].as_str().unwrap().starts_with("listening to serial:"), "{told}");
 }
 
 #[test]
@@ -105,6 +108,13 @@ fn a_command_line_that_is_none_is_a_json_error_too() {
         let said = error["error"].as_str().unwrap();
         assert!(said.contains(problem) && !said.starts_with("error"), "{said}");
         assert!(error["next"].as_str().unwrap().starts_with(next), "{error}");
+    }
+    for command in ["key", "bundle", "device", "report"] {
+        let error = site.noflake(&["--format", "json", command]).code(2).json();
+        let problem = format!("'noflake {command}' requires a subcommand");
+        assert_eq!((&error["error"], &error["exit"]), (&problem.into(), &2.into()), "{error}");
+        let next = error["next"].as_str().unwrap();
+        assert!(next.starts_with(&format!("noflake {command} ")), "{error}");
     }
     let ended = site.noflake(&["deploy"]).code(2);
     assert!(ended.stdout.is_empty() && ended.stderr.starts_with("error: "), "{ended:?}");

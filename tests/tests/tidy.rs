@@ -41,7 +41,7 @@ const SIMULATOR: Crate = Crate {
     layers: &[
         "clock files",
         "fault",
-        "flash stats",
+        "flash stats visible",
         "scenario",
         "layout line image factory options",
         "state",

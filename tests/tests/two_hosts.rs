@@ -3,7 +3,7 @@
 
 use integration::cli::{Ended, wait_for};
 use integration::simulator::{SimOptions, Simulator, boots, wire_bytes};
-use integration::site::{Release, Site};
+use integration::site::{QUICK_PLAN, Release, Site};
 
 /// Starts a deploy that takes longer than a second host waits, and while it stages lets `second` try
 /// another version; the first has to commit, and the device to run it.
@@ -11,7 +11,8 @@ fn while_staging(options: &SimOptions, second: impl Fn(&Site, &Simulator, &str) 
     let site = Site::new();
     let device = Simulator::start(&site, options);
     let bundle = site.bundle(&Release::sized("1.1.0", 600_000));
-    let other = site.bundle(&Release::new("2.0.0"));
+    let plan = QUICK_PLAN.replace("connect = \"20s\"", "connect = \"5s\"");
+    let other = site.bundle(&Release::new("2.0.0").plan(&plan));
     let host = site.start(&["deploy", &bundle, "-d", &device.address()]);
     wait_for("component bytes", || (wire_bytes(device.state()) > 20_000).then_some(()));
     let told = second(&site, &device, &other);

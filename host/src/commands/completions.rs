@@ -17,7 +17,6 @@ pub struct Args {
 
 /// Write manual pages into a folder
 #[derive(Debug, clap::Args)]
-#[command(hide = true)]
 pub struct ManArgs {
     /// The folder; it exists
     folder: PathBuf,

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::PassphraseArgs;
 use crate::cli::Context;
 use crate::error::CommandError;
-use crate::trust::{Hex, KeyRole, PublicKeyFile, Signer, create_key, open_key, public_path};
+use crate::trust::{Hex, KeyRole, LockedKey, PublicKeyFile, Signer, create_key, public_path};
 
 /// Make and show keys
 #[derive(Debug, clap::Args)]
@@ -73,8 +73,9 @@ fn show(args: &ShowArgs, context: &Context) -> Result<(), CommandError> {
         let public = PublicKeyFile::open(path)?;
         print(context, &args.file, Some(public.role), &public.public_key);
     } else {
+        let key = LockedKey::read(&args.file)?;
         let passphrase = args.passphrase.source().read(&args.file.display().to_string())?;
-        let signer = open_key(&args.file, &passphrase)?;
+        let signer = key.unlock(&passphrase)?;
         print(context, &args.file, None, &signer.public_key());
     }
     Ok(())

@@ -3,7 +3,7 @@
 use crate::bench::{Device, Opened, Opening};
 use crate::cli::Context;
 use crate::error::CommandError;
-use crate::link::{Address, LinkStart};
+use crate::link::{Address, Link, LinkStart};
 use crate::trust::LoadedRoot;
 
 /// Patience with a device that a person waits for, in milliseconds.
@@ -82,12 +82,11 @@ impl TargetArgs {
         let address: Address = name.parse()?;
         let mut id = [0; 4];
         getrandom::fill(&mut id).map_err(CommandError::Random)?;
-        Ok(Opening {
-            address,
-            start: LinkStart::new(root.map(|root| root.bytes().to_vec()), self.seed),
-            take_over: self.take_over,
-            first_id: u32::from_le_bytes(id),
-        })
+        let start = LinkStart::new(root.map(|root| root.bytes().to_vec()), self.seed);
+        if let Err(error) = Link::check(&address, &start) {
+            return Err(CommandError::Device { address, source: Box::new(error.into()) });
+        }
+        Ok(Opening { address, start, take_over: self.take_over, first_id: u32::from_le_bytes(id) })
     }
 }
 

@@ -10,6 +10,7 @@ use crate::bundle::{BundleError, CreateError, SpecError};
 use crate::config::ConfigError;
 use crate::driver::DriverError;
 use crate::evidence::RecordError;
+use crate::link::LinkError;
 use crate::session::transfer::TransferError;
 use crate::trust::{KeyError, PassphraseError, RootError, WriteError};
 
@@ -237,6 +238,8 @@ fn of_device(error: &DeviceError) -> Exit {
         | DeviceError::Driver(DriverError::Transfer(TransferError::Refused(Refusal::Busy))) => {
             Exit::Bench
         }
+        // The scenario is a file of the user's, and no device.
+        DeviceError::Driver(DriverError::Link(LinkError::Simulated { .. })) => Exit::Usage,
         DeviceError::Refused(_)
         | DeviceError::Driver(DriverError::Transfer(TransferError::Refused(_))) => Exit::Refused,
         DeviceError::NotReached { source, .. } => of_device(source),

@@ -101,29 +101,52 @@ pub fn create_key(
     Ok((signer, public))
 }
 
-/// Opens the secret key at `path`.
-///
-/// # Errors
-/// When the file is missing, exposed to others, not an encrypted key, or the passphrase is wrong.
-pub fn open_key(path: &Path, passphrase: &Passphrase) -> Result<FileSigner, KeyError> {
-    let pem = read_secret(path)?;
-    let format = |reason| KeyError::Format { path: path.to_path_buf(), reason };
-    let (label, document) =
-        SecretDocument::from_pem(&pem).map_err(|_| format("it is not PEM text"))?;
-    EncryptedPrivateKeyInfoRef::validate_pem_label(label)
-        .map_err(|_| format("its PEM label is not ENCRYPTED PRIVATE KEY"))?;
-    let info = EncryptedPrivateKeyInfoRef::from_der(document.as_bytes())
-        .map_err(|_| format("it is not PKCS#8"))?;
-    if !is_affordable(&info.encryption_algorithm) {
-        return Err(format("expected scrypt with N up to 2^17, r up to 8 and p up to 16"));
+/// A secret key as its file holds it: all that can be wrong with it but its passphrase is known.
+#[derive(Debug)]
+pub struct LockedKey {
+    path: PathBuf,
+    document: SecretDocument,
+}
+
+impl LockedKey {
+    /// Reads the key file at `path`; nobody is asked for a passphrase that opens nothing.
+    ///
+    /// # Errors
+    /// When the file is missing, exposed to others, or not an encrypted key.
+    pub fn read(path: &Path) -> Result<Self, KeyError> {
+        let pem = read_secret(path)?;
+        let format = |reason| KeyError::Format { path: path.to_path_buf(), reason };
+        let (label, document) =
+            SecretDocument::from_pem(&pem).map_err(|_| format("it is not PEM text"))?;
+        EncryptedPrivateKeyInfoRef::validate_pem_label(label)
+            .map_err(|_| format("its PEM label is not ENCRYPTED PRIVATE KEY"))?;
+        let locked = Self { path: path.to_path_buf(), document };
+        if is_affordable(&locked.info()?.encryption_algorithm) {
+            Ok(locked)
+        } else {
+            Err(format("expected scrypt with N up to 2^17, r up to 8 and p up to 16"))
+        }
     }
-    let wrong = |_| KeyError::WrongPassphrase { path: path.to_path_buf() };
-    let plain = info.decrypt(passphrase.as_bytes()).map_err(wrong)?;
-    // One wrong passphrase in 256 leaves a padding that looks right; its key then does not decode.
-    let key = SigningKey::from_pkcs8_der(plain.as_bytes()).map_err(wrong)?;
-    public_file::refuse_weak(&key.verifying_key().to_bytes())
-        .map_err(|source| KeyError::Public { path: path.to_path_buf(), source })?;
-    Ok(FileSigner::new(key))
+
+    /// Opens it.
+    ///
+    /// # Errors
+    /// When the passphrase is wrong, or the key is weak.
+    pub fn unlock(&self, passphrase: &Passphrase) -> Result<FileSigner, KeyError> {
+        let wrong = |_| KeyError::WrongPassphrase { path: self.path.clone() };
+        let plain = self.info()?.decrypt(passphrase.as_bytes()).map_err(wrong)?;
+        // One wrong passphrase in 256 leaves a padding that looks right; its key then does not decode.
+        let key = SigningKey::from_pkcs8_der(plain.as_bytes()).map_err(wrong)?;
+        public_file::refuse_weak(&key.verifying_key().to_bytes())
+            .map_err(|source| KeyError::Public { path: self.path.clone(), source })?;
+        Ok(FileSigner::new(key))
+    }
+
+    fn info(&self) -> Result<EncryptedPrivateKeyInfoRef<'_>, KeyError> {
+        let reason = "it is not PKCS#8";
+        EncryptedPrivateKeyInfoRef::from_der(self.document.as_bytes())
+            .map_err(|_| KeyError::Format { path: self.path.clone(), reason })
+    }
 }
 
 impl PublicKeyFile {
@@ -189,6 +212,10 @@ mod tests {
 
     fn passphrase(text: &str) -> Passphrase {
         Passphrase::new(Zeroizing::new(text.to_owned())).unwrap()
+    }
+
+    fn open_key(path: &Path, passphrase: &Passphrase) -> Result<FileSigner, KeyError> {
+        LockedKey::read(path)?.unlock(passphrase)
     }
 
     #[test]

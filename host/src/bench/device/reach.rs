@@ -247,6 +247,12 @@ impl DeviceError {
                 "check name, address and port, and that the device is on, in the network and listening \
                  there, then run the same command again"
             }
+            Self::Driver(DriverError::Link(LinkError::Simulated { .. })) => {
+                "mend the scenario, or name another one behind sim:"
+            }
+            Self::Driver(DriverError::Source(_)) => {
+                "let nothing write to the bundle file, then run the same command again"
+            }
             Self::Driver(_) | Self::NotReached { .. } | Self::OutOfTurn(_) => {
                 "check cable, port, baud rate and power, then run the same command again"
             }

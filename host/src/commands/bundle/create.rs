@@ -11,7 +11,7 @@ use crate::bundle::{Prepared, Provenance, Spec, prepare, refuse_existing};
 use crate::cli::Context;
 use crate::commands::PassphraseArgs;
 use crate::error::CommandError;
-use crate::trust::{KeyRole, PublicKeyFile, Signer, open_key, public_path};
+use crate::trust::{KeyRole, LockedKey, PublicKeyFile, Signer, public_path};
 
 /// Make a signed bundle from a spec file
 ///
@@ -66,8 +66,9 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), CommandError> {
     announce(&prepared, context);
     let mut signers = Vec::new();
     for key in &keys {
+        let locked = LockedKey::read(key)?;
         let passphrase = args.passphrase.source().read(&key.display().to_string())?;
-        signers.push(open_key(key, &passphrase)?);
+        signers.push(locked.unlock(&passphrase)?);
     }
     let signers: Vec<&dyn Signer> = signers.iter().map(|signer| signer as &dyn Signer).collect();
     let digest = prepared.digest();
