@@ -29,6 +29,19 @@ fn a_root_record_that_flash_did_not_hold_leaves_the_device_in_factory_state() {
     assert_eq!(bench.ask(Request::Enroll), Ok(Reply::Done(How::Done)));
 }
 
+/// Another root record in the place of the one in force, even one that is signed as it should be, is damage.
+#[test]
+fn a_root_record_that_is_not_the_recorded_one_is_not_believed() {
+    let mut bench = Bench::enrolled();
+    let mut other = root_record();
+    other.made_at_s += 1;
+    let other = signed_root(&other);
+    let at = bench.layout.trust()[1].start as usize;
+    assert_eq!(bench.flash().bytes[at..at + other.len()][..16], other[..16], "the place in force");
+    bench.flash().bytes[at..at + other.len()].copy_from_slice(&other);
+    assert_eq!(bench.stage(&Bundle::new(1, 9000), false), Err(Refusal::Flash));
+}
+
 /// What the device wants to write by itself is tried again once a second, not at every poll.
 #[test]
 fn a_record_that_refuses_is_not_hammered() {

@@ -240,7 +240,7 @@ fn a_damaged_trial_slot_is_never_started() {
     assert_eq!(slot, SlotState::Rejected { bundle: one.digest, reason, trial_id });
 }
 
-/// A fallback that takes over gets a whole budget; recovery does not hand a crashed image a new one.
+/// Without a fallback it gives way to recovery, which does not hand a crashed image a new one.
 #[test]
 fn a_confirmed_image_that_crashes_gives_way_and_recovery_gives_it_no_new_budget() {
     let mut bench = Bench::enrolled();

@@ -29,6 +29,23 @@ fn a_session_is_held_taken_over_by_force_or_after_silence_and_then_stale() {
     assert_eq!(bench.send(0, 6, 0, Request::Renew), Err(Refusal::NoSession));
 }
 
+/// Any request in the session says that its host lives; once it has closed the session, nobody has to wait.
+#[test]
+fn a_host_that_speaks_keeps_its_session_until_it_closes_it() {
+    let mut bench = Bench::enrolled();
+    let open = Request::OpenSession { take_over: false };
+    for id in 10..20 {
+        bench.now_ms += SESSION_IDLE_MS * 2 / 3;
+        assert!(bench.ask(Request::Renew).is_ok());
+        let held = bench.send(1, id, 0, open);
+        assert!(matches!(held, Err(Refusal::SessionHeld { .. })), "{held:?}");
+    }
+    assert_eq!(bench.ask(Request::CloseSession), Ok(Reply::Done(How::Done)));
+    assert_eq!(bench.ask(Request::Renew), Err(Refusal::StaleSession));
+    let opened = bench.send(1, 30, 0, open);
+    assert!(matches!(opened, Ok(Reply::Session { taken_over: false, .. })), "{opened:?}");
+}
+
 /// Ids start anew behind a hello, so the same id no longer says that the same host asks again.
 #[test]
 fn a_host_that_numbers_its_requests_as_the_one_before_is_not_given_its_session() {
