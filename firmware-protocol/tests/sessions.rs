@@ -33,7 +33,7 @@ fn a_session_is_held_taken_over_by_force_or_after_silence_and_then_stale() {
 #[test]
 fn a_host_that_speaks_keeps_its_session_until_it_closes_it() {
     let mut bench = Bench::enrolled();
-    let open = Request::OpenSession { take_over: false };
+    let open = Request::OpenSession { take_over: false, trial_id: 0 };
     for id in 10..20 {
         bench.now_ms += SESSION_IDLE_MS * 2 / 3;
         assert!(bench.ask(Request::Renew).is_ok());

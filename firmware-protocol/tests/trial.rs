@@ -39,7 +39,10 @@ fn only_requests_in_the_session_renew_the_lease() {
     }
     let alive = [
         ("a renew", Said::InSession(Request::Renew)),
-        ("a session that opens", Said::Outside(Request::OpenSession { take_over: true })),
+        (
+            "a session that opens",
+            Said::Outside(Request::OpenSession { take_over: true, trial_id: 0 }),
+        ),
     ];
     for (name, say) in alive {
         let lived_ms = lives_on(&mut on_trial(TERMS), say);
