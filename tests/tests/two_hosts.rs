@@ -99,6 +99,6 @@ fn a_second_deploy_that_waits_through_the_reset_into_the_trial_leaves_it_to_the_
     let _ = host.wait().code(0).says("version 1.1.0 runs from slot B, confirmed");
     // It goes on once the first is done.
     let _ = waiting.wait().code(0).says("before: 1.1.0").says(
-        "another host is working on the device; waiting up to 10 s (--take-over takes it over)",
+        "another host is working on the device; waiting up to 20 s (--take-over takes it over)",
     );
 }
