@@ -4,7 +4,7 @@
 //! 4 KiB of hashing, one check step or the checks of one document (at most
 //! [`crate::trust::MAX_SIGNATURES`] signatures), sends at most one frame, and says what
 //! the caller is to carry out and when to call again. A firmware author writes the loop around it,
-//! implements [`Board`], and has a device (PORTING.md).
+//! implements [`Board`], and has a device (BOOT.md says what else the firmware has to do).
 //!
 //! What it promises it keeps on flash, in [`crate::record`]; everything else may be lost at any
 //! moment and is asked for again.

@@ -59,6 +59,13 @@ fn deploying_what_runs_already_is_found_done_byte_for_byte_and_writes_nothing() 
     let bundle = site.bundle(&Release::new("1.1.0"));
     let _ = site.deploy(&bundle, &device.address()).code(0);
     let before = flash::whole(device.state());
-    let _ = site.deploy(&bundle, &device.address()).code(0).says("runs already from slot B");
+    let deploy = ["--format", "json", "deploy", &bundle, "-d", &device.address()];
+    let again = site.noflake(&deploy).code(0).says("runs already from slot B");
+    // Nothing was judged, and nothing is wrong: a pipeline that reads JUnit stays green.
+    assert!(again.json()["verdict"].is_null(), "{}", again.stdout);
+    let junit = site.runs().pop().unwrap().join("junit.xml");
+    let junit = std::fs::read_to_string(junit).unwrap();
+    assert!(junit.contains("failures=\"0\" errors=\"0\""), "{junit}");
+    assert!(junit.contains("not judged"), "{junit}");
     assert!(flash::whole(device.state()) == before);
 }

@@ -241,11 +241,7 @@ fn print(context: &Context, end: &DeviceEnd) {
     let DeviceEnd { name, folder, ended, .. } = end;
     let run_end = &ended.end;
     let mut lines = vec![format!("{name}: {}: {}", outcome_word(run_end.outcome), run_end.message)];
-    // Nothing was judged where the device refused or nobody reached it.
-    let is_judged = !matches!(
-        run_end.outcome,
-        Outcome::Refused | Outcome::Interrupted | Outcome::AlreadyRunning
-    );
+    let is_judged = run_end.outcome.is_judged();
     if is_judged {
         lines.push(format!("  verdict   {}", run_end.verdict));
     }
@@ -268,7 +264,7 @@ fn print(context: &Context, end: &DeviceEnd) {
     let machine = json!({
         "device": name,
         "state": run_end.outcome,
-        "verdict": run_end.verdict,
+        "verdict": is_judged.then_some(run_end.verdict),
         "exit": run_end.exit_code,
         "message": run_end.message,
         "downtime_ms": run_end.downtime_ms,

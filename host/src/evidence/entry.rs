@@ -270,3 +270,12 @@ pub enum Outcome {
     /// The trial stays open until an operator decides.
     Held,
 }
+
+impl Outcome {
+    /// Whether such a run has a verdict on the bundle: one that found it running, was refused or was
+    /// stopped has judged nothing.
+    #[must_use]
+    pub const fn is_judged(self) -> bool {
+        !matches!(self, Self::AlreadyRunning | Self::Refused | Self::Interrupted)
+    }
+}

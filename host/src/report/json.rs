@@ -12,7 +12,7 @@ pub fn run_json(view: &RunView) -> Value {
     let checks = view.stages.iter().flat_map(|stage| &stage.checks);
     json!({
         "complete": end.is_some(),
-        "verdict": end.map(|end| end.verdict),
+        "verdict": end.filter(|end| end.outcome.is_judged()).map(|end| end.verdict),
         "state": end.map(|end| end.outcome),
         "exit": end.map(|end| end.exit_code),
         "message": end.map(|end| &end.message),

@@ -49,7 +49,7 @@ pub(super) const fn outcome(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Committed => "committed",
         Outcome::RolledBack => "rolled back",
-        Outcome::AlreadyRunning => "already running",
+        Outcome::AlreadyRunning => "found done",
         Outcome::Refused => "refused",
         Outcome::WentBackByItself => "went back by itself",
         Outcome::Error => "error",
@@ -77,7 +77,11 @@ pub(super) const fn ending(ending: Option<Ending>) -> &'static str {
 
 /// The verdict of the run in words, a run without end included.
 pub(super) fn verdict_of(view: &RunView) -> &'static str {
-    view.end.as_ref().map_or("interrupted", |end| run_verdict(end.verdict))
+    match &view.end {
+        Some(end) if end.outcome.is_judged() => run_verdict(end.verdict),
+        Some(_) => "not judged",
+        None => "interrupted",
+    }
 }
 
 /// `rolled back, exit 1`.

@@ -1,7 +1,9 @@
 //! One `testcase`: what a phase, a check or the run as a whole looks like to CI.
 
 use super::{property, span_ms};
-use crate::evidence::{AttemptView, CheckView, Ending, Integrity, PhaseView, RunView};
+use crate::evidence::{
+    AttemptView, CheckView, Ending, Integrity, Outcome, PhaseView, RunEnd, RunView,
+};
 use crate::report::words;
 use crate::report::xml::Element;
 use crate::verdict::{AttemptVerdict, CheckVerdict, RunVerdict};
@@ -56,6 +58,8 @@ pub(super) fn of_phase(view: &RunView, phase: &PhaseView) -> Case {
 /// A case for a run that is not a pass; `None` if it is one.
 pub(super) fn of_outcome(view: &RunView) -> Option<Case> {
     let (marked_as, message) = match &view.end {
+        // A bundle that runs already is what the pipeline wanted.
+        Some(RunEnd { outcome: Outcome::AlreadyRunning, .. }) => return None,
         Some(end) => (mark_of_run(end.verdict), end.message.clone()),
         None => ((Mark::Error, "interrupted"), interruption(&view.integrity)),
     };
