@@ -15,7 +15,7 @@ use firmware_protocol::flash::{Flash, FlashError, Geometry, Range};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Chance, Purpose};
-use crate::fault::PowerCut;
+use crate::fault::{PowerCut, Tear};
 
 use self::backing::Backing;
 pub use self::spec::FlashSpec;
@@ -45,6 +45,24 @@ pub struct SimFlash {
     cut: Option<PowerCut>,
     powered: bool,
     busy_us: u64,
+    trace: Option<Vec<Operation>>,
+}
+
+/// A program or an erase, as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// Bytes to be programmed.
+    Program {
+        /// Where.
+        address: u32,
+        /// Which.
+        bytes: Vec<u8>,
+    },
+    /// A block to be erased.
+    Erase {
+        /// Which.
+        block: Range,
+    },
 }
 
 impl SimFlash {
@@ -74,6 +92,29 @@ impl SimFlash {
         Ok((Self::new(spec, backing), len_bytes))
     }
 
+    /// A part in memory that holds `bytes`; what is missing is erased, what is too much is cut off.
+    #[must_use]
+    pub fn holding(spec: FlashSpec, mut bytes: Vec<u8>) -> Self {
+        bytes.resize(spec.size_bytes() as usize, spec.geometry.erased);
+        Self::new(spec, Backing::Memory(bytes))
+    }
+
+    /// Everything that a part in memory holds; nothing of one in a file.
+    #[must_use]
+    pub fn contents(&self) -> &[u8] {
+        self.backing.in_memory()
+    }
+
+    /// Writes down every operation from now on.
+    pub fn start_trace(&mut self) {
+        self.trace = Some(Vec::new());
+    }
+
+    /// The operations since [`SimFlash::start_trace`].
+    pub fn take_trace(&mut self) -> Vec<Operation> {
+        self.trace.take().unwrap_or_default()
+    }
+
     fn new(spec: FlashSpec, backing: Backing) -> Self {
         let erases_by_block = vec![0; spec.block_count()];
         Self {
@@ -84,6 +125,7 @@ impl SimFlash {
             cut: None,
             powered: true,
             busy_us: 0,
+            trace: None,
         }
     }
 
@@ -172,8 +214,13 @@ impl SimFlash {
         self.cut = None;
         self.powered = false;
         self.counters.power_cuts = self.counters.power_cuts.saturating_add(1);
-        let mut chance = Chance::new(cut.seed, Purpose::Tear, cut.at_operation);
-        usize::try_from(chance.below((len as u64).saturating_add(1))).ok()
+        Some(match cut.tear {
+            Tear::Behind { bytes } => len.min(bytes as usize),
+            Tear::Seeded { seed } => {
+                let mut chance = Chance::new(seed, Purpose::Tear, cut.at_operation);
+                usize::try_from(chance.below((len as u64).saturating_add(1))).unwrap_or(len)
+            }
+        })
     }
 
     /// What the cells hold after `wanted` was programmed over `held`.
@@ -216,6 +263,9 @@ impl Flash for SimFlash {
         if !self.powered {
             return Err(FlashError::Failed);
         }
+        if let Some(trace) = &mut self.trace {
+            trace.push(Operation::Program { address, bytes: bytes.to_vec() });
+        }
         let torn = self.begin(self.spec.program_us, bytes.len());
         let wanted = bytes.get(..torn.unwrap_or(bytes.len())).unwrap_or(bytes);
         let mut held = vec![0; wanted.len()];
@@ -232,6 +282,9 @@ impl Flash for SimFlash {
             return Err(FlashError::Failed);
         }
         let len = block.len_bytes as usize;
+        if let Some(trace) = &mut self.trace {
+            trace.push(Operation::Erase { block });
+        }
         let torn = self.begin(self.spec.erase_us, len);
         self.counters.erases = self.counters.erases.saturating_add(1);
         if let Some(erases) = self.erases_by_block.get_mut(index) {
