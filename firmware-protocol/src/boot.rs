@@ -20,8 +20,21 @@ pub const CONFIRMED_CRASH_BUDGET: u8 = 3;
 /// Most boots that one arm request may allow.
 pub const MAX_ARMED: u8 = 4;
 
-/// Slots whose bytes were found not to match; a slot that was not looked at is not in it.
-pub type Damage = PerSlot<bool>;
+/// What speaks against starting a slot, as far as this boot knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Finding {
+    /// Nothing, or nobody has looked.
+    #[default]
+    Nothing,
+    /// It cannot be read, or its start cannot be recorded. The next boot may see it otherwise, so
+    /// nothing about the slot is stored.
+    PassOver,
+    /// It was read through and does not match its digest.
+    Damaged,
+}
+
+/// What was found about both slots.
+pub type Findings = PerSlot<Finding>;
 
 /// What [`decide`] gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,10 +49,10 @@ pub struct Decision {
 
 /// Decides what to start.
 ///
-/// `state` is the newest record entry that can be read. `damage` tells of slots already found not to
-/// match; the caller asks again with more of it when the slot that was picked does not verify.
+/// `state` is the newest record entry that can be read. The caller asks again with one finding more when
+/// the slot that was picked cannot be started.
 #[must_use]
-pub fn decide(state: Option<&BootState>, damage: Damage, cause: ResetCause) -> Decision {
+pub fn decide(state: Option<&BootState>, findings: Findings, cause: ResetCause) -> Decision {
     let Some(state) = state else {
         let state = BootState::default();
         return Decision { start: Start::Recovery, row: BootRow::NoRecord, state };
@@ -48,16 +61,18 @@ pub fn decide(state: Option<&BootState>, damage: Damage, cause: ResetCause) -> D
     account(&mut state, cause);
     let mut confirmed_row = BootRow::Confirmed;
     if let Some(trial) = state.trial {
-        match trial_end(&state, trial, damage) {
+        let found = *findings.get(trial.slot);
+        match trial_end(&state, trial, found) {
             Some(reason) => {
                 end_trial(&mut state, reason);
                 confirmed_row = BootRow::TrialEnded;
             }
-            None if trial.armed > 0 => return enter_trial(state, trial),
-            None => confirmed_row = BootRow::TrialPaused,
+            None if trial.armed == 0 => confirmed_row = BootRow::TrialPaused,
+            None if found == Finding::Nothing => return enter_trial(state, trial),
+            None => confirmed_row = BootRow::PassedOver,
         }
     }
-    start_confirmed(state, damage, cause, confirmed_row)
+    start_confirmed(state, findings, cause, confirmed_row)
 }
 
 /// Charges the boot that has just ended to the budget that its end belongs to.
@@ -80,9 +95,9 @@ fn account(state: &mut BootState, cause: ResetCause) {
 }
 
 /// Why the trial is over, if it is.
-fn trial_end(state: &BootState, trial: Trial, damage: Damage) -> Option<RejectReason> {
+fn trial_end(state: &BootState, trial: Trial, found: Finding) -> Option<RejectReason> {
     let staged = matches!(state.slots.get(trial.slot), SlotState::Staged { .. });
-    if *damage.get(trial.slot) || !staged {
+    if found == Finding::Damaged || !staged {
         Some(RejectReason::Corrupt)
     } else if trial.crash_left == 0 {
         Some(RejectReason::Crashed)
@@ -107,13 +122,15 @@ fn enter_trial(mut state: BootState, trial: Trial) -> Decision {
 
 fn start_confirmed(
     mut state: BootState,
-    damage: Damage,
+    findings: Findings,
     cause: ResetCause,
     row: BootRow,
 ) -> Decision {
-    let runs = |state: &BootState, slot: SlotId| {
-        matches!(state.slots.get(slot), SlotState::Admitted { .. }) && !*damage.get(slot)
+    let finds = |state: &BootState, slot: SlotId, finding: Finding| {
+        let admitted = matches!(state.slots.get(slot), SlotState::Admitted { .. });
+        admitted && *findings.get(slot) == finding
     };
+    let runs = |state: &BootState, slot: SlotId| finds(state, slot, Finding::Nothing);
     let Some(active) = state.active else {
         return Decision { start: Start::Recovery, row: BootRow::NothingBoots, state };
     };
@@ -124,6 +141,10 @@ fn start_confirmed(
         return Decision { start: Start::Slot(active), row, state };
     }
     let fallback = active.other();
+    let passed_over = finds(&state, active, Finding::PassOver) && !crashed;
+    if passed_over && runs(&state, fallback) {
+        return Decision { start: Start::Slot(fallback), row: BootRow::PassedOver, state };
+    }
     if runs(&state, fallback) {
         let reason = if crashed { RejectReason::ConfirmedCrashed } else { RejectReason::Corrupt };
         let row = if crashed { BootRow::FallbackCrashed } else { BootRow::FallbackDamaged };

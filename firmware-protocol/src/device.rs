@@ -21,8 +21,9 @@ mod staging;
 mod trial;
 
 use crate::boot::{BootState, Start, end_trial};
-use crate::flash::{Flash, Layout};
+use crate::flash::Flash;
 use crate::frame::{Header, Kind};
+use crate::layout::Layout;
 use crate::message::{Chunk, FromDevice};
 use crate::receiver::{ChunkFate, Receiver};
 use crate::record::RecordStore;
@@ -40,6 +41,9 @@ use self::trial::TrialClock;
 
 /// Longest time between two calls, in milliseconds: bounds how late a deadline is noticed.
 const IDLE_WAKE_MS: u64 = 100;
+/// Longest time that one call can let pass, in milliseconds: longer than any lease, and short enough that
+/// no clock, however it jumps, uses up the engine's time.
+const LONGEST_GAP_MS: u64 = u32::MAX as u64;
 /// Between the last answer and a reset, so that a slow line can carry it away, in milliseconds.
 const RESET_GRACE_MS: u64 = 50;
 /// Between a write of its own that failed and the next try, in milliseconds: bounds what failing flash
@@ -83,7 +87,7 @@ pub enum Effect {
 pub struct Next {
     /// Carry this out.
     pub effect: Effect,
-    /// Call again at this time, in milliseconds, or as soon as there is input; at once if it is not
+    /// Call again when the clock says this, in milliseconds, or as soon as there is input; at once if it is not
     /// in the future.
     pub wake_ms: u64,
 }
@@ -98,7 +102,9 @@ pub struct Device<W, F, B> {
     max_frame_bytes: u32,
     handover: Handover,
     store: RecordStore,
-    started_ms: u64,
+    /// The caller's clock at the latest call.
+    clock_ms: u64,
+    /// Time since the engine began: what it reckons with.
     now_ms: u64,
     boot_nonce: u64,
     running_version: Option<Version>,
@@ -110,7 +116,7 @@ pub struct Device<W, F, B> {
     receiver: Option<Receiver>,
     /// The request that began the transfer.
     staged_by: Option<Asked>,
-    /// Waited for work that gave way to the end of the trial.
+    /// Waited for work that gave way to the end of the trial, or of the boot.
     put_off: Option<Asked>,
     job: Job,
     reset_at_ms: Option<u64>,
@@ -132,9 +138,9 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         mut window: W,
         max_frame_bytes: u32,
         handover: Handover,
-        now_ms: u64,
+        clock_ms: u64,
     ) -> Self {
-        let store = RecordStore::load(&mut flash, layout.record);
+        let store = RecordStore::load(&mut flash, layout.record());
         let mut nonce = [0; 8];
         let boot_nonce = board.random(&mut nonce).map_or(0, |()| u64::from_le_bytes(nonce));
         let running_version = match (handover.start, store.state()) {
@@ -151,21 +157,21 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             max_frame_bytes,
             handover,
             store,
-            started_ms: now_ms,
-            now_ms,
+            clock_ms,
+            now_ms: 0,
             boot_nonce,
             running_version,
             sender: Sender::default(),
             received: Received::default(),
             session: Session::default(),
-            trial_clock: TrialClock::new(now_ms),
+            trial_clock: TrialClock::new(0),
             document_bytes: 0,
             receiver: None,
             staged_by: None,
             put_off: None,
             job: Job::Idle,
             reset_at_ms: None,
-            retry_at_ms: now_ms,
+            retry_at_ms: 0,
             erases: 0,
             console: heapless::Vec::new(),
         }
@@ -173,21 +179,20 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
 
     /// Does one bounded step, see the module's documentation.
     ///
-    /// `now_ms` never goes back; a call that says otherwise counts as one at the latest time known.
-    pub fn poll(&mut self, now_ms: u64, input: Input<'_>, out: &mut Outgoing) -> Next {
-        self.now_ms = self.now_ms.max(now_ms);
+    /// `clock_ms` counts on from call to call. Where it goes back, no time passed in that call, and time
+    /// goes on from there: every step back gives a lease, a boot limit or a session at most what lay
+    /// between two calls.
+    pub fn poll(&mut self, clock_ms: u64, input: Input<'_>, out: &mut Outgoing) -> Next {
+        self.pass_time(clock_ms);
         if let Some(at_ms) = self.reset_at_ms {
+            self.answer_put_off(out);
             return self.wait_for_reset(at_ms);
         }
         self.watch_trial();
         if let Input::Frame { link, frame } = input {
             self.take_frame(link, frame, out);
         }
-        if let (false, Some(asked)) = (out.is_full(), self.put_off) {
-            // Not kept: whoever asks again then has it done.
-            self.put_off = None;
-            self.sender.reply(asked, Err(Refusal::Busy), out);
-        }
+        self.answer_put_off(out);
         // Writing blocks says nothing, so it goes on behind an answer too: a host that asks without
         // a pause cannot keep the device from its work.
         let worked = if out.is_full() {
@@ -224,6 +229,17 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         (self.flash, self.board, self.window)
     }
 
+    fn pass_time(&mut self, clock_ms: u64) {
+        let passed_ms = clock_ms.saturating_sub(self.clock_ms).min(LONGEST_GAP_MS);
+        self.now_ms = self.now_ms.saturating_add(passed_ms);
+        self.clock_ms = clock_ms;
+    }
+
+    /// What the caller's clock will say at `at_ms`.
+    const fn on_clock(&self, at_ms: u64) -> u64 {
+        self.clock_ms.saturating_add(at_ms.saturating_sub(self.now_ms))
+    }
+
     fn state(&self) -> BootState {
         self.store.state().cloned().unwrap_or_default()
     }
@@ -257,8 +273,22 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     fn give_up_trial(&mut self, reason: RejectReason, then: Then, asked: Option<Asked>) {
         let mut state = self.state();
         end_trial(&mut state, reason);
-        self.put_off = self.job.asked().or(self.put_off);
+        self.give_way();
         self.job = Job::write_record(state, then, asked);
+    }
+
+    /// Drops what is under way; whoever waits for it is told.
+    fn give_way(&mut self) {
+        self.put_off = self.job.asked().or(self.put_off);
+        self.job = Job::Idle;
+    }
+
+    fn answer_put_off(&mut self, out: &mut Outgoing) {
+        if let (false, Some(asked)) = (out.is_full(), self.put_off) {
+            // Not kept: whoever asks again then has it done.
+            self.put_off = None;
+            self.sender.reply(asked, Err(Refusal::Busy), out);
+        }
     }
 
     fn take_frame(&mut self, link: u8, frame: &[u8], out: &mut Outgoing) {
@@ -326,15 +356,16 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
 
     fn wait_for_reset(&self, at_ms: u64) -> Next {
         if self.now_ms >= at_ms {
-            Next { effect: Effect::Reset, wake_ms: self.now_ms }
+            Next { effect: Effect::Reset, wake_ms: self.clock_ms }
         } else {
-            Next { effect: Effect::Nothing, wake_ms: at_ms }
+            Next { effect: Effect::Nothing, wake_ms: self.on_clock(at_ms) }
         }
     }
 
     /// The watchdog is fed by nothing but this, and no more once the trial's time is up.
     fn next(&self, more: bool) -> Next {
-        let wake_ms = if more { self.now_ms } else { self.now_ms.saturating_add(IDLE_WAKE_MS) };
+        let wait_ms = if more { 0 } else { IDLE_WAKE_MS };
+        let wake_ms = self.clock_ms.saturating_add(wait_ms);
         let trial = self.store.state().and_then(|state| state.trial);
         let effect = match trial {
             Some(trial) if self.in_trial() => {

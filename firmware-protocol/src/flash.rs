@@ -1,14 +1,12 @@
-//! NOR flash as the engine sees it, and where on it everything lies.
+//! NOR flash as the engine sees it.
 //!
 //! The engine asks four things of flash: its geometry, and to read, program and erase. A real
 //! device gets them from any [`embedded_storage`] driver through [`OnNorFlash`]; the simulator
 //! implements [`Flash`] itself because its geometry is chosen at run time and may be uneven.
 
 use embedded_storage::nor_flash::NorFlash;
-use heapless::{String, Vec};
+use heapless::String;
 use thiserror::Error;
-
-use crate::slot::PerSlot;
 
 /// Most components that one bundle, and so one slot, can have.
 pub const MAX_COMPONENTS: usize = 4;
@@ -165,43 +163,6 @@ impl<T: NorFlash> Flash for OnNorFlash<T> {
     fn erase(&mut self, block: Range) -> Result<(), FlashError> {
         self.inner.erase(block.start, block.end()).map_err(|_| FlashError::Failed)
     }
-}
-
-/// Where one component of a slot lies.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Area {
-    /// The component's name.
-    pub name: Name,
-    /// Its flash; whole erase blocks.
-    pub range: Range,
-}
-
-/// Where one slot lies: the manifest of what it holds, then its components.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SlotLayout {
-    /// Whole erase blocks for the signed manifest.
-    pub manifest: Range,
-    /// One area a component, in the same order in both slots.
-    pub areas: Vec<Area, MAX_COMPONENTS>,
-}
-
-impl SlotLayout {
-    /// The area of the component `name`, with its index.
-    #[must_use]
-    pub fn area(&self, name: &str) -> Option<(usize, &Area)> {
-        self.areas.iter().enumerate().find(|(_, area)| area.name == name)
-    }
-}
-
-/// Where everything lies on the device's flash; chosen by the firmware author, never changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layout {
-    /// Two ranges of whole erase blocks for the boot record.
-    pub record: [Range; 2],
-    /// Two ranges of whole erase blocks for the root record.
-    pub trust: [Range; 2],
-    /// The slots.
-    pub slots: PerSlot<SlotLayout>,
 }
 
 /// True when every byte of `bytes` reads as erased.

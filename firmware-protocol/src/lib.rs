@@ -4,7 +4,7 @@
 //!
 //! - L0 [`slot`], [`digest`], [`version`], [`flash`], [`frame`]
 //! - L1 [`manifest`], [`boot`], [`refusal`], [`scan`]
-//! - L2 [`message`], [`trust`], [`record`], [`receiver`], [`start`]
+//! - L2 [`message`], [`trust`], [`record`], [`layout`], [`receiver`], [`start`]
 //! - L3 [`device`]
 //!
 //! The crate needs no allocator, no clock and no I/O. Time is an argument in milliseconds since
@@ -29,6 +29,7 @@ pub mod device;
 pub mod digest;
 pub mod flash;
 pub mod frame;
+pub mod layout;
 pub mod manifest;
 pub mod message;
 pub mod receiver;

@@ -177,11 +177,14 @@ pub struct Payload {
     pub stored_digest: Digest,
 }
 
-/// How payload bytes are stored. Append only.
+/// How payload bytes are stored. Append only, before the last one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Encoding {
     /// As they are.
     Raw,
+    /// In a way that this version does not know.
+    #[serde(other)]
+    Unknown,
 }
 
 /// The signed word of the root: whose signatures count (TRUST.md).

@@ -22,6 +22,9 @@ pub const ENTRY_BYTES: usize = 256;
 pub const RECORD_VERSION: u8 = 1;
 
 const STRIDE: u32 = 256;
+/// How often an entry is read before it counts as unreadable: one that is missed for a single failed read
+/// would bring back the state that it replaced.
+const READ_TRIES: u32 = 3;
 /// Places that one step looks at: 4 KiB.
 const PLACES_A_STEP: u32 = 16;
 
@@ -91,8 +94,9 @@ impl RecordStore {
         for (number, range) in ranges.iter().enumerate() {
             for index in 0..entries_in(*range) {
                 let mut bytes = [0; ENTRY_BYTES];
-                let read = flash.read(entry_address(*range, index), &mut bytes);
-                if let (Ok(()), Some((sequence, state))) = (read, decode(&bytes))
+                let address = entry_address(*range, index);
+                let read = (0..READ_TRIES).any(|_| flash.read(address, &mut bytes).is_ok());
+                if let (true, Some((sequence, state))) = (read, decode(&bytes))
                     && (store.state.is_none() || sequence > store.sequence)
                 {
                     store.state = Some(state);

@@ -193,7 +193,9 @@ pub enum Refusal {
         /// The trial that ended so.
         trial_id: u32,
     },
-    /// The device runs its recovery image and cannot do this there.
-    #[error("the device runs its recovery image")]
+    /// The device has lost its boot record, and still holds another root record than the one offered.
+    #[error(
+        "the device lost its boot record and still holds another root record: enrol it under that one"
+    )]
     InRecovery,
 }

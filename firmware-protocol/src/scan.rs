@@ -1,4 +1,4 @@
-//! Reading flash through in bounded steps, to hash it or to see whether it is erased.
+//! Reading flash through: in bounded steps to hash it or to see whether it is erased, at once to compare it.
 
 use crate::digest::{Digest, Hasher};
 use crate::flash::{self, Flash, FlashError, Range};
@@ -132,4 +132,17 @@ pub fn is_blank<F: Flash>(flash: &mut F, range: Range) -> Result<bool, FlashErro
             return Ok(blank);
         }
     }
+}
+
+/// Whether flash gives `bytes` at `address`; bytes that cannot be read are none. It reads as many as are
+/// compared, so the caller bounds its step.
+pub fn holds<F: Flash>(flash: &mut F, address: u32, bytes: &[u8]) -> bool {
+    let mut found = [0; PIECE_BYTES];
+    let mut address = address;
+    bytes.chunks(PIECE_BYTES).all(|piece| {
+        let Some(found) = found.get_mut(..piece.len()) else { return false };
+        let same = flash.read(address, found).is_ok() && found == piece;
+        address = address.saturating_add(u32::try_from(piece.len()).unwrap_or(u32::MAX));
+        same
+    })
 }

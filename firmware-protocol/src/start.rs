@@ -3,9 +3,10 @@
 //! It never speaks, and what it gives back is all that the image it starts learns of it. The caller
 //! starts the watchdog first, then calls [`boot()`], then jumps.
 
-use crate::boot::{self, BootRow, Damage, Decision, ResetCause, Start};
+use crate::boot::{self, BootRow, Decision, Finding, Findings, ResetCause, Start};
 use crate::digest::Digest;
-use crate::flash::{Flash, FlashError, Layout, SlotLayout};
+use crate::flash::{Flash, FlashError};
+use crate::layout::{Layout, SlotLayout};
 use crate::record::RecordStore;
 use crate::scan;
 use crate::slot::SlotId;
@@ -38,23 +39,25 @@ pub struct Handover {
 /// Decides what to start, and stores the decision before it returns.
 ///
 /// A record that cannot be written does not stop a confirmed image from starting; a trial whose
-/// spent attempt cannot be stored is not started.
+/// spent attempt cannot be stored is not started. A slot that cannot be read is passed over for this
+/// boot, and nothing about it is stored.
 pub fn boot<F: Flash>(
     flash: &mut F,
     layout: &Layout,
     cause: ResetCause,
     check: BootCheck,
 ) -> Handover {
-    let mut store = RecordStore::load(flash, layout.record);
-    let before = store.state().cloned();
-    let decision = decide_verified(flash, layout, &store, cause, check);
-    let changed = before.as_ref().is_some_and(|before| *before != decision.state);
+    let mut store = RecordStore::load(flash, layout.record());
+    let mut findings = Findings::default();
+    let mut decision = decide_verified(flash, layout, &store, &mut findings, cause, check);
+    let changed = store.state().is_some_and(|before| *before != decision.state);
     let stored = !changed || store.write(flash, &decision.state).is_ok();
-    let (start, row) = match (decision.row, stored, decision.state.active) {
-        (BootRow::TrialArmed, false, Some(active)) => (Start::Slot(active), BootRow::TrialPaused),
-        (BootRow::TrialArmed, false, None) => (Start::Recovery, BootRow::NothingBoots),
-        (row, _, _) => (decision.start, row),
-    };
+    if let (BootRow::TrialArmed, Start::Slot(slot), false) = (decision.row, decision.start, stored)
+    {
+        *findings.get_mut(slot) = Finding::PassOver;
+        decision = decide_verified(flash, layout, &store, &mut findings, cause, check);
+    }
+    let Decision { start, row, .. } = decision;
     let deadline_ms = match (row, decision.state.trial) {
         (BootRow::TrialArmed, Some(trial)) => {
             Some(hardware_deadline_ms(trial.lease_ms.min(trial.boot_max_ms)))
@@ -74,17 +77,18 @@ pub const fn hardware_deadline_ms(left_ms: u32) -> u32 {
     left_ms.saturating_add(DEADLINE_SLACK_MS)
 }
 
-/// Asks [`boot::decide`] until the slot it picks verifies, at most once for each slot.
+/// Asks [`boot::decide`] until the slot it picks verifies, at most once for each slot. Only bytes that
+/// were read and differ count as damage: a read that fails once may succeed at the next boot.
 fn decide_verified<F: Flash>(
     flash: &mut F,
     layout: &Layout,
     store: &RecordStore,
+    findings: &mut Findings,
     cause: ResetCause,
     check: BootCheck,
 ) -> Decision {
-    let mut damage = Damage::default();
     loop {
-        let decision = boot::decide(store.state(), damage, cause);
+        let decision = boot::decide(store.state(), *findings, cause);
         let Start::Slot(slot) = decision.start else {
             return decision;
         };
@@ -92,13 +96,16 @@ fn decide_verified<F: Flash>(
             && decision.row == BootRow::Confirmed
             && cause == ResetCause::Requested;
         let bundle = decision.state.slots.get(slot).bundle();
-        let verified = bundle.is_some_and(|bundle| {
-            orderly || verify_slot(flash, layout.slots.get(slot), slot, bundle).is_ok()
-        });
-        if verified {
-            return decision;
-        }
-        *damage.get_mut(slot) = true;
+        let verified = match bundle {
+            Some(_) if orderly => Ok(()),
+            Some(bundle) => verify_slot(flash, layout.slot(slot), slot, bundle),
+            None => Err(SlotFault::Manifest),
+        };
+        *findings.get_mut(slot) = match verified {
+            Ok(()) => return decision,
+            Err(SlotFault::Flash(_)) => Finding::PassOver,
+            Err(SlotFault::Manifest | SlotFault::Component { .. }) => Finding::Damaged,
+        };
     }
 }
 

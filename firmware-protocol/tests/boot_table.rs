@@ -1,15 +1,5 @@
 //! `boot::decide` over every combination of small domains: what holds for all of them, and the table
 //! of docs/BOOT.md, printed from the code. `NOFLAKE_BLESS=1` writes the page anew.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::expect_used,
-    clippy::cast_possible_truncation,
-    clippy::wildcard_enum_match_arm,
-    reason = "tests: a broken expectation has to stop them, and sizes here are small"
-)]
 
 mod support;
 
@@ -18,8 +8,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use firmware_protocol::boot::{
-    Blame, BootRow, BootState, CONFIRMED_CRASH_BUDGET, Damage, Decision, ResetCause, Start, Trial,
-    confirm_trial, decide,
+    Blame, BootRow, BootState, CONFIRMED_CRASH_BUDGET, Decision, Finding, Findings, ResetCause,
+    Start, Trial, confirm_trial, decide,
 };
 use firmware_protocol::digest::Digest;
 use firmware_protocol::slot::{PerSlot, RejectReason, SlotId, SlotState};
@@ -30,20 +20,21 @@ use support::table::{SITUATIONS, situation};
 #[test]
 fn every_combination_has_an_action_that_is_safe() {
     let mut fired: BTreeMap<BootRow, u32> = BTreeMap::new();
-    each_combination(|before, damage, cause| {
-        let decision = decide(Some(before), damage, cause);
+    each_combination(|before, findings, cause| {
+        let decision = decide(Some(before), findings, cause);
         *fired.entry(decision.row).or_default() += 1;
-        let context = || format!("{before:?}\n{damage:?} {cause:?}\n{decision:?}");
-        assert!(starts_what_may_run(before, damage, &decision), "{}", context());
+        let context = || format!("{before:?}\n{findings:?} {cause:?}\n{decision:?}");
+        assert!(starts_what_may_run(before, findings, &decision), "{}", context());
         assert!(spends_before_it_starts(before, &decision), "{}", context());
         assert!(keeps_what_it_must(before, &decision), "{}", context());
+        assert!(blames_what_was_read(before, findings, &decision), "{}", context());
         let quiet = before.trial.is_none_or(|trial| !trial.entered);
         let kept = matches!(decision.row, BootRow::Confirmed | BootRow::TrialPaused);
         if quiet && kept && cause.blame() != Blame::Image {
             assert_eq!(decision.state, *before, "a boot without news is written\n{}", context());
         }
     });
-    let nothing = decide(None, Damage::default(), ResetCause::PowerOn);
+    let nothing = decide(None, Findings::default(), ResetCause::PowerOn);
     *fired.entry(nothing.row).or_default() += 1;
     assert_eq!((nothing.start, nothing.row), (Start::Recovery, BootRow::NoRecord));
     for row in BootRow::ALL {
@@ -55,21 +46,21 @@ fn every_combination_has_an_action_that_is_safe() {
 /// confirmed slot changes at most once on the way.
 #[test]
 fn boots_that_end_alike_reach_a_fixed_point() {
-    each_combination(|before, damage, cause| {
+    each_combination(|before, findings, cause| {
         // Two for a trial boot and its account, three for each image's crash budget and its end.
         let bound = if cause.blame() == Blame::Image { 10 } else { 3 };
         let mut state = before.clone();
         let mut moves = 0;
         for boot in 0.. {
-            let decision = decide(Some(&state), damage, cause);
+            let decision = decide(Some(&state), findings, cause);
             if decision.state == state {
                 break;
             }
-            assert!(boot < bound, "no rest after {bound} boots: {before:?} {damage:?} {cause:?}");
+            assert!(boot < bound, "no rest after {bound} boots: {before:?} {findings:?} {cause:?}");
             moves += u32::from(decision.state.active != state.active);
             state = decision.state;
         }
-        assert!(moves <= 1, "the confirmed slot swings: {before:?} {damage:?} {cause:?}");
+        assert!(moves <= 1, "the confirmed slot swings: {before:?} {findings:?} {cause:?}");
     });
 }
 
@@ -82,7 +73,7 @@ fn a_trial_runs_no_more_boots_than_are_armed() {
             state.trial = state.trial.map(|trial| Trial { armed, boots_left: 3, ..trial });
             let mut ran = 0;
             for _ in 0..20 {
-                let decision = decide(Some(&state), Damage::default(), cause);
+                let decision = decide(Some(&state), Findings::default(), cause);
                 ran += u8::from(decision.start == Start::Slot(SlotId::B));
                 state = decision.state;
             }
@@ -96,7 +87,7 @@ fn a_trial_runs_no_more_boots_than_are_armed() {
 fn a_trial_of_the_confirmed_slot_ends_and_the_slot_stays() {
     let mut state = situation("trial, armed").unwrap();
     state.trial = state.trial.map(|trial| Trial { slot: SlotId::A, ..trial });
-    let decision = decide(Some(&state), Damage::default(), ResetCause::PowerOn);
+    let decision = decide(Some(&state), Findings::default(), ResetCause::PowerOn);
     assert_eq!((decision.start, decision.row), (Start::Slot(SlotId::A), BootRow::TrialEnded));
     assert_eq!(decision.state.slots, state.slots);
 }
@@ -145,13 +136,16 @@ const END: &str = "<!-- decision table: end -->";
 
 fn table() -> String {
     let mut out = String::new();
-    let damages = [
-        ("Both slots match their digests", [false, false]),
-        ("Slot A is damaged", [true, false]),
-        ("Slot B is damaged", [false, true]),
-        ("Both are damaged", [true, true]),
+    let (fine, damaged, unreadable) = (Finding::Nothing, Finding::Damaged, Finding::PassOver);
+    let findings = [
+        ("Both slots match their digests", [fine, fine]),
+        ("Slot A is damaged", [damaged, fine]),
+        ("Slot B is damaged", [fine, damaged]),
+        ("Both are damaged", [damaged, damaged]),
+        ("Slot A cannot be read", [unreadable, fine]),
+        ("Slot B cannot be read", [fine, unreadable]),
     ];
-    for (title, [a, b]) in damages {
+    for (title, [a, b]) in findings {
         let _ = write!(
             out,
             "\n{title}:\n\n| record | requested reset | power | crash |\n|---|---|---|---|\n"
@@ -170,8 +164,8 @@ fn table() -> String {
     out
 }
 
-fn cell(state: Option<&BootState>, damage: Damage, cause: ResetCause) -> String {
-    let decision = decide(state, damage, cause);
+fn cell(state: Option<&BootState>, findings: Findings, cause: ResetCause) -> String {
+    let decision = decide(state, findings, cause);
     let start = match decision.start {
         Start::Slot(slot) => slot.to_string(),
         Start::Recovery => "recovery".into(),
@@ -180,15 +174,36 @@ fn cell(state: Option<&BootState>, damage: Damage, cause: ResetCause) -> String 
     format!("{} {start}{stored}", decision.row.id())
 }
 
-fn starts_what_may_run(before: &BootState, damage: Damage, decision: &Decision) -> bool {
+fn starts_what_may_run(before: &BootState, findings: Findings, decision: &Decision) -> bool {
     let Start::Slot(slot) = decision.start else { return true };
     let on_trial = decision.row == BootRow::TrialArmed;
     let may = match decision.state.slots.get(slot) {
+        SlotState::Admitted { .. } if decision.row == BootRow::PassedOver => true,
         SlotState::Admitted { .. } => !on_trial && decision.state.active == Some(slot),
         SlotState::Staged { .. } => on_trial && before.trial.is_some_and(|open| open.slot == slot),
         SlotState::Empty | SlotState::Writing { .. } | SlotState::Rejected { .. } => false,
     };
-    may && !*damage.get(slot)
+    may && *findings.get(slot) == Finding::Nothing
+}
+
+/// A slot that the record trusts becomes `Corrupt`, or gives way for good, only when its bytes differ; or
+/// when its image crashed too often.
+fn blames_what_was_read(before: &BootState, findings: Findings, decision: &Decision) -> bool {
+    let after = &decision.state;
+    SlotId::ALL.into_iter().all(|slot| {
+        let trusted =
+            matches!(before.slots.get(slot), SlotState::Admitted { .. } | SlotState::Staged { .. });
+        let corrupt = matches!(
+            after.slots.get(slot),
+            SlotState::Rejected { reason: RejectReason::Corrupt, .. }
+        );
+        let gave_way = before.active == Some(slot)
+            && after.active != before.active
+            && decision.row != BootRow::FallbackCrashed;
+        let may_be_blamed = *findings.get(slot) == Finding::Damaged
+            || (gave_way && !matches!(before.slots.get(slot), SlotState::Admitted { .. }));
+        !(trusted && corrupt || gave_way) || may_be_blamed
+    })
 }
 
 fn spends_before_it_starts(before: &BootState, decision: &Decision) -> bool {
@@ -214,7 +229,7 @@ fn keeps_what_it_must(before: &BootState, decision: &Decision) -> bool {
 }
 
 /// Calls `check` for every combination: more than a million.
-fn each_combination(mut check: impl FnMut(&BootState, Damage, ResetCause)) {
+fn each_combination(mut check: impl FnMut(&BootState, Findings, ResetCause)) {
     let mut base = BootState { accept_floor: 5, ..BootState::default() };
     for active in [None, Some(SlotId::A), Some(SlotId::B)] {
         for (a, b) in pairs(&slot_states()) {
@@ -224,7 +239,7 @@ fn each_combination(mut check: impl FnMut(&BootState, Damage, ResetCause)) {
                     base.slots = PerSlot { a, b };
                     base.trial = trial;
                     base.crash_left = crash_left;
-                    for (a, b) in pairs(&[false, true]) {
+                    for (a, b) in pairs(&[Finding::Nothing, Finding::PassOver, Finding::Damaged]) {
                         for cause in ResetCause::ALL {
                             check(&base, PerSlot { a, b }, cause);
                         }

@@ -1,19 +1,9 @@
-//! The life of a device: enrolment, trials and how they end, sessions and repeated requests.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::expect_used,
-    clippy::cast_possible_truncation,
-    clippy::wildcard_enum_match_arm,
-    reason = "tests: a broken expectation has to stop them, and sizes here are small"
-)]
+//! The life of a device: enrolment, trials and how they end, repeated requests.
 
 mod support;
 
 use firmware_protocol::boot::{BootRow, ResetCause, Start};
-use firmware_protocol::device::{Effect, SESSION_IDLE_MS};
+use firmware_protocol::device::Effect;
 use firmware_protocol::digest::Digest;
 use firmware_protocol::message::{How, Reply, Request, TrialTerms};
 use firmware_protocol::refusal::Refusal;
@@ -157,7 +147,7 @@ fn asking_for_the_progress_of_a_long_request_renews_the_lease() {
     let (mut bench, _) = on_trial(TERMS);
     let (session, id) = (bench.session, 7_000);
     bench.device().board_mut().polls_left = 0;
-    let first = bench.send_once(id, session, Request::RunCheck { index: 0 });
+    let first = bench.send_once(id, Request::RunCheck { index: 0 });
     assert_eq!(first, None);
     bench.device().board_mut().polls_left = u32::MAX;
     for _ in 0..8 {
@@ -240,7 +230,7 @@ fn a_damaged_trial_slot_is_never_started() {
     let one = Bundle::new(1, 9000);
     bench.staged(&one);
     let trial_id = bench.armed(&one, TERMS);
-    let at = bench.layout.slots.a.areas[0].range.start as usize;
+    let at = bench.layout.slots().a.areas[0].range.start as usize;
     bench.flash().bytes[at + 77] ^= 4;
     bench.restart(ResetCause::PowerOn).open_session();
     assert_eq!(bench.handover.start, Start::Recovery);
@@ -305,10 +295,10 @@ fn a_new_host_that_says_hello_is_not_given_the_answers_of_the_one_before() {
 fn a_long_request_says_working_and_others_are_told_that_the_device_is_busy() {
     let mut bench = Bench::enrolled();
     let session = bench.session;
-    assert_eq!(bench.send_once(60, session, Request::RunCheck { index: 0 }), None);
-    let again = bench.send_once(60, session, Request::RunCheck { index: 0 });
+    assert_eq!(bench.send_once(60, Request::RunCheck { index: 0 }), None);
+    let again = bench.send_once(60, Request::RunCheck { index: 0 });
     assert_eq!(again, Some(Ok(Reply::Working { left_bytes: 0 })));
-    let other = bench.send_once(61, session, Request::Finish);
+    let other = bench.send_once(61, Request::Finish);
     assert_eq!(other, Some(Err(Refusal::Busy)));
     let reply = bench.send(0, 60, session, Request::RunCheck { index: 0 });
     assert!(matches!(reply, Ok(Reply::Working { .. } | Reply::Checked(_))), "{reply:?}");
@@ -321,40 +311,13 @@ fn a_long_request_says_working_and_others_are_told_that_the_device_is_busy() {
 }
 
 #[test]
-fn a_session_is_held_taken_over_by_force_or_after_silence_and_then_stale() {
-    let mut bench = Bench::enrolled();
-    let old = bench.session;
-    let open = |take_over| Request::OpenSession { take_over };
-    let held = bench.send(1, 1, 0, open(false));
-    assert!(matches!(held, Err(Refusal::SessionHeld { .. })), "{held:?}");
-    let Ok(Reply::Session { session, taken_over: true }) = bench.send(1, 2, 0, open(true)) else {
-        panic!("not taken over")
-    };
-    assert_eq!(bench.send(0, 3_000, old, Request::Renew), Err(Refusal::StaleSession));
-    assert!(bench.send(1, 3, session, Request::Renew).is_ok());
-    bench.now_ms += SESSION_IDLE_MS;
-    assert!(bench.send(2, 4, 0, open(false)).is_ok());
-    bench.restart(ResetCause::PowerOn);
-    assert_eq!(bench.send(0, 5, session, Request::Renew), Err(Refusal::StaleSession));
-    assert_eq!(bench.send(0, 6, 0, Request::Renew), Err(Refusal::NoSession));
-}
-
-#[test]
-fn without_a_random_source_no_session_opens() {
-    let mut bench = Bench::new();
-    bench.device().board_mut().random_works = false;
-    let reply = bench.ask(Request::OpenSession { take_over: true });
-    assert_eq!(reply, Err(Refusal::NoRandom));
-}
-
-#[test]
 fn nothing_but_a_poll_feeds_the_watchdog_and_none_does_between_lease_end_and_reset() {
     let (mut bench, _) = on_trial(TERMS);
     bench.step();
     assert!(matches!(bench.last.effect, Effect::Feed { deadline_ms: Some(_) }));
     bench.now_ms += u64::from(TERMS.lease_ms);
     // Flash that refuses keeps the device from storing the end; it is not fed meanwhile either.
-    let record = bench.layout.record[0];
+    let record = bench.layout.record()[0];
     bench.flash().refuses = Some(record);
     for _ in 0..3 {
         bench.step();

@@ -1,18 +1,10 @@
 //! What one poll, one envelope, one session may cost; and requests that come at the wrong moment.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::expect_used,
-    clippy::cast_possible_truncation,
-    clippy::wildcard_enum_match_arm,
-    reason = "tests: a broken expectation has to stop them, and sizes here are small"
-)]
+#![expect(clippy::cast_possible_truncation, reason = "sizes here are small")]
 
 mod support;
 
 use firmware_protocol::boot::{BootState, ResetCause};
+use firmware_protocol::device::Effect;
 use firmware_protocol::flash::Geometry;
 use firmware_protocol::message::{FromDevice, How, Reply, Request, TrialTerms};
 use firmware_protocol::record::{RecordStore, WriteStep};
@@ -83,7 +75,7 @@ fn a_block_that_cannot_be_read_is_missing_not_the_end_of_the_transfer() {
     let one = Bundle::new(1, 20_000);
     assert!(bench.stage(&one, false).is_ok());
     bench.send_missing(&one, 0);
-    let start = bench.layout.slots.a.areas[0].range.start;
+    let start = bench.layout.slots().a.areas[0].range.start;
     bench.flash().unreadable = vec![range(start + 0x1008, 8)];
     bench.restart(ResetCause::PowerOn).open_session();
     assert!(bench.stage(&one, false).is_ok());
@@ -159,8 +151,7 @@ fn a_request_that_gives_way_to_the_end_of_a_trial_is_answered() {
     let one = Bundle::new(1, 9000);
     bench.staged(&one);
     bench.armed(&one, TERMS);
-    let session = bench.session;
-    assert_eq!(bench.send_once(700, session, Request::RunCheck { index: 0 }), None);
+    assert_eq!(bench.send_once(700, Request::RunCheck { index: 0 }), None);
     bench.device().board_mut().polls_left = u32::MAX;
     bench.now_ms += u64::from(TERMS.lease_ms);
     let mut said = Vec::new();
@@ -171,7 +162,63 @@ fn a_request_that_gives_way_to_the_end_of_a_trial_is_answered() {
     }
     assert_eq!(said, [(700, Err(Refusal::Busy))]);
     assert_eq!(bench.status().trial, None);
-    assert_eq!(bench.send_once(700, session, Request::RunCheck { index: 0 }), None, "done anew");
+    assert_eq!(bench.send_once(700, Request::RunCheck { index: 0 }), None, "done anew");
+}
+
+/// A check that never ends must not keep a host from ending the trial or the boot; who waited for it is
+/// told, once.
+#[test]
+fn a_rollback_and_a_reset_do_not_wait_for_a_check_that_never_ends() {
+    for deed in ["rollback", "withdraw", "reset"] {
+        let mut bench = Bench::enrolled();
+        let one = Bundle::new(1, 9000);
+        bench.staged(&one);
+        let trial_id = bench.armed(&one, TERMS);
+        bench.reset();
+        let boot_nonce = bench.boot_nonce;
+        let request = match deed {
+            "rollback" => Request::Rollback { trial_id },
+            "withdraw" => Request::Withdraw { trial_id },
+            _ => Request::Reset { boot_nonce },
+        };
+        assert_eq!(bench.send_once(700, Request::RunCheck { index: 0 }), None);
+        bench.device().board_mut().polls_left = u32::MAX;
+        assert_eq!(bench.ask(Request::Finish), Err(Refusal::Busy), "the check runs");
+        let wrong = Request::Reset { boot_nonce: boot_nonce ^ 1 };
+        assert_eq!(bench.ask(wrong), Err(Refusal::WrongBoot));
+        let working = bench.send_once(700, Request::RunCheck { index: 0 });
+        assert_eq!(working, Some(Ok(Reply::Working { left_bytes: 0 })), "a refusal ends no check");
+        let mut said = vec![bench.tell(701, request)];
+        while bench.last.effect != Effect::Reset {
+            assert!(said.len() < 200, "{deed}: no reset");
+            said.push(bench.step());
+        }
+        let reply = |id, reply| Some(FromDevice::Reply { id, reply });
+        for one in [reply(700, Err(Refusal::Busy)), reply(701, Ok(Reply::Done(How::Done)))] {
+            assert_eq!(said.iter().filter(|said| **said == one).count(), 1, "{deed}: {said:?}");
+        }
+        bench.restart(ResetCause::Requested).open_session();
+        assert_eq!(bench.status().trial.is_some(), deed == "reset");
+    }
+}
+
+/// What is being stored is stored to its end: half an entry would be no answer to either request.
+#[test]
+fn a_reset_waits_for_what_is_being_stored() {
+    let mut bench = Bench::enrolled();
+    let one = Bundle::new(1, 9000);
+    bench.staged(&one);
+    let boot_nonce = bench.boot_nonce;
+    let open = Request::OpenTrial { bundle: one.digest, plan: PLAN, terms: TERMS };
+    bench.flash().geometry.page_bytes = 16;
+    assert_eq!(bench.send_once(700, open), None);
+    let reset = Request::Reset { boot_nonce };
+    assert_eq!(bench.send_once(701, reset), Some(Err(Refusal::Busy)), "pages are left to write");
+    for _ in 0..20 {
+        bench.step();
+    }
+    assert!(bench.status().trial.is_some());
+    assert_eq!(bench.send_once(702, reset), Some(Ok(Reply::Done(How::Done))));
 }
 
 #[test]
@@ -225,7 +272,7 @@ fn a_session_draws_a_bounded_number_of_erases_from_flash_that_fails() {
     let mut bench = Bench::enrolled();
     let one = Bundle::new(1, 9000);
     let at = one.payloads[0].iter().position(|byte| byte & 1 == 1).unwrap();
-    bench.flash().stuck = Some(bench.layout.slots.a.areas[0].range.start + at as u32);
+    bench.flash().stuck = Some(bench.layout.slots().a.areas[0].range.start + at as u32);
     let start = bench.flash().erases;
     let mut staged = 0;
     for _ in 0..10 {
@@ -254,7 +301,7 @@ fn the_last_trial_id_is_never_used() {
     let mut bench = Bench::enrolled();
     let one = Bundle::new(1, 9000);
     bench.staged(&one);
-    let ranges = bench.layout.record;
+    let ranges = bench.layout.record();
     let mut store = RecordStore::load(bench.flash(), ranges);
     let state = BootState { next_trial_id: u32::MAX, ..store.state().unwrap().clone() };
     store.write(bench.flash(), &state).unwrap();

@@ -1,14 +1,5 @@
 //! Nothing that comes from a wire, a file or flash makes this crate panic.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::expect_used,
-    clippy::cast_possible_truncation,
-    clippy::wildcard_enum_match_arm,
-    reason = "tests: a broken expectation has to stop them, and sizes here are small"
-)]
+#![expect(clippy::cast_possible_truncation, reason = "sizes here are small")]
 
 mod support;
 

@@ -1,14 +1,4 @@
 //! P1 at the switch itself: power fails at any byte while a trial is armed, entered, ended, confirmed.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::expect_used,
-    clippy::cast_possible_truncation,
-    clippy::wildcard_enum_match_arm,
-    reason = "tests: a broken expectation has to stop them, and sizes here are small"
-)]
 
 mod support;
 
@@ -103,7 +93,7 @@ fn a_slot_whose_bytes_have_changed_is_marked_as_being_written() {
         let third = Bundle::new(3, 3_000);
         bench.confirmed(&third);
         let spare = bench.status().active.unwrap().other();
-        let manifest = bench.layout.slots.get(spare).manifest;
+        let manifest = bench.layout.slot(spare).manifest;
         let before = (bench.flash().slice(manifest).to_vec(), *bench.status().slots.get(spare));
         let start = bench.flash().mutations();
         bench.flash().cut = Some(Cut { operation: start + operation, bytes: 1 });
@@ -125,7 +115,7 @@ fn a_slot_with_bytes_behind_a_component_does_not_start() {
     let mut bench = Bench::enrolled();
     bench.confirmed(&Bundle::new(1, 3_000)).confirmed(&Bundle::new(2, 3_000));
     let active = bench.status().active.unwrap();
-    let end = bench.layout.slots.get(active).areas[0].range.end() as usize;
+    let end = bench.layout.slot(active).areas[0].range.end() as usize;
     bench.flash().bytes[end - 1] ^= 1;
     bench.restart(ResetCause::PowerOn);
     assert_eq!(bench.handover.start, Start::Slot(active.other()));

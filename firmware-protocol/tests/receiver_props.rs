@@ -1,13 +1,8 @@
 //! The receiver against random geometries and orders: exactly the payload, each block written once.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::expect_used,
+#![expect(
     clippy::cast_possible_truncation,
-    clippy::wildcard_enum_match_arm,
-    reason = "tests: a broken expectation has to stop them, and sizes here are small"
+    clippy::unwrap_used,
+    reason = "sizes here are small; clippy.toml excuses test functions, not their helpers"
 )]
 
 mod support;

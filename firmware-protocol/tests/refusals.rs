@@ -1,24 +1,15 @@
 //! Refused before touched (P4), and unauthenticated bytes change nothing durable (P8).
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::expect_used,
-    clippy::cast_possible_truncation,
-    clippy::wildcard_enum_match_arm,
-    reason = "tests: a broken expectation has to stop them, and sizes here are small"
-)]
+#![expect(clippy::cast_possible_truncation, reason = "sizes here are small")]
 
 mod support;
 
-use firmware_protocol::boot::ResetCause;
-use firmware_protocol::flash::Range;
+use firmware_protocol::boot::{BootRow, ResetCause};
+use firmware_protocol::flash::Flash;
 use firmware_protocol::frame::Kind;
-use firmware_protocol::manifest::{HardwareRange, Manifest};
+use firmware_protocol::manifest::{Encoding, HardwareRange, Manifest};
 use firmware_protocol::message::{self, How, Reply, Request, ToDevice, TrialTerms};
 use firmware_protocol::refusal::Refusal;
-use firmware_protocol::slot::SlotId;
+use firmware_protocol::slot::{PerSlot, SlotId};
 use firmware_protocol::trust::BodyType;
 use firmware_protocol::version::Version;
 
@@ -70,6 +61,12 @@ fn what_is_refused_at_stage_has_touched_nothing() {
             }),
             Refusal::NoVariant { index: 0, slot },
         ),
+        (
+            changed(|manifest| {
+                manifest.components[1].variants[0].payload.encoding = Encoding::Unknown;
+            }),
+            Refusal::Encoding { index: 1 },
+        ),
         (Bundle::new(2, 65_537), Refusal::TooLarge { index: 0, got: 65_537, limit: 65_536 }),
         (
             Bundle::changed(2, 9000, 16_384, |_| {}),
@@ -106,9 +103,9 @@ fn what_no_trusted_key_signed_has_touched_nothing() {
 /// A manifest that is longer than its place would run over into the first component.
 #[test]
 fn a_manifest_longer_than_its_place_is_refused() {
-    let mut layout = support::layout();
-    layout.slots.a.manifest =
-        Range { start: layout.slots.a.manifest.start + 0x1f00, len_bytes: 256 };
+    let mut a = support::slot_at(0x4_0000);
+    a.manifest = support::range(0x4_1f00, 256);
+    let layout = support::layout_of(PerSlot { a, b: support::slot_at(0x8_0000) }, 256);
     let mut bench = Bench::on(support::flash::RamFlash::even(256, 0xa_0000 / 256), layout);
     bench.open_session().offer(&signed_root(&root_record()));
     assert_eq!(bench.ask(Request::Enroll), Ok(Reply::Done(How::Done)));
@@ -275,4 +272,24 @@ fn assert_untouched(bench: &mut Bench, document: &[u8], refusal: &Refusal) {
     }
     assert_eq!(bench.flash().mutations(), before.1, "{refusal}: flash was touched");
     assert!(bench.flash().bytes == before.0, "{refusal}: flash has changed");
+}
+
+/// A device that lost its record must not fall to the first stranger: it was somebody's.
+#[test]
+fn a_device_that_lost_its_record_enrols_only_under_the_root_it_still_holds() {
+    let mut bench = Bench::enrolled();
+    let record = bench.layout.record();
+    for block in record {
+        bench.flash().erase(block).unwrap();
+    }
+    bench.restart(ResetCause::PowerOn).open_session();
+    assert_eq!(bench.handover.row, BootRow::NoRecord);
+    let mut stranger = root_record();
+    stranger.made_at_s += 1;
+    let before = bench.flash().mutations();
+    bench.offer(&signed_root(&stranger));
+    assert_eq!(bench.ask(Request::Enroll), Err(Refusal::InRecovery));
+    assert_eq!(bench.flash().mutations(), before, "refused before touched");
+    bench.offer(&signed_root(&root_record()));
+    assert_eq!(bench.ask(Request::Enroll), Ok(Reply::Done(How::Done)));
 }

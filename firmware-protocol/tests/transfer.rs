@@ -1,14 +1,5 @@
 //! Transfers: chunks in any order, resume, the slot's tail, and the bounds of every poll.
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::expect_used,
-    clippy::cast_possible_truncation,
-    clippy::wildcard_enum_match_arm,
-    reason = "tests: a broken expectation has to stop them, and sizes here are small"
-)]
+#![expect(clippy::cast_possible_truncation, reason = "sizes here are small")]
 
 mod support;
 
@@ -41,7 +32,7 @@ fn chunks_in_any_order_and_several_times_over_make_the_payload() {
     assert_eq!(bench.send_missing(&one, 0), 0);
     bench.send_missing(&one, 1);
     assert!(bench.ask(Request::Finish).is_ok());
-    let area = bench.layout.slots.a.areas[0].range.start as usize;
+    let area = bench.layout.slots().a.areas[0].range.start as usize;
     assert_eq!(bench.flash().bytes[area..area + 20_000], one.payloads[0]);
 }
 
@@ -212,7 +203,7 @@ fn what_lies_behind_a_component_is_erased() {
     bench.confirmed(&Bundle::new(1, 3000));
     bench.staged(&Bundle::new(2, 60_000));
     bench.staged(&Bundle::new(3, 5_000));
-    let area = bench.layout.slots.b.areas[0].range;
+    let area = bench.layout.slots().b.areas[0].range;
     let flash = bench.flash();
     assert!(flash.slice(area)[5_000..].iter().all(|byte| *byte == 0xff));
 }
@@ -225,8 +216,8 @@ fn a_tail_that_stays_dirty_costs_one_erase_and_a_refusal() {
     assert!(bench.stage(&one, false).is_ok());
     bench.send_missing(&one, 0);
     bench.send_missing(&one, 1);
-    bench.flash().stuck = Some(bench.layout.slots.a.areas[0].range.start + 0x8000);
-    let at = bench.layout.slots.a.areas[0].range.start as usize + 0x8000;
+    bench.flash().stuck = Some(bench.layout.slots().a.areas[0].range.start + 0x8000);
+    let at = bench.layout.slots().a.areas[0].range.start as usize + 0x8000;
     bench.flash().bytes[at] = 0xfe;
     let erases = bench.flash().erases;
     assert_eq!(bench.ask(Request::Finish), Err(Refusal::Flash));
@@ -241,7 +232,7 @@ fn a_component_with_damage_is_incomplete_and_can_be_sent_again() {
     assert_eq!(bench.ask(Request::Finish), Err(Refusal::Incomplete { component: 0 }));
     bench.send_missing(&one, 0);
     bench.send_missing(&one, 1);
-    let at = bench.layout.slots.a.areas[0].range.start as usize;
+    let at = bench.layout.slots().a.areas[0].range.start as usize;
     bench.flash().bytes[at + 4321] ^= 1;
     assert_eq!(bench.ask(Request::Finish), Err(Refusal::Incomplete { component: 0 }));
     assert_eq!(bench.send_missing(&one, 0), 5);
@@ -287,7 +278,7 @@ fn a_slot_that_was_read_back_takes_no_more_chunks() {
 fn a_stage_that_could_not_be_marked_takes_no_chunks() {
     let mut bench = Bench::enrolled();
     let one = Bundle::new(1, 5_000);
-    let record = bench.layout.record[0];
+    let record = bench.layout.record()[0];
     bench.flash().refuses = Some(record);
     assert_eq!(bench.stage(&one, false), Err(Refusal::Flash));
     assert_eq!(bench.ask(Request::OpenComponent { index: 0 }), Err(Refusal::NoStage));

@@ -6,6 +6,6 @@ mod facts;
 mod run;
 mod source;
 
-pub use self::device::{Device, DeviceError, Opened, Opening};
+pub use self::device::{Device, DeviceError, Opened, Opening, Waiting};
 pub use self::facts::{device_facts, status_facts};
 pub use self::run::{Progressed, RunError, RunSetup, run};

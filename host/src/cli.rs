@@ -85,9 +85,16 @@ pub fn main() -> Exit {
         Ok(cli) => run(cli),
         Err(error) => {
             // Help and version come as errors too; a closed stdout is no reason to complain.
-            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Success };
-            drop(error.print());
-            exit
+            if !error.use_stderr() {
+                drop(error.print());
+                return Exit::Success;
+            }
+            if wants_json(std::env::args()) {
+                Output::new(Format::Json).error(&arguments_error(&error));
+            } else {
+                drop(error.print());
+            }
+            Exit::Usage
         }
     }
 }
@@ -111,13 +118,32 @@ fn run(cli: Cli) -> Exit {
         Command::Completions(args) => completions::run(&args, &context).map(did),
         Command::Man(args) => completions::run_man(&args, &context).map(did),
     };
-    match done.and_then(|exit| context.output.finish().map(|()| exit)) {
-        Ok(exit) => exit,
-        Err(error) => {
-            context.output.error(&error);
-            error.exit()
-        }
-    }
+    let told = |error: CommandError| {
+        context.output.error(&error);
+        error.exit()
+    };
+    let exit = done.unwrap_or_else(told);
+    // A verdict that could not be printed stands where it is worse than that.
+    context.output.finish().map_or_else(|error| Exit::worst(&[exit, told(error)]), |()| exit)
+}
+
+/// Whether JSON was asked for on a command line that does not parse.
+fn wants_json(typed: impl Iterator<Item = String>) -> bool {
+    let typed: Vec<String> = typed.take_while(|word| word != "--").collect();
+    let apart = typed
+        .windows(2)
+        .any(|pair| matches!(pair, [flag, value] if flag == "--format" && value == "json"));
+    apart || typed.iter().any(|word| word == "--format=json")
+}
+
+/// What the parser says, without its advice on usage, which becomes the next command.
+fn arguments_error(error: &clap::Error) -> CommandError {
+    let said = error.render().to_string();
+    let (problem, rest) = said.split_once("\nUsage: ").unwrap_or((&said, ""));
+    let problem = problem.split_whitespace().collect::<Vec<_>>().join(" ");
+    let problem = problem.strip_prefix("error: ").unwrap_or(&problem).to_owned();
+    let usage = rest.lines().next().filter(|usage| !usage.is_empty()).unwrap_or("noflake --help");
+    CommandError::Arguments { problem, usage: usage.to_owned() }
 }
 
 /// A command that has no exit code of its own did what it says.

@@ -1,12 +1,13 @@
 //! `noflake.toml`: what a folder's commands have in common. Flags win over it.
 
 use std::env;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use thiserror::Error;
+
+use crate::input;
 
 /// Name of the configuration file.
 pub const FILE_NAME: &str = "noflake.toml";
@@ -67,9 +68,7 @@ impl Config {
     }
 
     fn read(path: &Path) -> Result<Self, ConfigError> {
-        let mut text = String::new();
-        File::open(path)
-            .and_then(|file| file.take(MAX_CONFIG_BYTES).read_to_string(&mut text))
+        let text = input::read_text(path, MAX_CONFIG_BYTES)
             .map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
         let config: Self = toml::from_str(&text).map_err(|source| ConfigError::Syntax {
             path: path.to_path_buf(),
@@ -89,21 +88,6 @@ impl Config {
             },
         }
     }
-}
-
-/// Reads a text file of at most `limit_bytes`.
-///
-/// # Errors
-/// As the system says; a longer file is invalid data.
-pub fn read_text(path: &Path, limit_bytes: usize) -> io::Result<String> {
-    let limit = u64::try_from(limit_bytes).unwrap_or(u64::MAX);
-    let mut text = String::new();
-    File::open(path)?.take(limit.saturating_add(1)).read_to_string(&mut text)?;
-    if text.len() > limit_bytes {
-        let message = format!("longer than {limit_bytes} bytes");
-        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-    }
-    Ok(text)
 }
 
 fn find() -> Option<PathBuf> {

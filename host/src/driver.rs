@@ -73,6 +73,7 @@ pub struct Driver {
     session: Session,
     renews: bool,
     spoke_us: u64,
+    heard_us: u64,
     console: Vec<ConsoleText>,
     console_part: Vec<u8>,
     console_part_us: u64,
@@ -88,6 +89,7 @@ impl Driver {
             session,
             renews: false,
             spoke_us: 0,
+            heard_us: 0,
             console: Vec::new(),
             console_part: Vec::new(),
             console_part_us: 0,
@@ -98,6 +100,12 @@ impl Driver {
     #[must_use]
     pub fn now_ms(&self) -> u64 {
         self.link.now_us() / 1_000
+    }
+
+    /// When the device last said anything, in milliseconds on the link's clock.
+    #[must_use]
+    pub const fn heard_ms(&self) -> u64 {
+        self.heard_us / 1_000
     }
 
     /// The line rate, where there is one.
@@ -262,6 +270,7 @@ impl Driver {
         let count = self.link.receive(&mut buffer, until_us).await?;
         let now_us = self.link.now_us();
         if let Some(bytes) = buffer.get(..count).filter(|bytes| !bytes.is_empty()) {
+            self.heard_us = now_us;
             self.session.handle_bytes(now_us, bytes);
         } else if now_us.saturating_sub(self.console_part_us) >= CONSOLE_QUIET_US {
             self.session.flush_console();

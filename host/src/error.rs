@@ -92,11 +92,19 @@ pub enum CommandError {
         /// Role of the key.
         got: &'static str,
     },
+    /// What was typed is no command.
+    #[error("{problem}")]
+    Arguments {
+        /// What is wrong with it.
+        problem: String,
+        /// How the command is typed.
+        usage: String,
+    },
     /// Text that is no device address.
     #[error(transparent)]
     Address(#[from] AddressError),
     /// None or several devices where one is needed.
-    #[error("this command works with one device: name it with --device")]
+    #[error("this command works with one device, and several are named")]
     OneDevice,
     /// Something was not done on a device.
     #[error("{address}")]
@@ -111,6 +119,18 @@ pub enum CommandError {
     NoTrial {
         /// The device.
         address: Address,
+    },
+    /// The device took a decision and does not show it.
+    #[error("{address}: trial {trial_id} was {word}, but the device says otherwise: {got}")]
+    NotSeen {
+        /// The device.
+        address: Address,
+        /// The trial.
+        trial_id: u64,
+        /// What was decided.
+        word: &'static str,
+        /// What the device says.
+        got: String,
     },
     /// The device runs neither slot.
     #[error("{address}: the device runs its recovery image, there is nothing to compare")]

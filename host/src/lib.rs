@@ -21,6 +21,7 @@ pub mod config;
 pub mod driver;
 pub mod error;
 pub mod evidence;
+pub mod input;
 pub mod link;
 pub mod measurement;
 pub mod output;

@@ -9,6 +9,7 @@ mod error;
 mod serial;
 #[cfg(feature = "sim")]
 mod simulated;
+mod stream;
 mod tcp;
 
 use std::time::Duration;
@@ -58,7 +59,10 @@ pub struct Link(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Serial(SerialLink),
+    Serial {
+        stream: SerialLink,
+        baud: u32,
+    },
     Tcp(TcpLink),
     #[cfg(feature = "sim")]
     Simulated(Box<simulated::SimulatedLink>),
@@ -72,9 +76,9 @@ impl Link {
     pub async fn open(address: &Address, start: &LinkStart) -> Result<Self, LinkError> {
         Ok(Self(match address {
             Address::Serial { path, baud } => {
-                Kind::Serial(SerialLink::open(path, *baud, start.base)?)
+                Kind::Serial { stream: serial::open(path, *baud, start.base)?, baud: *baud }
             }
-            Address::Tcp { host } => Kind::Tcp(TcpLink::open(host, start.base).await?),
+            Address::Tcp { host } => Kind::Tcp(tcp::open(host, start.base).await?),
             #[cfg(feature = "sim")]
             Address::Simulated { scenario } => Kind::Simulated(Box::new(
                 simulated::SimulatedLink::open(scenario.as_deref(), start)?,
@@ -88,7 +92,7 @@ impl Link {
     #[must_use]
     pub const fn framing(&self) -> Framing {
         match &self.0 {
-            Kind::Serial(_) => Framing::Serial,
+            Kind::Serial { .. } => Framing::Serial,
             Kind::Tcp(_) => Framing::Stream,
             #[cfg(feature = "sim")]
             Kind::Simulated(_) => Framing::Serial,
@@ -105,7 +109,7 @@ impl Link {
     #[must_use]
     pub const fn is_simulated(&self) -> bool {
         match &self.0 {
-            Kind::Serial(_) | Kind::Tcp(_) => false,
+            Kind::Serial { .. } | Kind::Tcp(_) => false,
             #[cfg(feature = "sim")]
             Kind::Simulated(_) => true,
         }
@@ -115,7 +119,7 @@ impl Link {
     #[must_use]
     pub const fn baud(&self) -> Option<u32> {
         match &self.0 {
-            Kind::Serial(serial) => Some(serial.baud()),
+            Kind::Serial { baud, .. } => Some(*baud),
             Kind::Tcp(_) => None,
             #[cfg(feature = "sim")]
             Kind::Simulated(_) => None,
@@ -126,7 +130,7 @@ impl Link {
     #[must_use]
     pub fn now_us(&self) -> u64 {
         match &self.0 {
-            Kind::Serial(serial) => serial.now_us(),
+            Kind::Serial { stream, .. } => stream.now_us(),
             Kind::Tcp(tcp) => tcp.now_us(),
             #[cfg(feature = "sim")]
             Kind::Simulated(simulated) => simulated.now_us(),
@@ -139,7 +143,7 @@ impl Link {
     /// When the link is gone, or takes nothing for too long.
     pub async fn send(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
         match &mut self.0 {
-            Kind::Serial(serial) => serial.send(bytes).await,
+            Kind::Serial { stream, .. } => stream.send(bytes).await,
             Kind::Tcp(tcp) => tcp.send(bytes).await,
             #[cfg(feature = "sim")]
             Kind::Simulated(simulated) => {
@@ -156,7 +160,7 @@ impl Link {
     /// When the link is gone.
     pub async fn receive(&mut self, buffer: &mut [u8], until_us: u64) -> Result<usize, LinkError> {
         match &mut self.0 {
-            Kind::Serial(serial) => serial.receive(buffer, until_us).await,
+            Kind::Serial { stream, .. } => stream.receive(buffer, until_us).await,
             Kind::Tcp(tcp) => tcp.receive(buffer, until_us).await,
             #[cfg(feature = "sim")]
             Kind::Simulated(simulated) => Ok(simulated.receive(buffer, until_us)),

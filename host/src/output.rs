@@ -1,7 +1,8 @@
 //! The only printing: results on stdout, everything else on stderr.
 //!
 //! Text that came from a file or a device passes [`escape`] before it gets here. A reader that went
-//! away (`| head`) is not an error: a command must never stop halfway because nobody listens.
+//! away (`| head`) is not an error: a command must never stop halfway because nobody listens. A result
+//! that stdout does not take otherwise, as on a full disk, goes to stderr: it is never lost in silence.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -59,6 +60,9 @@ impl Output {
     pub fn raw(&self, bytes: &[u8]) {
         let mut stdout = io::stdout().lock();
         if let Err(error) = stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                drop(io::stderr().lock().write_all(bytes));
+            }
             self.keep(error);
         }
     }

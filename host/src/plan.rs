@@ -26,6 +26,7 @@ pub use error::{PlanError, Problem};
 pub use head::{AppliesTo, Level, NotApplicable, OnFail, OnInconclusive, Policy, Timeouts};
 pub use stage::{SlotRole, Stage, StageKind};
 
+use firmware_protocol::boot::MAX_ARMED;
 use toml::de::DeTable;
 
 use error::Problems;
@@ -119,6 +120,17 @@ impl Plan {
     #[must_use]
     pub const fn digest(&self) -> [u8; 32] {
         self.digest
+    }
+
+    /// Boots in a row that the device may make of the trial image until it answers: one, and where a
+    /// check judges their number one more than it allows, so that the one too many can be seen.
+    #[must_use]
+    pub fn boots_until_ready(&self) -> u8 {
+        let allowed = self.checks().filter_map(|(_, check)| {
+            if let CheckKind::Boot { max_attempts, .. } = check.kind { max_attempts } else { None }
+        });
+        let most = allowed.max().unwrap_or(0).saturating_add(1);
+        u8::try_from(most).unwrap_or(MAX_ARMED).min(MAX_ARMED)
     }
 
     /// All checks in the order they run, each with its stage.

@@ -3,7 +3,7 @@
 //! Nothing else in this crate asks what it runs on.
 
 pub use system::{
-    UNPLUGGED, exposed_mode, host_name, open_descriptor, public_temporary, read_at,
+    QuietKeys, UNPLUGGED, exposed_mode, host_name, open_descriptor, public_temporary, read_at,
     secret_temporary, stop_signal,
 };
 
@@ -13,7 +13,9 @@ mod system {
     use std::io;
     use std::os::unix::fs::{FileExt, PermissionsExt};
     use std::path::Path;
+    use std::sync::OnceLock;
 
+    use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
     use tempfile::{Builder, NamedTempFile};
 
     /// Reads at `offset` without moving the file's own position.
@@ -67,20 +69,73 @@ mod system {
         rustix::system::uname().nodename().to_string_lossy().into_owned()
     }
 
-    /// Waits for Ctrl-C, or for the signal that ends a service.
+    /// Waits for Ctrl-C, for the signal that ends a service, or for the end of the terminal, unless
+    /// `nohup` said that it does not matter.
     pub async fn stop_signal() {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate()).ok();
-        let terminated = async {
-            match &mut terminate {
-                Some(terminate) => drop(terminate.recv().await),
-                None => std::future::pending().await,
+        use tokio::signal::unix::SignalKind;
+        let hung_up = async {
+            if is_hangup_ignored() {
+                std::future::pending::<()>().await;
+            } else {
+                received(SignalKind::hangup()).await;
             }
         };
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            () = terminated => {}
+            () = received(SignalKind::interrupt()) => {}
+            () = received(SignalKind::terminate()) => {}
+            () = hung_up => {}
         }
+    }
+
+    /// Never ends where the system gives no handler.
+    async fn received(kind: tokio::signal::unix::SignalKind) {
+        match tokio::signal::unix::signal(kind) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Whether the process was started with SIGHUP ignored. Asked once, because a handler replaces
+    /// that; only Linux tells.
+    fn is_hangup_ignored() -> bool {
+        static IGNORED: OnceLock<bool> = OnceLock::new();
+        *IGNORED.get_or_init(|| {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+            let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+            let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+            // Signal 1 is the lowest bit.
+            mask.is_some_and(|mask| mask & 1 == 1)
+        })
+    }
+
+    /// Keeps the terminal from echoing `^C`, which would end up in the middle of a progress bar, until
+    /// dropped.
+    #[derive(Debug)]
+    pub struct QuietKeys(Termios);
+
+    impl QuietKeys {
+        /// Nothing where stderr is no terminal, or belongs to another job.
+        #[must_use]
+        pub fn on_stderr() -> Option<Self> {
+            let before = tcgetattr(io::stderr()).ok().filter(|_| is_foreground())?;
+            let mut quiet = before.clone();
+            quiet.local_modes.remove(LocalModes::ECHOCTL);
+            tcsetattr(io::stderr(), OptionalActions::Now, &quiet).ok()?;
+            Some(Self(before))
+        }
+    }
+
+    impl Drop for QuietKeys {
+        fn drop(&mut self) {
+            if is_foreground() {
+                let _ = tcsetattr(io::stderr(), OptionalActions::Now, &self.0);
+            }
+        }
+    }
+
+    /// A job in the background that changes its terminal is stopped by the system.
+    fn is_foreground() -> bool {
+        tcgetpgrp(io::stderr()).is_ok_and(|group| group == rustix::process::getpgrp())
     }
 
     fn temporary(folder: &Path, mode: u32) -> io::Result<NamedTempFile> {
@@ -139,6 +194,18 @@ mod system {
     #[must_use]
     pub fn host_name() -> String {
         std::env::var("COMPUTERNAME").unwrap_or_default()
+    }
+
+    /// The console echoes no `^C`.
+    #[derive(Debug)]
+    pub struct QuietKeys(());
+
+    impl QuietKeys {
+        /// There is nothing to do.
+        #[must_use]
+        pub const fn on_stderr() -> Option<Self> {
+            None
+        }
     }
 
     /// Waits for Ctrl-C.

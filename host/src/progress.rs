@@ -2,14 +2,16 @@
 //! where a program listens. All of it on stderr; results go to stdout.
 
 use std::io::{self, IsTerminal, Write};
+use std::rc::Rc;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
-use crate::bench::Progressed;
+use crate::bench::{Progressed, Waiting};
 use crate::evidence::{Ending, Entry, NoteSeverity, Step, escape_text};
 use crate::output::Format;
+use crate::platform::QuietKeys;
 use crate::session::transfer::Progress;
 use crate::verdict::CheckVerdict;
 
@@ -21,6 +23,7 @@ const LINE_MS: u64 = 2_000;
 pub struct Screen {
     format: Format,
     bars: Option<MultiProgress>,
+    _quiet: Option<Rc<QuietKeys>>,
 }
 
 impl Screen {
@@ -29,7 +32,8 @@ impl Screen {
     pub fn new(format: Format) -> Self {
         let is_live = format == Format::Human && io::stderr().is_terminal();
         let bars = is_live.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
-        Self { format, bars }
+        let quiet = bars.as_ref().and_then(|_| QuietKeys::on_stderr()).map(Rc::new);
+        Self { format, bars, _quiet: quiet }
     }
 
     /// One device's part of the screen.
@@ -77,11 +81,22 @@ struct Rate {
     told_ms: u64,
 }
 
+impl Rate {
+    /// Since the first sight of the transfer; what the device held already has not been sent.
+    fn bytes_per_s(&mut self, progress: Progress, at_ms: u64) -> u64 {
+        let sent_bytes = progress.done_bytes.saturating_sub(progress.kept_bytes);
+        let (began_ms, began_bytes) = *self.began.get_or_insert((at_ms, sent_bytes));
+        let took_ms = at_ms.saturating_sub(began_ms).max(1);
+        sent_bytes.saturating_sub(began_bytes).saturating_mul(1_000) / took_ms
+    }
+}
+
 impl DeviceProgress {
     /// Shows what happened.
     pub fn show(&mut self, what: Progressed<'_>) {
         match what {
             Progressed::Entry(entry) => self.entry(entry),
+            Progressed::Waiting(waiting) => self.waiting(waiting),
             Progressed::Transfer { progress, at_ms } => self.transfer(progress, at_ms),
         }
     }
@@ -152,10 +167,29 @@ impl DeviceProgress {
         }
     }
 
+    fn waiting(&self, waiting: Waiting) {
+        let text = waiting.to_string();
+        match (self.screen.format, &self.bar) {
+            (Format::Json, _) => {
+                let line = json!({
+                    "progress": "waiting",
+                    "device": self.name,
+                    "text": text,
+                    "waited_s": waiting.waited_s,
+                    "limit_s": waiting.limit_s,
+                });
+                self.screen.line(&line.to_string());
+            }
+            (Format::Human, Some(bar)) => {
+                bar.set_style(spinner());
+                bar.set_message(format!("{} ... {text}", self.phase));
+            }
+            (Format::Human, None) => self.screen.line(&format!("{} | {text}", self.name)),
+        }
+    }
+
     fn transfer(&mut self, progress: Progress, at_ms: u64) {
-        let (began_ms, began_bytes) = *self.rate.began.get_or_insert((at_ms, progress.done_bytes));
-        let took_ms = at_ms.saturating_sub(began_ms).max(1);
-        let rate = progress.done_bytes.saturating_sub(began_bytes).saturating_mul(1_000) / took_ms;
+        let rate = self.rate.bytes_per_s(progress, at_ms);
         let left = progress.total_bytes.saturating_sub(progress.done_bytes);
         let left_s = left.checked_div(rate).filter(|_| rate > 0);
         if let Some(bar) = &self.bar {
@@ -240,5 +274,24 @@ const fn ending_word(ending: Ending) -> &'static str {
         Ending::WentBack => "ended: the device went back",
         Ending::Error => "error",
         Ending::Interrupted => "interrupted",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_the_device_held_already_are_no_speed() {
+        let seen = |done_bytes, kept_bytes| Progress {
+            total_bytes: 1_000_000,
+            done_bytes,
+            kept_bytes,
+            reading_back: false,
+        };
+        let mut rate = Rate::default();
+        assert_eq!(rate.bytes_per_s(seen(0, 0), 0), 0);
+        assert_eq!(rate.bytes_per_s(seen(900_000, 900_000), 1_000), 0);
+        assert_eq!(rate.bytes_per_s(seen(920_000, 900_000), 2_000), 10_000);
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing is judged here and nothing is added: a report that disagrees with its record is a defect.
 //! Names in `junit.xml` are stable from run to run (no serial, no time), because CI pairs cases by name.
 
+mod json;
 mod junit;
 mod summary;
 mod text;
@@ -13,6 +14,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+pub use json::run_json;
 pub use junit::junit_xml;
 pub use summary::summary_markdown;
 pub use text::run_text;
@@ -27,8 +29,7 @@ pub const SUMMARY_FILE: &str = "summary.md";
 /// Why a report could not be written. The record is unaffected.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "failed to write the report {}; the record beside it is not affected, \
-     `noflake report show` renders it again",
+    "failed to write the report {}; the record beside it is not affected",
     path.display()
 )]
 pub struct ReportError {

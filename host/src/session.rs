@@ -320,3 +320,6 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

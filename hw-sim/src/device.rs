@@ -17,12 +17,13 @@ mod port;
 mod rogue;
 mod running;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use firmware_protocol::boot::{ResetCause, Start};
-use firmware_protocol::flash::Layout;
 use firmware_protocol::frame::Framing;
+use firmware_protocol::layout::Layout;
 use firmware_protocol::manifest::decode_manifest;
 use firmware_protocol::slot::SlotId;
 use firmware_protocol::start::{BootCheck, boot, read_manifest};
@@ -43,8 +44,8 @@ use self::running::{End, Running, Surroundings};
 
 /// The serial port's number.
 pub const SERIAL_PORT: usize = 0;
-/// The TCP port's number.
-pub const TCP_PORT: usize = 1;
+/// The numbers of the TCP port's two connections.
+pub const TCP_PORTS: [usize; 2] = [1, 2];
 
 /// Bits that one byte takes on a serial line: start, eight data bits, stop.
 const BITS_PER_BYTE: u64 = 10;
@@ -92,9 +93,11 @@ pub struct SimDevice {
     flash: FlashHandle,
     state: Option<StateDir>,
     power: Power,
-    ports: [Port; 2],
+    ports: [Port; 3],
     flips: Vec<FlipFault>,
     flipped: u64,
+    /// Starts of each version since the process began.
+    starts: BTreeMap<String, u32>,
     stats: Stats,
     now_us: u64,
 }
@@ -137,6 +140,7 @@ impl SimDevice {
             ports: ports(&scenario, config.seed, config.baud, &stats),
             flips: scenario.flips.clone(),
             flipped: 0,
+            starts: BTreeMap::new(),
             scenario,
             stats,
             now_us: 0,
@@ -145,7 +149,7 @@ impl SimDevice {
         Ok(device)
     }
 
-    /// Bytes from the host enter the line to `port`, one of [`SERIAL_PORT`] and [`TCP_PORT`].
+    /// Bytes from the host enter the line to `port`, [`SERIAL_PORT`] or one of [`TCP_PORTS`].
     pub fn receive(&mut self, port: usize, bytes: &[u8], now_us: u64) {
         if let Some(port) = self.ports.get_mut(port) {
             port.receive(bytes, now_us.max(self.now_us));
@@ -248,10 +252,11 @@ impl SimDevice {
         stats
     }
 
-    /// The ports' counters alone: cheap enough to ask for at every turn.
+    /// The counters of serial and of TCP alone: cheap enough to ask for at every turn.
     #[must_use]
     pub fn link_stats(&self) -> [LinkStats; 2] {
-        self.ports.each_ref().map(|port| port.stats)
+        let [serial, first, second] = self.ports.each_ref().map(|port| port.stats);
+        [serial, first.plus(second)]
     }
 
     /// The device's serial number.
@@ -311,7 +316,7 @@ impl SimDevice {
         let now_us = self.now_us;
         let due = self.flips.extract_if(.., |flip| us(flip.after_ms) <= now_us);
         for flip in due {
-            let slot = self.layout.slots.get(flip.slot);
+            let slot = self.layout.slot(flip.slot);
             let address = slot.area(&flip.component).map(|(_, area)| area.range.start);
             let address = address.and_then(|start| start.checked_add(flip.offset));
             if address.is_some_and(|address| self.flash.lock().flip(address, flip.bit).is_ok()) {
@@ -349,19 +354,24 @@ impl SimDevice {
         self.power = Power::Running(Box::new(running));
     }
 
-    /// What the image in `slot` does: its version, which the manifest beside it tells, decides.
+    /// What the image in `slot` does at this start: its version, which the manifest beside it tells,
+    /// decides, and how often that has started before.
     fn image_in(&mut self, slot: SlotId) -> ImageSpec {
         let mut bytes = [0; MAX_ENVELOPE_BYTES];
-        let version = read_manifest(&mut self.flash, self.layout.slots.get(slot), &mut bytes)
+        let version = read_manifest(&mut self.flash, self.layout.slot(slot), &mut bytes)
             .ok()
             .and_then(|bytes| Envelope::parse_front(bytes, BodyType::Manifest).ok())
             .and_then(|(envelope, _)| decode_manifest(envelope.body()).ok())
-            .map(|manifest| manifest.version.to_string());
-        self.scenario.image(&version.unwrap_or_default())
+            .map(|manifest| manifest.version.to_string())
+            .unwrap_or_default();
+        let image = self.scenario.image(&version);
+        let start = self.starts.entry(version).or_default();
+        *start = start.saturating_add(1);
+        image.at_start(*start)
     }
 }
 
-fn ports(scenario: &Scenario, seed: u64, baud: u32, stats: &Stats) -> [Port; 2] {
+fn ports(scenario: &Scenario, seed: u64, baud: u32, stats: &Stats) -> [Port; 3] {
     let [serial, tcp] = stats.links;
     let port = |framing, rate, index, stats| {
         let spec = PortSpec {
@@ -373,5 +383,9 @@ fn ports(scenario: &Scenario, seed: u64, baud: u32, stats: &Stats) -> [Port; 2] 
         Port::new(&spec, seed, index, stats)
     };
     let rate = u64::from(baud) / BITS_PER_BYTE;
-    [port(Framing::Serial, rate, 0, serial), port(Framing::Stream, 0, 1, tcp)]
+    [
+        port(Framing::Serial, rate, 0, serial),
+        port(Framing::Stream, 0, 1, tcp),
+        port(Framing::Stream, 0, 2, LinkStats::default()),
+    ]
 }

@@ -3,7 +3,8 @@
 
 use firmware_protocol::boot::BootState;
 use firmware_protocol::digest::{Digest, Hasher};
-use firmware_protocol::flash::{Flash, FlashError, Layout, Range, SlotLayout};
+use firmware_protocol::flash::{Flash, FlashError, Range};
+use firmware_protocol::layout::{Layout, SlotLayout};
 use firmware_protocol::manifest::{
     Component, ComponentKind, DecodeError, Encoding, HardwareRange, Manifest, Payload, Provenance,
     Variant, VariantSlot, decode_manifest,
@@ -95,11 +96,11 @@ pub(crate) fn provision(
         state.life_cycle = verified.claims().life_cycle;
         state.root_digest = verified.digest();
         // Where the engine looks for it: even and odd versions have a place each.
-        let [even, odd] = layout.trust;
+        let [even, odd] = layout.trust();
         let place = if state.root_version.is_multiple_of(2) { even } else { odd };
         write_document(flash, place, root, "the root record")?;
     }
-    RecordStore::load(flash, layout.record).write(flash, &state)?;
+    RecordStore::load(flash, layout.record()).write(flash, &state)?;
     flash.forget_history();
     Ok(())
 }
@@ -112,7 +113,7 @@ fn install(
 ) -> Result<(Digest, u64), FactoryError> {
     let envelope = Envelope::parse(&bundle.envelope, BodyType::Manifest)?;
     let manifest = decode_manifest(envelope.body())?;
-    let slot = &layout.slots.a;
+    let slot = &layout.slots().a;
     write_document(flash, slot.manifest, &bundle.envelope, "the factory bundle's manifest")?;
     for component in &manifest.components {
         let range = check_component(slot, component, bundle).map_err(|problem| {

@@ -6,7 +6,8 @@
 
 use std::fmt::Write;
 
-use firmware_protocol::flash::{Area, Layout, MAX_COMPONENTS, Range, SlotLayout};
+use firmware_protocol::flash::{MAX_COMPONENTS, Range};
+use firmware_protocol::layout::{self, Area, Layout, SlotLayout};
 use firmware_protocol::record::ENTRY_BYTES;
 use firmware_protocol::slot::{PerSlot, SlotId};
 use firmware_protocol::trust::MAX_ENVELOPE_BYTES;
@@ -39,6 +40,9 @@ pub enum LayoutError {
         /// The name.
         name: String,
     },
+    /// They break a rule that holds for every device.
+    #[error("the scenario's areas make no flash layout")]
+    Areas(#[from] layout::LayoutError),
 }
 
 /// The flash part of a scenario, and where everything lies on it.
@@ -72,7 +76,8 @@ pub(crate) fn lay_out(scenario: &Scenario) -> Result<(FlashSpec, Layout), Layout
     let mut spec = FlashSpec::new(scenario.flash.geometry(), cutter.taken);
     spec.erase_us = scenario.flash.erase_us;
     spec.program_us = scenario.flash.program_us;
-    Ok((spec, Layout { record, trust, slots }))
+    let layout = Layout::new(record, trust, slots, |address| Some(spec.block_at(address)?.1))?;
+    Ok((spec, layout))
 }
 
 /// Takes whole erase blocks from the front of a part that is as long as it needs to be.
@@ -107,11 +112,11 @@ pub(crate) fn to_toml(layout: &Layout, spec: &FlashSpec) -> String {
         "flash_bytes = {}\nerased = {}\nrecord = [{}]\ntrust = [{}]\n",
         spec.size_bytes(),
         spec.geometry.erased,
-        pair(layout.record),
-        pair(layout.trust),
+        pair(layout.record()),
+        pair(layout.trust()),
     );
     for id in SlotId::ALL {
-        let slot = layout.slots.get(id);
+        let slot = layout.slot(id);
         // Writing to a String cannot fail.
         let _ = write!(
             text,
@@ -144,9 +149,9 @@ mod tests {
         let sizes = |slot: &SlotLayout| -> Vec<u32> {
             slot.areas.iter().map(|area| area.range.len_bytes).collect()
         };
-        assert_eq!(sizes(&layout.slots.a), [1 << 20, 16 << 10]);
-        assert_eq!(sizes(&layout.slots.a), sizes(&layout.slots.b));
-        assert_eq!(layout.slots.b.areas.last().unwrap().range.end(), spec.size_bytes());
+        assert_eq!(sizes(&layout.slots().a), [1 << 20, 16 << 10]);
+        assert_eq!(sizes(&layout.slots().a), sizes(&layout.slots().b));
+        assert_eq!(layout.slots().b.areas.last().unwrap().range.end(), spec.size_bytes());
     }
 
     #[test]
@@ -155,9 +160,9 @@ mod tests {
             "schema = \"hwsim/1\"\n[flash]\nblocks = [{ bytes = 4096, count = 5 }, { bytes = 65536 }]\n",
         ))
         .unwrap();
-        let slots = SlotId::ALL.map(|id| layout.slots.get(id));
+        let slots = SlotId::ALL.map(|id| layout.slot(id));
         let areas = slots.iter().flat_map(|slot| slot.areas.iter().map(|area| area.range));
-        let ranges = layout.record.into_iter().chain(layout.trust).chain(areas);
+        let ranges = layout.record().into_iter().chain(layout.trust()).chain(areas);
         let mut end = 0;
         for range in ranges {
             assert!(range.start >= end, "ranges do not overlap");
@@ -174,7 +179,7 @@ mod tests {
         let slots = table.get("slot").unwrap().as_array().unwrap();
         let second = slots.get(1).unwrap().as_table().unwrap();
         assert_eq!(second.get("id").unwrap().as_str(), Some("B"));
-        let start = i64::from(layout.slots.b.manifest.start);
+        let start = i64::from(layout.slots().b.manifest.start);
         assert_eq!(second.get("manifest_start").unwrap().as_integer(), Some(start));
     }
 

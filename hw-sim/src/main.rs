@@ -6,7 +6,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use hw_sim::{ReadyLine, ServeOptions, serve};
+use hw_sim::{ReadyLine, ServeError, ServeOptions, serve};
 
 /// A simulated field device on a serial port, a TCP port or both
 #[derive(Debug, Parser)]
@@ -50,14 +50,18 @@ fn print_ready(line: &ReadyLine, format: Format) {
     let _ = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
 }
 
-/// The error and its causes, each once.
-fn print_error(error: &dyn Error) {
+/// The error and its causes, each once, and what to do next.
+fn print_error(error: &ServeError) {
     let mut text = format!("error: {error}");
     let mut cause = error.source();
     while let Some(error) = cause {
         text.push_str(": ");
         text.push_str(&error.to_string());
         cause = error.source();
+    }
+    if let Some(next) = error.next() {
+        text.push_str("\nnext: ");
+        text.push_str(&next);
     }
     let _ = writeln!(std::io::stderr(), "{text}");
 }

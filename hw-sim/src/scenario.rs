@@ -11,12 +11,15 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::fault::{FlipFault, LinkFault};
+use crate::files;
 
 pub(crate) use self::check::{Checks, Measure, Model};
 pub(crate) use self::device::{AreaKeys, Behaviour, DeviceSpec, FlashKeys, ImageSpec, Mistake};
 
 /// The only schema there is.
 const SCHEMA: &str = "hwsim/1";
+/// Longest scenario.
+const MAX_BYTES: usize = 1 << 20;
 
 /// A scenario.
 #[derive(Debug, Clone)]
@@ -132,7 +135,7 @@ impl Scenario {
     /// When the file cannot be read or is no valid scenario.
     pub fn read(path: &Path) -> Result<Self, ScenarioError> {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path)
+        let text = files::read_text(path, MAX_BYTES)
             .map_err(|source| ScenarioError::Read { path: name.clone(), source })?;
         Self::parse(&text, &name)
     }

@@ -10,6 +10,7 @@ mod pty;
 mod pty;
 mod ready;
 mod room;
+mod serial_error;
 mod tcp;
 mod timer;
 
@@ -17,17 +18,20 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use firmware_protocol::trust::MAX_ENVELOPE_BYTES;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::device::{DeviceConfig, DeviceError, SimDevice};
 use crate::factory::FactoryBundle;
+use crate::files;
 use crate::options::ServeOptions;
 use crate::scenario::{Scenario, ScenarioError};
 use crate::state::StateError;
 
 pub use self::ready::ReadyLine;
+pub use self::serial_error::SerialError;
 
 use self::pty::SerialPort;
 use self::room::Room;
@@ -59,7 +63,7 @@ pub enum ServeError {
         /// Its path.
         path: String,
         /// Why.
-        source: io::Error,
+        source: SerialError,
     },
     /// The TCP port cannot be opened.
     #[error("failed to listen on {address}")]
@@ -90,6 +94,31 @@ pub enum ServeError {
     /// A device's task ended by a defect.
     #[error("a simulated device stopped by a defect in the simulator")]
     Task(#[from] JoinError),
+}
+
+impl ServeError {
+    /// What to do next, if there is something to say.
+    #[must_use]
+    pub fn next(&self) -> Option<String> {
+        let other = "name another path with --serial";
+        match self {
+            Self::Serial { source: SerialError::Served { owner: Some(owner) }, .. } => {
+                Some(format!("end that simulator with kill {owner}, or {other}"))
+            }
+            Self::Serial { source: SerialError::Served { owner: None }, .. } => {
+                Some(format!("end that simulator, or {other}"))
+            }
+            Self::Serial { .. } => Some(other.to_owned()),
+            Self::Scenario(_)
+            | Self::Device(_)
+            | Self::State(_)
+            | Self::Root { .. }
+            | Self::Tcp { .. }
+            | Self::Ports { .. }
+            | Self::System { .. }
+            | Self::Task(_) => None,
+        }
+    }
 }
 
 /// Serves the devices that `options` ask for until Ctrl-C or SIGTERM, then removes their serial
@@ -144,7 +173,7 @@ impl Shared {
     fn read(options: &ServeOptions, bundle: Option<FactoryBundle>) -> Result<Self, ServeError> {
         let scenario = options.scenario.as_deref().map(Scenario::read).transpose()?;
         let read = |path: &PathBuf| {
-            std::fs::read(path)
+            files::read(path, MAX_ENVELOPE_BYTES)
                 .map_err(|source| ServeError::Root { path: path.display().to_string(), source })
         };
         let root = options.root.as_ref().map(read).transpose()?;

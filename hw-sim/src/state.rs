@@ -4,16 +4,19 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use firmware_protocol::flash::Layout;
+use firmware_protocol::layout::Layout;
 use thiserror::Error;
 
 use crate::factory::{FactoryBundle, FactoryError, provision};
+use crate::files;
 use crate::flash::{FlashSpec, SimFlash};
 use crate::layout;
 use crate::scenario::Scenario;
 use crate::stats::Stats;
 
 const MAGIC: [u8; 8] = *b"NFSIMCT1";
+/// Far above what a simulator writes.
+const MAX_STATS_BYTES: usize = 1 << 20;
 
 /// A state folder that this process holds alone.
 #[derive(Debug)]
@@ -177,7 +180,7 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
 /// What was counted before: the last whole statistics, with the counters that were written since.
 fn read_stats(path: &Path) -> Result<Stats, StateError> {
     let stats_path = path.join("stats.json");
-    let mut stats = match fs::read(&stats_path) {
+    let mut stats = match files::read(&stats_path, MAX_STATS_BYTES) {
         Ok(text) => serde_json::from_slice(&text).map_err(|source| StateError::Stats {
             path: stats_path.display().to_string(),
             source,
@@ -185,7 +188,7 @@ fn read_stats(path: &Path) -> Result<Stats, StateError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Stats::default(),
         Err(source) => return Err(failed(&stats_path, source)),
     };
-    if let Ok(bytes) = fs::read(path.join("counters.bin"))
+    if let Ok(bytes) = files::read(&path.join("counters.bin"), MAX_STATS_BYTES)
         && let Some((magic, counters)) = bytes.split_first_chunk::<8>()
         && *magic == MAGIC
     {

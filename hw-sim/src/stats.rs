@@ -49,6 +49,23 @@ pub struct LinkStats {
     pub chunk_bytes_in: u64,
 }
 
+impl LinkStats {
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            bytes_in: self.bytes_in.saturating_add(other.bytes_in),
+            bytes_out: self.bytes_out.saturating_add(other.bytes_out),
+            unheard_bytes: self.unheard_bytes.saturating_add(other.unheard_bytes),
+            frames_in: self.frames_in.saturating_add(other.frames_in),
+            frames_out: self.frames_out.saturating_add(other.frames_out),
+            damaged_in: self.damaged_in.saturating_add(other.damaged_in),
+            chunk_frames_in: self.chunk_frames_in.saturating_add(other.chunk_frames_in),
+            chunk_bytes_in: self.chunk_bytes_in.saturating_add(other.chunk_bytes_in),
+        }
+    }
+}
+
 /// How often each class of fault has struck.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]

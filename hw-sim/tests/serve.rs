@@ -148,13 +148,17 @@ fn hosts_come_and_go_on_a_serial_port_and_the_link_leaves_with_the_simulator() {
 }
 
 #[test]
-fn a_newer_connection_replaces_the_older_one() {
+fn two_connections_are_served_and_a_third_replaces_the_one_that_was_silent_longest() {
     let simulator = Simulator::start(&["--tcp", "127.0.0.1:0"], 1);
-    let mut old = simulator.tcp(0);
-    assert_eq!(old.serial_number(), "SIM-0001");
+    let (mut first, mut second) = (simulator.tcp(0), simulator.tcp(0));
+    for _ in 0..2 {
+        assert_eq!(second.serial_number(), "SIM-0001");
+        assert_eq!(first.serial_number(), "SIM-0001");
+    }
     assert_eq!(simulator.tcp(0).serial_number(), "SIM-0001");
-    let closed = old.bytes.recv_timeout(PATIENCE);
+    let closed = second.bytes.recv_timeout(PATIENCE);
     assert_eq!(closed, Err(mpsc::RecvTimeoutError::Disconnected));
+    assert_eq!(first.serial_number(), "SIM-0001");
 }
 
 #[test]
@@ -218,4 +222,82 @@ fn a_killed_simulator_loses_no_counter_and_no_flash() {
     assert_eq!(counted["slot_boots"]["a"], 2);
     assert!(counted["links"][1]["frames_in"].as_u64().unwrap() >= 4);
     assert!(folder.path().join("layout.toml").exists());
+}
+
+/// Runs a simulator that must not start; gives its exit code and what it said.
+fn refused(arguments: &[&str]) -> (Option<i32>, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_hw-sim"))
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let end = Instant::now() + PATIENCE;
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > end {
+            child.kill().unwrap();
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    let ended = child.wait_with_output().unwrap();
+    (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+}
+
+#[test]
+fn a_path_that_a_live_simulator_serves_is_refused_and_one_that_a_dead_one_left_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("port");
+    let name = path.to_str().unwrap();
+    let mut first = Simulator::start(&["--serial", name], 1);
+    let owner = first.child.id();
+    let target = std::fs::read_link(&path).unwrap();
+    let (code, said) = refused(&["--serial", name]);
+    assert_eq!(code, Some(3), "{said}");
+    let problem = format!("{name}: another simulator serves it, process {owner}");
+    assert!(said.contains(&problem), "{said}");
+    assert!(said.contains(&format!("next: end that simulator with kill {owner}")), "{said}");
+    assert_eq!(std::fs::read_link(&path).unwrap(), target, "the first one keeps its link");
+    assert_eq!(Wire::serial(&path).serial_number(), "SIM-0001");
+
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    assert!(path.is_symlink(), "a killed simulator leaves its link behind");
+    let second = Simulator::start(&["--serial", name], 1);
+    assert_eq!(Wire::serial(&path).serial_number(), "SIM-0001");
+    second.stop();
+}
+
+/// What a dead simulator's link leads to may be another simulator's port by now.
+#[test]
+fn a_stale_link_to_a_port_that_serves_another_path_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other) = (folder.path().join("one"), folder.path().join("other"));
+    let _one = Simulator::start(&["--serial", one.to_str().unwrap()], 1);
+    std::os::unix::fs::symlink(std::fs::read_link(&one).unwrap(), &other).unwrap();
+    let _other = Simulator::start(&["--serial", other.to_str().unwrap()], 1);
+    assert_ne!(std::fs::read_link(&one).unwrap(), std::fs::read_link(&other).unwrap());
+    assert_eq!(Wire::serial(&other).serial_number(), "SIM-0001");
+}
+
+#[test]
+fn a_scenario_or_root_record_that_never_ends_is_an_error_and_no_hang() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let long = folder.path().join("long");
+    File::create(&long).unwrap().set_len(5 << 20).unwrap();
+    let (fifo, long) = (fifo.to_str().unwrap(), long.to_str().unwrap());
+    let folder = folder.path().to_str().unwrap();
+    for flag in ["--scenario", "--root"] {
+        for (path, problem) in [
+            (fifo, "it is no regular file"),
+            ("/dev/zero", "it is no regular file"),
+            (folder, "it is no regular file"),
+            (long, "it has 5242880 bytes, expected at most"),
+        ] {
+            let (code, said) = refused(&["--tcp", "127.0.0.1:0", flag, path]);
+            assert!(code.is_some_and(|code| code != 0), "{flag} {path}: {code:?}, {said}");
+            assert!(said.contains(path) && said.contains(problem), "{flag} {path}: {said}");
+        }
+    }
 }

@@ -21,6 +21,8 @@ pub enum Script {
     OutOfTurn,
     /// Speaks a protocol version that no host knows yet.
     NewerProtocol,
+    /// Takes up a protocol version that it was not offered.
+    UnofferedVersion,
 }
 
 /// Listens until the process ends; gives its address as `-d` takes it.
@@ -45,7 +47,7 @@ fn play(script: &Script, mut host: TcpStream) {
             Script::Silence => {}
             Script::HangUp => return,
             Script::Bytes(bytes) => drop(host.write_all(bytes)),
-            Script::OutOfTurn | Script::NewerProtocol => {
+            Script::OutOfTurn | Script::NewerProtocol | Script::UnofferedVersion => {
                 let mut rest = &buffer[..count];
                 while let Some(unit) = decoder.feed(&mut rest) {
                     let Unit::Frame(frame) = unit else { continue };
@@ -65,13 +67,9 @@ fn answer(script: &Script, asked: &ToDevice<'_>, sequence: u32) -> Vec<u8> {
             Err(Refusal::ProtocolVersion { min: 7, current: 9 })
         }
         (Script::NewerProtocol, _) => Err(Refusal::Unknown { current: 9 }),
+        (Script::UnofferedVersion, _) => Ok(hello(9)),
         (_, Request::Hello { .. }) => Ok(Reply::Offered { held_bytes: 3 }),
-        _ => Ok(Reply::Hello {
-            version: 1,
-            max_frame_bytes: 4096,
-            window_bytes: 4096,
-            boot_nonce: 1,
-        }),
+        _ => Ok(hello(1)),
     };
     let mut payload = [0; 512];
     let reply = FromDevice::Reply { id: asked.id, reply };
@@ -81,4 +79,8 @@ fn answer(script: &Script, asked: &ToDevice<'_>, sequence: u32) -> Vec<u8> {
     let length = Framing::Stream.encode(header, payload, &mut wire).unwrap();
     wire.truncate(length);
     wire
+}
+
+const fn hello(version: u8) -> Reply<'static> {
+    Reply::Hello { version, max_frame_bytes: 4096, window_bytes: 4096, boot_nonce: 1 }
 }

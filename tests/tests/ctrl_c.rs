@@ -42,3 +42,34 @@ fn in_the_middle_of_a_trial_the_old_version_is_seen_running_before_the_command_e
     let second = site.deploy(&bundle, &device.address());
     let _ = second.code(0).says("version 1.1.0 runs from slot B, confirmed");
 }
+
+/// `nohup` says that a closed terminal does not matter.
+#[test]
+fn a_run_under_nohup_goes_on_when_its_terminal_closes() {
+    let site = Site::new();
+    let device = Simulator::start(&site, &SimOptions { baud: 921_600, ..SimOptions::pty() });
+    let bundle = site.bundle(&Release::sized("1.1.0", 100_000));
+    let mut command = std::process::Command::new("nohup");
+    command.arg(integration::cli::noflake_binary());
+    command.args(["deploy", &bundle, "-d", &device.address()]);
+    let host = integration::cli::Running::spawn(site.folder(), command, "");
+    wait_for("bytes on the line", || (wire_bytes(device.state()) > 20_000).then_some(()));
+    host.signal(Signal::HUP);
+    let _ = host.wait().code(0).says("version 1.1.0 runs from slot B, confirmed");
+}
+
+#[test]
+fn a_console_that_is_listened_to_says_how_to_stop_and_stops_cleanly() {
+    let site = Site::new();
+    let device = Simulator::start(&site, &SimOptions::pty());
+    let log = site.start(&["device", "log", "-d", &device.address()]);
+    wait_for("the session", || (wire_bytes(device.state()) > 60).then_some(()));
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    log.signal(Signal::INT);
+    let ended = log.wait().code(0);
+    assert!(
+        ended.stderr.contains("listening to ") && ended.stderr.contains("until Ctrl-C"),
+        "{ended:?}"
+    );
+    assert_eq!(ended.stdout, "");
+}

@@ -111,7 +111,7 @@ fn one_hundred_and_thirty_interrupted() {
     let site = Site::new();
     let device = Simulator::start(&site, &SimOptions { baud: 115_200, ..SimOptions::pty() });
     let bundle = site.bundle(&Release::sized("1.1.0", 200_000));
-    for signal in [Signal::INT, Signal::TERM] {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
         let host = site.start(&["deploy", &bundle, "-d", &device.address()]);
         let begun = integration::simulator::wire_bytes(device.state());
         wait_for("bytes", || {

@@ -35,7 +35,20 @@ fn every_command_that_succeeds_prints_json_lines_with_their_promised_keys() {
         }
     }
     let run = site.runs().remove(0).display().to_string();
-    assert_eq!(json(&["report", "show", &run], "")["complete"], true);
+    let report = json(&["report", "show", &run], "");
+    assert_eq!((&report["complete"], &report["exit"]), (&true.into(), &0.into()));
+    assert_eq!(
+        (&report["before"]["version"], &report["before"]["slot"]),
+        (&"1.0.0".into(), &"A".into())
+    );
+    assert_eq!(
+        (&report["after"]["version"], &report["after"]["slot"]),
+        (&"1.1.0".into(), &"B".into())
+    );
+    assert_eq!((&report["device"], &report["evidence"]), (&address.into(), &run.into()));
+    let checks = report["checks"].as_array().unwrap();
+    assert!(report["downtime_ms"].is_u64() && checks.len() == 3, "{report}");
+    assert!(checks.iter().all(|check| check["verdict"] == "pass"), "{report}");
 }
 
 #[test]
@@ -70,4 +83,29 @@ fn an_error_is_one_json_object_with_its_causes_its_exit_code_and_the_next_comman
         assert!(error["error"].is_string() && error["causes"].is_array(), "{error}");
         assert_eq!(error["exit"], exit, "{arguments:?}");
     }
+}
+
+/// What the parser refuses is told as every other error, in whichever way JSON was asked for.
+#[test]
+fn a_command_line_that_is_none_is_a_json_error_too() {
+    let site = Site::new();
+    for (arguments, problem, next) in [
+        (&["--format", "json", "deploy"][..], "<BUNDLE>", "noflake deploy"),
+        (&["deploy", "x.nfb", "--format=json", "--agian"], "--agian", "noflake deploy"),
+        (&["--format", "json", "no-such-command"], "no-such-command", "noflake"),
+        (
+            &["--format", "json", "sim", "--serial", "p", "--seed", "x"],
+            "invalid value 'x'",
+            "noflake",
+        ),
+    ] {
+        let ended = site.noflake(arguments).code(2);
+        let error = ended.json();
+        assert_eq!((&error["exit"], ended.stderr.as_str()), (&2.into(), ""), "{error}");
+        let said = error["error"].as_str().unwrap();
+        assert!(said.contains(problem) && !said.starts_with("error"), "{said}");
+        assert!(error["next"].as_str().unwrap().starts_with(next), "{error}");
+    }
+    let ended = site.noflake(&["deploy"]).code(2);
+    assert!(ended.stdout.is_empty() && ended.stderr.starts_with("error: "), "{ended:?}");
 }

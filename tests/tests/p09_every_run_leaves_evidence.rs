@@ -35,6 +35,19 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// The trace tells of every phase, in their order, and of what was done in each.
+fn assert_trace_follows(trace: &Path, phases: &[&str]) {
+    let trace = fs::read_to_string(trace).unwrap();
+    let mut rest = trace.as_str();
+    for phase in phases {
+        let (_, behind) = rest
+            .split_once(&format!("enters phase={phase:?}"))
+            .unwrap_or_else(|| panic!("no phase {phase} where it belongs:\n{trace}"));
+        assert!(behind.contains("does at_ms="), "nothing is done in {phase}:\n{trace}");
+        rest = behind;
+    }
+}
+
 #[test]
 fn a_run_that_ends_leaves_record_reports_and_trace_and_says_where() {
     let site = Site::new();
@@ -47,7 +60,7 @@ fn a_run_that_ends_leaves_record_reports_and_trace_and_says_where() {
     let junit = fs::read_to_string(folder.join("junit.xml")).unwrap();
     assert!(junit.contains("<testsuite"), "{junit}");
     assert!(fs::read_to_string(folder.join("summary.md")).unwrap().contains("1.1.0"));
-    assert!(folder.join("trace.log").exists());
+    assert_trace_follows(&folder.join("trace.log"), &["precheck", "stage", "trial", "confirm"]);
     let show = site.noflake(&["report", "show", &folder.display().to_string()]).code(0);
     let _ = show.says("QUALIFIED: committed").says_not("interrupted");
 }

@@ -72,3 +72,20 @@ fn a_device_cannot_steer_the_terminal() {
     let ended = site.deploy(&bundle, &device.address()).code(0);
     assert!(!format!("{}{}", ended.stdout, ended.stderr).contains('\u{1b}'), "{ended:?}");
 }
+
+/// README.md shows this run; the scenario beside it must keep showing it.
+#[test]
+fn the_run_in_the_readme_is_what_its_scenario_shows() {
+    let site = Site::new();
+    let workspace = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let device = format!("sim:{}", workspace.join("hw-sim/examples/rail.toml").display());
+    let check = "id = \"rail-3v3\"\nkind = \"measure\"\nsource = \"rail_3v3\"\nunit = \"V\"\n\
+                 limits = { ge = 3.14, le = 3.47 }";
+    let plan = integration::site::plan_with(check);
+    let ended = site.deploy(&site.bundle(&Release::new("1.1.0").plan(&plan)), &device).code(1);
+    let readme = std::fs::read_to_string(workspace.join("README.md")).unwrap();
+    let shown = "rolled back: rail-3v3: rail_3v3 = 3.9 V, outside limits ge 3.14, le 3.47; version 1.0.0 \
+                 runs again from slot A";
+    assert!(readme.contains(shown));
+    let _ = ended.says(shown);
+}

@@ -19,7 +19,7 @@ struct Crate {
 const HOST: Crate = Crate {
     folder: "host/src",
     layers: &[
-        "causes measurement verdict platform trust bundle link",
+        "causes input measurement verdict platform trust bundle link",
         "session plan evidence",
         "driver qualify",
         "bench report",
@@ -32,14 +32,14 @@ const PROTOCOL: Crate = Crate {
     layers: &[
         "slot digest version flash frame",
         "manifest boot refusal scan",
-        "message trust record receiver start",
+        "message trust record layout receiver start",
         "device lib",
     ],
 };
 const SIMULATOR: Crate = Crate {
     folder: "hw-sim/src",
     layers: &[
-        "clock",
+        "clock files",
         "fault",
         "flash stats",
         "scenario",
@@ -80,8 +80,14 @@ const ROOMS: [(&str, &[&str], &str); 9] = [
     ("io::stdout", &["host/src/output.rs", "hw-sim/src/main.rs"], "the only printing of results"),
     (
         "io::stderr",
-        &["host/src/output.rs", "host/src/progress.rs", "host/src/cli.rs", "hw-sim/src/main.rs"],
-        "the only printing for people",
+        &[
+            "host/src/output.rs",
+            "host/src/progress.rs",
+            "host/src/cli.rs",
+            "host/src/platform.rs",
+            "hw-sim/src/main.rs",
+        ],
+        "the only printing for people, and the modes of their terminal",
     ),
     (
         "process::exit",

@@ -34,11 +34,13 @@ pub enum BootRow {
     NothingBoots,
     /// B9: the confirmed image spent its crash budget and there is no fallback.
     CrashedAlone,
+    /// B10: the slot to start cannot be started this time; the other one runs for this boot only.
+    PassedOver,
 }
 
 impl BootRow {
     /// Every row, in the order of the table.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NoRecord,
         Self::TrialArmed,
         Self::TrialPaused,
@@ -48,6 +50,7 @@ impl BootRow {
         Self::FallbackCrashed,
         Self::NothingBoots,
         Self::CrashedAlone,
+        Self::PassedOver,
     ];
 
     /// The row's id in BOOT.md.
@@ -63,6 +66,7 @@ impl BootRow {
             Self::FallbackCrashed => "B7",
             Self::NothingBoots => "B8",
             Self::CrashedAlone => "B9",
+            Self::PassedOver => "B10",
         }
     }
 
@@ -89,6 +93,10 @@ impl BootRow {
             Self::CrashedAlone => {
                 "the confirmed image crashed too often and there is no fallback, so the recovery \
                  image runs"
+            }
+            Self::PassedOver => {
+                "the slot to start could not be read or its start not be recorded, so the other \
+                 one runs this once"
             }
         }
     }

@@ -3,7 +3,8 @@
 use heapless::Vec;
 
 use crate::boot::BootState;
-use crate::flash::{Flash, Layout, Range};
+use crate::flash::{Flash, Range};
+use crate::layout::Layout;
 use crate::manifest::{Component, Encoding, Manifest};
 use crate::receiver::{Part, Target};
 use crate::refusal::Refusal;
@@ -41,7 +42,7 @@ pub(super) fn admit<F: Flash>(
     {
         return Err(Refusal::TooOldToComeFrom);
     }
-    let slot = place.layout.slots.get(place.spare);
+    let slot = place.layout.slot(place.spare);
     if claims.components.len() != slot.areas.len() {
         let index = u8::try_from(claims.components.len()).unwrap_or(u8::MAX);
         return Err(Refusal::Components { index });
@@ -77,7 +78,7 @@ fn admit_component<F: Flash>(
     place: &Place<'_>,
     flash: &F,
 ) -> Result<Part, Refusal> {
-    let slot = place.layout.slots.get(place.spare);
+    let slot = place.layout.slot(place.spare);
     let (_, area) = slot.area(component.name).ok_or(Refusal::Components { index })?;
     let variant = *component
         .variant_for(place.spare)
@@ -88,6 +89,7 @@ fn admit_component<F: Flash>(
     }
     match variant.payload.encoding {
         Encoding::Raw => {}
+        Encoding::Unknown => return Err(Refusal::Encoding { index }),
     }
     let part = Part { range: area.range, variant };
     let largest = largest_block(place.window_bytes);

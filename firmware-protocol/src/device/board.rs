@@ -25,10 +25,12 @@ pub trait Board {
     /// Describes check `index`.
     fn check_info(&self, index: u8) -> Option<CheckInfo<'_>>;
 
-    /// Begins check `index`; returns at once.
+    /// Begins check `index`; returns at once. `now_ms` is the time since the engine began; it never goes
+    /// back.
     fn start_check(&mut self, index: u8, now_ms: u64);
 
-    /// Does one short step of the check that was begun; `Some` when it has ended.
+    /// Does one short step of the check that was begun; `Some` when it has ended. A check that a rollback or
+    /// a reset cuts short is polled no more.
     fn poll_check(&mut self, index: u8, now_ms: u64) -> Option<Reading<'_>>;
 }
 

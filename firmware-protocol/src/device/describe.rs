@@ -1,7 +1,8 @@
 //! What a device tells of itself.
 
 use crate::boot::{BootState, Start};
-use crate::flash::{Flash, Layout};
+use crate::flash::Flash;
+use crate::layout::Layout;
 use crate::message::{AreaInfo, Identity, Reply, Request, Status, TrialStatus};
 use crate::refusal::Refusal;
 use crate::slot::{PerSlot, SlotId};
@@ -31,7 +32,7 @@ pub(super) fn read_manifest<'s, F: Flash>(
     slot: SlotId,
     scratch: &'s mut [u8],
 ) -> Option<&'s [u8]> {
-    let area = layout.slots.get(slot).manifest;
+    let area = layout.slot(slot).manifest;
     let len = usize::try_from(area.len_bytes).ok()?.min(MAX_ENVELOPE_BYTES);
     let bytes = scratch.get_mut(..len)?;
     flash.read(area.start, bytes).ok()?;
@@ -59,7 +60,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             boot_nonce: self.boot_nonce,
             reset_cause: self.handover.cause,
             hardware_deadline: info.hardware_deadline,
-            areas: u8::try_from(self.layout.slots.a.areas.len()).unwrap_or(u8::MAX),
+            areas: u8::try_from(self.layout.slots().a.areas.len()).unwrap_or(u8::MAX),
             checks: self.board.check_count(),
         }
     }
@@ -83,7 +84,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             accept_floor: state.accept_floor,
             row: self.handover.row,
             crash_left: state.crash_left,
-            uptime_ms: self.now_ms.saturating_sub(self.started_ms),
+            uptime_ms: self.now_ms,
             link: self.received.counters,
             record_entries: self.store.sequence(),
             erases: self.erases.saturating_add(receiver_erases),
@@ -105,7 +106,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     }
 
     fn area(&self, index: u8) -> Result<Reply<'_>, Refusal> {
-        let area = |slot| self.layout.slots.get(slot).areas.get(usize::from(index));
+        let area = |slot| self.layout.slot(slot).areas.get(usize::from(index));
         match (area(SlotId::A), area(SlotId::B)) {
             (Some(a), Some(b)) => Ok(Reply::Area(AreaInfo {
                 name: a.name.clone(),

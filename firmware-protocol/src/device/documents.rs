@@ -56,7 +56,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         let root = trust::verify_first_root(document)?;
         if self.store.state().is_none() {
             // A device that lost its record is not one that never had a root.
-            let stored = stored_roots(&mut self.flash, self.layout.trust);
+            let stored = stored_roots(&mut self.flash, self.layout.trust());
             if stored.into_iter().flatten().any(|digest| digest != root.digest()) {
                 return Err(Refusal::InRecovery);
             }
@@ -95,7 +95,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     /// Root records of odd and even versions have a place each, so the one in force is never
     /// overwritten.
     fn trust_range(&self, version: u32) -> Range {
-        let [even, odd] = self.layout.trust;
+        let [even, odd] = self.layout.trust();
         if version.is_multiple_of(2) { even } else { odd }
     }
 }

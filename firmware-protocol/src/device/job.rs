@@ -8,11 +8,10 @@ use crate::message::{How, Reply};
 use crate::receiver::{BackStep, ListStep, ReadBack, Step};
 use crate::record::WriteStep;
 use crate::refusal::Refusal;
-use crate::scan::{BlankScan, HashScan};
+use crate::scan::{self, BlankScan, HashScan};
 
 use super::link::{Asked, Outgoing};
 use super::requests::trial_reply;
-use super::staging::is_stored;
 use super::{Board, Device, HEALTHY_MS, board};
 
 /// Longest root record envelope, in bytes.
@@ -110,7 +109,7 @@ impl StoreCursor {
         let piece = window.get(from..padded.min(from.saturating_add(page))).unwrap_or_default();
         let address = self.range.start.saturating_add(self.programmed_bytes);
         flash.program(address, piece).map_err(|_| Refusal::Flash)?;
-        if !is_stored(flash, address, piece) {
+        if !scan::holds(flash, address, piece) {
             return Err(Refusal::Flash);
         }
         let written = u32::try_from(piece.len()).unwrap_or(0);
@@ -204,7 +203,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             }
         }
         let state = self.store.state();
-        let healthy = self.now_ms.saturating_sub(self.started_ms) >= HEALTHY_MS;
+        let healthy = self.now_ms >= HEALTHY_MS;
         match state {
             Some(state)
                 if healthy

@@ -187,15 +187,18 @@ pub(super) struct Session {
 #[derive(Debug, Clone, Copy)]
 struct OpenSession {
     session: u32,
-    /// The request that opened it: the same one again is the same host asking again.
-    asked: Asked,
+    link: u8,
+    /// The request that opened it: the same one again is the same host asking again, until somebody
+    /// says hello on its link.
+    opened_by: Option<u32>,
     last_ms: u64,
     /// Requests that failing flash has ended.
     faults: u8,
 }
 
 impl Session {
-    /// Opens a session named `fresh`, or says why not. Gives its id and whether it was taken over.
+    /// Opens a session, or says why not. Gives its id and whether it was taken over. The id is `fresh`, or
+    /// the next one if the session that ends is named so: its host must not pass for the new one's.
     pub(super) fn open(
         &mut self,
         asked: Asked,
@@ -204,7 +207,7 @@ impl Session {
         now_ms: u64,
     ) -> Result<(u32, bool), Refusal> {
         if let Some(held) = self.open {
-            if held.asked == asked {
+            if held.link == asked.link && held.opened_by == Some(asked.id) {
                 return Ok((held.session, false));
             }
             let idle_ms = now_ms.saturating_sub(held.last_ms);
@@ -213,9 +216,11 @@ impl Session {
                 return Err(Refusal::SessionHeld { idle_ms });
             }
         }
-        let held_before = self.open.is_some();
-        self.open = Some(OpenSession { session: fresh, asked, last_ms: now_ms, faults: 0 });
-        Ok((fresh, held_before))
+        let held = self.open.map(|held| held.session);
+        let session = if held == Some(fresh) { fresh.wrapping_add(1).max(1) } else { fresh };
+        let (link, opened_by) = (asked.link, Some(asked.id));
+        self.open = Some(OpenSession { session, link, opened_by, last_ms: now_ms, faults: 0 });
+        Ok((session, held.is_some()))
     }
 
     /// Whether `session` is the open one; if so, it is alive.
@@ -232,7 +237,14 @@ impl Session {
 
     /// The link of the session's host.
     pub(super) fn link(&self) -> Option<u8> {
-        self.open.map(|open| open.asked.link)
+        self.open.map(|open| open.link)
+    }
+
+    /// Somebody begins anew on `link`, and may number its requests as the session's host did.
+    pub(super) fn forget_request(&mut self, link: u8) {
+        if let Some(open) = self.open.as_mut().filter(|open| open.link == link) {
+            open.opened_by = None;
+        }
     }
 
     /// Failing flash has ended what the session asked for.
@@ -302,5 +314,16 @@ mod tests {
         assert_eq!(session.admit(71, 901), Err(Refusal::StaleSession));
         assert_eq!(session.admit(73, 1_000), Ok(()));
         assert_eq!(session.open(one, false, 74, 1_000 + SESSION_IDLE_MS), Ok((74, true)));
+    }
+
+    #[test]
+    fn a_session_is_never_named_as_the_one_it_takes_over() {
+        for (fresh, next) in [(71, 72), (u32::MAX, 1)] {
+            let mut session = Session::default();
+            let (one, two) = (Asked { link: 0, id: 1 }, Asked { link: 0, id: 2 });
+            assert_eq!(session.open(one, false, fresh, 0), Ok((fresh, false)));
+            assert_eq!(session.open(two, true, fresh, 1), Ok((next, true)));
+            assert_eq!(session.admit(fresh, 2), Err(Refusal::StaleSession));
+        }
     }
 }

@@ -39,6 +39,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         };
         if matches!(message.request, Request::Hello { .. }) {
             self.sender.forget();
+            self.session.forget_request(link);
             self.staged_by = self.staged_by.filter(|asked| asked.link != link);
             // Whoever says hello beside a session does not disturb it.
             if self.session.link().is_none_or(|held| held == link) {
@@ -115,7 +116,12 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         if request == Request::Renew {
             return Ok(Answer::Now(self.renewed()));
         }
-        if !matches!(self.job, Job::Idle) {
+        // A trial, or a boot, can be ended whatever a check or a scan is at; what is being stored is not.
+        let ends = matches!(
+            request,
+            Request::Reset { .. } | Request::Rollback { .. } | Request::Withdraw { .. }
+        );
+        if !matches!(self.job, Job::Idle) && (self.job.writes() || !ends) {
             return Err(Refusal::Busy);
         }
         // Confirm and rollback stay: they end a trial, and the trial's end bounds them.
@@ -212,6 +218,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         if boot_nonce != self.boot_nonce {
             return Err(Refusal::WrongBoot);
         }
+        self.give_way();
         self.reset_at_ms = Some(self.now_ms.saturating_add(RESET_GRACE_MS));
         done(How::Done)
     }
@@ -231,7 +238,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         slot: SlotId,
         area: u8,
     ) -> Result<Answer<'static>, Refusal> {
-        let place = self.layout.slots.get(slot).areas.get(usize::from(area)).cloned();
+        let place = self.layout.slot(slot).areas.get(usize::from(area)).cloned();
         let place = place.ok_or(Refusal::NoSuchItem { index: u32::from(area) })?;
         let bundle = self.state().slots.get(slot).bundle().ok_or(Refusal::NotStaged)?;
         self.receiver = None;

@@ -1,10 +1,11 @@
 //! Requests of a transfer: from the offered manifest to the slot that is read back.
 
-use crate::boot::BootState;
+use crate::boot::{BootState, CONFIRMED_CRASH_BUDGET};
 use crate::flash::{Flash, Range};
 use crate::message::{How, Reply};
 use crate::receiver::Receiver;
 use crate::refusal::Refusal;
+use crate::scan;
 use crate::slot::SlotState;
 use crate::trust;
 
@@ -44,7 +45,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             window_bytes: self.window.as_ref().len(),
         };
         let target = admission::admit(&manifest, &place, &self.flash)?;
-        fits(document, self.layout.slots.get(spare).manifest)?;
+        fits(document, self.layout.slot(spare).manifest)?;
         let bundle = target.bundle;
         let how = match *state.slots.get(spare) {
             SlotState::Staged { bundle: held } if held == bundle => How::FoundDone,
@@ -63,13 +64,18 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             How::FoundDone => Receiver::complete(target),
             How::Done | How::Resumed => Receiver::new(target),
         });
-        let range = self.layout.slots.get(spare).manifest;
+        let range = self.layout.slot(spare).manifest;
         let document = self.window.as_ref().get(..self.document_bytes).unwrap_or_default();
-        let resumes = how == How::Resumed && is_stored(&mut self.flash, range.start, document);
+        let resumes = how == How::Resumed && scan::holds(&mut self.flash, range.start, document);
         if how == How::FoundDone || resumes {
             return Ok(Answer::Now(Reply::Stage { slot: spare, how }));
         }
         let mut writing = state;
+        if writing.active == Some(spare) {
+            // Passed over at this start: before its bytes change, what runs instead becomes confirmed.
+            writing.active = Some(spare.other());
+            writing.crash_left = CONFIRMED_CRASH_BUDGET;
+        }
         *writing.slots.get_mut(spare) = SlotState::Writing { bundle };
         let store = Job::store(range, self.document_bytes);
         self.job = store.behind_record(writing, Then::Stage { how }, asked);
@@ -131,16 +137,4 @@ pub(super) fn fits(document: &[u8], place: Range) -> Result<(), Refusal> {
     let got = u32::try_from(document.len()).unwrap_or(u32::MAX);
     let limit = place.len_bytes;
     if got <= limit { Ok(()) } else { Err(Refusal::DocumentTooLong { got, limit }) }
-}
-
-/// Whether flash at `address` holds `document` already.
-pub(super) fn is_stored<F: Flash>(flash: &mut F, address: u32, document: &[u8]) -> bool {
-    let mut bytes = [0; 128];
-    let mut address = address;
-    document.chunks(bytes.len()).all(|piece| {
-        let Some(bytes) = bytes.get_mut(..piece.len()) else { return false };
-        let same = flash.read(address, bytes).is_ok() && bytes == piece;
-        address = address.saturating_add(u32::try_from(piece.len()).unwrap_or(u32::MAX));
-        same
-    })
 }

@@ -1,6 +1,7 @@
 //! From chunks to whole blocks in the window, and from there to flash, one operation a step.
 
 use crate::flash::{Flash, FlashError, Range};
+use crate::scan;
 
 use super::{ChunkFate, OpenPart, Step, Wear, block_range};
 
@@ -191,7 +192,7 @@ impl OpenPart {
         let until = from.saturating_add(usize::try_from(len).unwrap_or(0));
         let page = bytes.get(from..until).ok_or(FlashError::OutOfBounds)?;
         let address = range.start.saturating_add(writing.programmed_bytes);
-        let held = flash.program(address, page).is_ok() && holds(flash, address, page);
+        let held = flash.program(address, page).is_ok() && scan::holds(flash, address, page);
         if !held {
             return self.give_up_block(flash, writing.block, wear).map(|()| true);
         }
@@ -233,16 +234,4 @@ fn low_bits(count: u32) -> u32 {
 /// Bytes from `address` to the end of its page.
 fn page_left(address: u32, page_bytes: u32) -> u32 {
     page_bytes.saturating_sub(address.checked_rem(page_bytes).unwrap_or(0))
-}
-
-/// Whether flash gives back what was just programmed.
-fn holds<F: Flash>(flash: &mut F, address: u32, page: &[u8]) -> bool {
-    let mut back = [0; 64];
-    let mut address = address;
-    page.chunks(back.len()).all(|piece| {
-        let Some(back) = back.get_mut(..piece.len()) else { return false };
-        let same = flash.read(address, back).is_ok() && back == piece;
-        address = address.saturating_add(u32::try_from(piece.len()).unwrap_or(u32::MAX));
-        same
-    })
 }

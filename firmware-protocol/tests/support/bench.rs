@@ -3,8 +3,8 @@
 use firmware_protocol::boot::ResetCause;
 use firmware_protocol::device::{Device, Effect, Input, Next, Outgoing};
 use firmware_protocol::digest::Digest;
-use firmware_protocol::flash::Layout;
 use firmware_protocol::frame::{Header, Kind};
+use firmware_protocol::layout::Layout;
 use firmware_protocol::message::{
     self, Ack, Chunk, FromDevice, How, Reply, Request, Status, ToDevice, TrialTerms,
 };
@@ -48,7 +48,7 @@ impl Bench {
     }
 
     pub fn on(flash: RamFlash, layout: Layout) -> Self {
-        Self::start(flash, ScriptBoard::new(5), layout, ResetCause::PowerOn, 1)
+        Self::start(flash, ScriptBoard::new(5), layout, ResetCause::PowerOn, 0)
     }
 
     fn start(
@@ -56,16 +56,16 @@ impl Bench {
         board: ScriptBoard,
         layout: Layout,
         cause: ResetCause,
-        next_id: u32,
+        now_ms: u64,
     ) -> Self {
         let handover = start::boot(&mut flash, &layout, cause, BootCheck::Full);
         let window = vec![0; WINDOW_BYTES];
-        let device = Device::new(flash, board, layout.clone(), window, 2048, handover, 0);
+        let device = Device::new(flash, board, layout.clone(), window, 2048, handover, now_ms);
         Self {
             device: Some(device),
             layout,
-            now_ms: 0,
-            next_id,
+            now_ms,
+            next_id: 1,
             sequence: 0,
             session: 0,
             boot_nonce: 0,
@@ -125,7 +125,7 @@ impl Bench {
 
     /// A poll without input, at the time that the device asked for if work is under way.
     pub fn step(&mut self) -> Option<FromDevice<'static>> {
-        self.now_ms += 1;
+        self.now_ms = self.now_ms.saturating_add(1);
         self.poll(Input::Nothing)
     }
 
@@ -241,11 +241,16 @@ impl Bench {
 
     /// What runs is gone; the boot stage starts what it finds.
     pub fn restart(&mut self, cause: ResetCause) -> &mut Self {
+        self.restart_at(cause, 0)
+    }
+
+    /// As [`Bench::restart`], on a clock that begins at `now_ms`.
+    pub fn restart_at(&mut self, cause: ResetCause, now_ms: u64) -> &mut Self {
         let (mut flash, board, _) = self.device.take().unwrap().into_parts();
         flash.power_on();
-        let most_read = self.most_read;
-        *self = Self::start(flash, board, self.layout.clone(), cause, self.next_id);
-        self.most_read = most_read;
+        let (next_id, most_read) = (self.next_id, self.most_read);
+        let started = Self::start(flash, board, self.layout.clone(), cause, now_ms);
+        *self = Self { next_id, most_read, ..started };
         self
     }
 
@@ -269,13 +274,18 @@ impl Bench {
 }
 
 impl Bench {
-    /// Sends a request and gives the answer of that very poll, if there is one.
-    pub fn send_once(&mut self, id: u32, session: u32, request: Request<'_>) -> Option<Answer> {
+    /// Sends a request and gives what the device says in that very poll.
+    pub fn tell(&mut self, id: u32, request: Request<'_>) -> Option<FromDevice<'static>> {
         let mut bytes = [0; 2048];
-        let asked = ToDevice { id, session, request };
+        let asked = ToDevice { id, session: self.session, request };
         let payload = message::encode(&asked, &mut bytes).unwrap().to_vec();
-        match self.frame(0, Kind::Message, &payload) {
-            Some(FromDevice::Reply { reply, .. }) => Some(reply),
+        self.frame(0, Kind::Message, &payload)
+    }
+
+    /// As [`Bench::tell`], for an answer.
+    pub fn send_once(&mut self, id: u32, request: Request<'_>) -> Option<Answer> {
+        match self.tell(id, request) {
+            Some(FromDevice::Reply { id: named, reply }) if named == id => Some(reply),
             Some(_) | None => None,
         }
     }

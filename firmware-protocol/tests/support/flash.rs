@@ -22,10 +22,14 @@ pub struct RamFlash {
     pub read_bytes: u64,
     /// Places programmed, in order.
     pub log: Vec<Range>,
+    /// Places read, in order, once somebody watches.
+    pub reads: Option<Vec<Range>>,
     pub cut: Option<Cut>,
     pub dead: bool,
     /// Cannot be read until it is erased.
     pub unreadable: Vec<Range>,
+    /// Reads here fail that many times.
+    pub flaky: Option<(Range, u32)>,
     /// Programs here report an error and change nothing.
     pub refuses: Option<Range>,
     /// This byte's lowest bit never reads as erased.
@@ -55,9 +59,11 @@ impl RamFlash {
             programmed_bytes: 0,
             read_bytes: 0,
             log: Vec::new(),
+            reads: None,
             cut: None,
             dead: false,
             unreadable: Vec::new(),
+            flaky: None,
             refuses: None,
             stuck: None,
         }
@@ -118,8 +124,18 @@ impl Flash for RamFlash {
         let from = address as usize;
         let bytes = self.bytes.get(from..from + buffer.len()).ok_or(FlashError::OutOfBounds)?;
         self.read_bytes += buffer.len() as u64;
+        if let Some(reads) = &mut self.reads {
+            reads.push(Range { start: address, len_bytes: buffer.len() as u32 });
+        }
         let end = address + buffer.len() as u32;
         if self.dead || self.unreadable.iter().any(|bad| bad.start < end && address < bad.end()) {
+            return Err(FlashError::Unreadable);
+        }
+        if let Some((place, times @ 1..)) = &mut self.flaky
+            && place.start < end
+            && address < place.end()
+        {
+            *times -= 1;
             return Err(FlashError::Unreadable);
         }
         buffer.copy_from_slice(bytes);

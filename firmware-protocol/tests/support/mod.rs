@@ -1,6 +1,13 @@
 //! What the tests of this crate share: flash in memory, a board that does what it is told, bundles
 //! made on the spot, and a bench that speaks to a device one poll at a time.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::cast_possible_truncation,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests: a broken expectation has to stop them, and sizes here are small"
+)]
 
 pub mod bench;
 pub mod bundle;
@@ -8,7 +15,8 @@ pub mod flash;
 pub mod table;
 
 use firmware_protocol::device::{Board, BoardInfo, RandomFault};
-use firmware_protocol::flash::{Area, Layout, Range, SlotLayout};
+use firmware_protocol::flash::Range;
+use firmware_protocol::layout::{Area, Layout, SlotLayout};
 use firmware_protocol::message::{CheckGives, CheckInfo, CheckStatus, Reading};
 use firmware_protocol::slot::PerSlot;
 
@@ -48,7 +56,8 @@ impl Rng {
 #[derive(Debug)]
 pub struct ScriptBoard {
     pub rng: Rng,
-    pub random_works: bool,
+    /// Bytes that the random source still gives before it fails.
+    pub random_left: usize,
     pub polls_left: u32,
     pub checks_started: u32,
     pub hardware: String,
@@ -59,7 +68,7 @@ impl ScriptBoard {
     pub fn new(seed: u64) -> Self {
         Self {
             rng: Rng(seed),
-            random_works: true,
+            random_left: usize::MAX,
             polls_left: 0,
             checks_started: 0,
             hardware: "board".into(),
@@ -80,9 +89,7 @@ impl Board for ScriptBoard {
     }
 
     fn random(&mut self, out: &mut [u8]) -> Result<(), RandomFault> {
-        if !self.random_works {
-            return Err(RandomFault);
-        }
+        self.random_left = self.random_left.checked_sub(out.len()).ok_or(RandomFault)?;
         for byte in out {
             *byte = self.rng.next() as u8;
         }
@@ -112,12 +119,20 @@ impl Board for ScriptBoard {
 
 /// Two slots of `app` and `config` over erase blocks of 4 KiB.
 pub fn layout() -> Layout {
-    layout_at([0x4_0000, 0x8_0000])
+    layout_of(PerSlot { a: slot_at(0x4_0000), b: slot_at(0x8_0000) }, 0x1000)
 }
 
-/// Where [`layout`] puts its small things: record, then trust, 4 KiB each.
-pub fn layout_at(slots: [u32; 2]) -> Layout {
-    let slot = |start| SlotLayout {
+/// Record and root record in 4 KiB each, and these slots, over erase blocks of `block` bytes.
+pub fn layout_of(slots: PerSlot<SlotLayout>, block: u32) -> Layout {
+    let record = [range(0, 0x1000), range(0x1000, 0x1000)];
+    let trust = [range(0x2000, 0x1000), range(0x3000, 0x1000)];
+    let block_at = |address| Some(range(address / block * block, block));
+    Layout::new(record, trust, slots, block_at).unwrap()
+}
+
+/// A slot that begins at `start`.
+pub fn slot_at(start: u32) -> SlotLayout {
+    SlotLayout {
         manifest: range(start, 0x2000),
         areas: [
             Area { name: "app".try_into().unwrap(), range: range(start + 0x2000, 0x1_0000) },
@@ -125,11 +140,6 @@ pub fn layout_at(slots: [u32; 2]) -> Layout {
         ]
         .into_iter()
         .collect(),
-    };
-    Layout {
-        record: [range(0, 0x1000), range(0x1000, 0x1000)],
-        trust: [range(0x2000, 0x1000), range(0x3000, 0x1000)],
-        slots: PerSlot { a: slot(slots[0]), b: slot(slots[1]) },
     }
 }
 

@@ -2,8 +2,12 @@
 
 mod reach;
 
+pub use self::reach::Waiting;
+
 use firmware_protocol::digest::Digest;
-use firmware_protocol::message::{Identity, Reply, Request, Status, TrialTerms};
+use firmware_protocol::message::{
+    Identity, PROTOCOL_CURRENT, PROTOCOL_MIN, Reply, Request, Status, TrialTerms,
+};
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::slot::SlotId;
 use thiserror::Error;
@@ -49,6 +53,15 @@ pub enum DeviceError {
     /// The device answered something else.
     #[error("the device answered out of turn to {0}")]
     OutOfTurn(&'static str),
+    /// The device wants to speak another protocol version than it was offered.
+    #[error(
+        "the device speaks protocol version {version}, this noflake {PROTOCOL_MIN} to \
+         {PROTOCOL_CURRENT}"
+    )]
+    Version {
+        /// The version it named.
+        version: u8,
+    },
     /// The device was not reached in time.
     #[error("no device answers at {address} within {waited_ms} ms")]
     NotReached {
@@ -104,6 +117,7 @@ pub struct Device {
     console: Vec<ConsoleText>,
     traffic_before: Traffic,
     now_ms: u64,
+    heard_ms: u64,
 }
 
 impl Device {
@@ -125,6 +139,7 @@ impl Device {
             console: Vec::new(),
             traffic_before: Traffic::default(),
             now_ms: 0,
+            heard_ms: 0,
         }
     }
 
@@ -142,6 +157,13 @@ impl Device {
         };
         self.now_ms = self.now_ms.max(now_ms);
         self.now_ms
+    }
+
+    /// When it last said anything, over whichever connection, in milliseconds on the link's clock.
+    pub fn heard_ms(&mut self) -> u64 {
+        let heard_ms = self.driver.as_ref().map_or(0, Driver::heard_ms);
+        self.heard_ms = self.heard_ms.max(heard_ms);
+        self.heard_ms
     }
 
     /// What all connections of this run have carried.
@@ -368,3 +390,6 @@ fn identity(answer: &Answer) -> Result<Identity<'_>, DeviceError> {
     };
     Ok(identity)
 }
+
+#[cfg(test)]
+mod tests;

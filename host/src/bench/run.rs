@@ -9,19 +9,17 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use super::command;
-use super::device::{Device, DeviceError};
+use super::device::{Device, DeviceError, Waiting};
 use super::facts::{place, slot_of};
 use super::source::BundleSource;
 use crate::bundle::VerifiedBundle;
 use crate::causes::causes;
 use crate::driver::DriverError;
-use crate::evidence::{Entry, EvidenceError, Recorder};
+use crate::evidence::{Entry, EvidenceError, Recorder, Step};
 use crate::qualify::observation::{Ask, ConsoleLine, Seen, Where};
 use crate::qualify::runner::{Act, ComponentHash, Ended, Runner, Saw, StagedFacts, StopWhy, Terms};
 use crate::session::transfer::{Progress, Transfer, TransferError};
 
-/// Crashes of the trial image before the device gives it up.
-const CRASHES: u8 = 1;
 /// Power failures during the trial before the device gives it up.
 const POWER_FAILURES: u8 = 5;
 
@@ -45,6 +43,8 @@ pub struct RunSetup<'a> {
 pub enum Progressed<'a> {
     /// An event, as it goes on record.
     Entry(&'a Entry),
+    /// The device is still waited for.
+    Waiting(Waiting),
     /// How far a transfer has come.
     Transfer {
         /// How far.
@@ -77,6 +77,9 @@ pub async fn run(
         hear(&mut runner, &mut device);
         match runner.poll(device.now_ms()) {
             Act::Record { at_ms, entry } => {
+                if let Entry::StepStart(Step::Phase(phase)) = &*entry {
+                    tracing::debug!(phase = phase.name(), at_ms, "enters");
+                }
                 show(Progressed::Entry(&entry));
                 if lost.is_none()
                     && let Err(error) = recorder.append(*entry, wall_time(began, at_ms))
@@ -128,7 +131,7 @@ pub async fn run(
 fn hear(runner: &mut Runner, device: &mut Device) {
     let lines = device.take_console();
     let lines = lines.into_iter().map(|line| ConsoleLine { at_ms: line.at_ms, text: line.text });
-    runner.hear(lines.collect());
+    runner.hear(device.heard_ms(), lines.collect());
 }
 
 fn wall_time((began, began_ms): (SystemTime, u64), at_ms: u64) -> SystemTime {
@@ -143,7 +146,8 @@ async fn perform(
 ) -> Saw {
     let done = match act {
         Act::Connect { until_ms, not_boot } => {
-            device.connect(until_ms, not_boot, true).await.map(|opened| Saw::Connected {
+            let mut tell = |waiting| show(Progressed::Waiting(waiting));
+            device.connect(until_ms, not_boot, true, &mut tell).await.map(|opened| Saw::Connected {
                 facts: Box::new(opened.facts),
                 status: Box::new(opened.status),
                 at_ms: opened.at_ms,
@@ -183,7 +187,10 @@ fn failed(error: &DeviceError) -> Saw {
         DeviceError::Driver(DriverError::Transfer(TransferError::Refused(refusal))) => {
             Some(*refusal)
         }
-        DeviceError::Driver(_) | DeviceError::OutOfTurn(_) | DeviceError::NotReached { .. } => None,
+        DeviceError::Driver(_)
+        | DeviceError::OutOfTurn(_)
+        | DeviceError::Version { .. }
+        | DeviceError::NotReached { .. } => None,
     };
     match refusal {
         Some(Refusal::SessionHeld { .. }) | None => {
@@ -234,7 +241,7 @@ async fn open_trial(
 ) -> Result<Saw, DeviceError> {
     let terms = TrialTerms {
         boots: terms.boots,
-        crashes: CRASHES,
+        crashes: terms.crashes,
         power_failures: POWER_FAILURES,
         lease_ms: terms.lease_ms,
         boot_max_ms: terms.boot_max_ms,

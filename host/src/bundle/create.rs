@@ -4,7 +4,6 @@
 //! copies the inputs behind them, hashing again, so an input that changed in between is caught. The
 //! two are apart so that a person sees what is signed before anything is.
 
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -21,6 +20,7 @@ use super::manifest::{
 };
 use super::measure::{self, CHUNK_BYTES};
 use super::spec::{ComponentSpec, Spec, VariantSpec};
+use crate::input;
 use crate::trust::{EncodeError, Secrecy, Signer, WriteError, replace_file, seal};
 
 /// Gives the plan digest of a plan's text, or says in words why it is not a plan; the second
@@ -224,7 +224,7 @@ impl Input {
     /// The outer result is the output's, the inner one the input's.
     fn copy_to(&self, out: &mut NamedTempFile) -> io::Result<Result<(), CreateError>> {
         let failed = |source| CreateError::Input { path: self.path.clone(), source };
-        let mut source = match File::open(&self.path) {
+        let mut source = match input::open(&self.path) {
             Ok(file) => file.take(self.length.saturating_add(1)),
             Err(source) => return Ok(Err(failed(source))),
         };
@@ -271,7 +271,7 @@ fn read_component(
 
 fn read_variant(path: &Path, spec: &VariantSpec) -> Result<(Variant, Input), CreateError> {
     let failed = |source| CreateError::Input { path: path.to_path_buf(), source };
-    let file = File::open(path).map_err(failed)?;
+    let file = input::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
     if length == 0 {
         return Err(CreateError::Empty { path: path.to_path_buf() });
@@ -311,14 +311,8 @@ fn choose_block_size(path: &Path, length: u64, asked: Option<u32>) -> Result<u32
 
 fn read_plan(path: &Path, plan_digest: PlanDigest<'_>) -> Result<(PlanRef, Input), CreateError> {
     let failed = |source| CreateError::Input { path: path.to_path_buf(), source };
-    let file = File::open(path).map_err(failed)?;
-    let mut text = String::new();
-    file.take(MAX_PLAN_BYTES.saturating_add(1)).read_to_string(&mut text).map_err(failed)?;
+    let text = input::read_text(path, MAX_PLAN_BYTES).map_err(failed)?;
     let length = u64::try_from(text.len()).unwrap_or(u64::MAX);
-    if length > MAX_PLAN_BYTES {
-        let path = path.to_path_buf();
-        return Err(CreateError::TooLong { path, got: length, limit: MAX_PLAN_BYTES });
-    }
     let digest = plan_digest(&text, &path.display().to_string())
         .map_err(|reason| CreateError::Plan { path: path.to_path_buf(), reason })?;
     let stored_digest = Digest::of(text.as_bytes());

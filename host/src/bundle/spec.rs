@@ -1,13 +1,14 @@
 //! The bundle spec file: what a person writes to say what goes into a bundle (BUNDLE.md, "Spec").
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use firmware_protocol::manifest::{ComponentKind, VariantSlot};
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 use thiserror::Error;
+
+use crate::input;
 
 /// A bundle spec; paths in it are relative to its folder.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -114,9 +115,7 @@ impl Spec {
     /// # Errors
     /// When the file cannot be read or is not a spec.
     pub fn read(path: &Path) -> Result<Self, SpecError> {
-        let mut text = String::new();
-        File::open(path)
-            .and_then(|file| file.take(MAX_SPEC_BYTES).read_to_string(&mut text))
+        let text = input::read_text(path, MAX_SPEC_BYTES)
             .map_err(|source| SpecError::Read { path: path.to_path_buf(), source })?;
         let mut spec: Self = toml::from_str(&text).map_err(|source| SpecError::Syntax {
             path: path.to_path_buf(),

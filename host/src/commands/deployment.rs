@@ -13,13 +13,14 @@ use super::root::RootArgs;
 use super::runtime;
 use super::target::TargetArgs;
 use crate::bench::{Device, Opening, RunSetup, run};
-use crate::bundle::{Bundle, PayloadRole, VerifiedBundle};
+use crate::bundle::{Bundle, MAX_PLAN_BYTES, PayloadRole, VerifiedBundle};
 use crate::cli::Context;
 use crate::error::{CommandError, Exit};
 use crate::evidence::{
     BundleRef, CheckId, Entry, Outcome, PlanRef, Recorder, RunEnd, RunFolder, RunRecord, RunStart,
     Verb,
 };
+use crate::input;
 use crate::plan::Plan;
 use crate::progress::Screen;
 use crate::qualify::observation::StatusFacts;
@@ -93,7 +94,7 @@ pub(super) fn deploy(
             exits.push(error.exit());
         }
     }
-    Ok(worst(&exits))
+    Ok(Exit::worst(&exits))
 }
 
 /// A damaged copy is found here, before any device is asked, and not after its spare slot was erased.
@@ -112,7 +113,7 @@ fn load_plan(
     named: Option<&Path>,
 ) -> Result<(Plan, String), CommandError> {
     if let Some(path) = named {
-        let text = crate::config::read_text(path, crate::plan::PLAN_BYTES_MAX)
+        let text = input::read_text(path, MAX_PLAN_BYTES)
             .map_err(|source| CommandError::PlanFile { path: path.to_owned(), source })?;
         let origin = path.display().to_string();
         return Ok((Plan::parse(&text, &origin)?, origin));
@@ -296,19 +297,4 @@ const fn outcome_word(outcome: Outcome) -> &'static str {
 
 fn exit_of(end: &RunEnd) -> Exit {
     Exit::ALL.into_iter().find(|exit| exit.code() == end.exit_code).unwrap_or(Exit::Bench)
-}
-
-/// The worst of several devices: what needs a person's hands first.
-fn worst(exits: &[Exit]) -> Exit {
-    let order = [
-        Exit::Interrupted,
-        Exit::NeedsService,
-        Exit::Bench,
-        Exit::Refused,
-        Exit::WentBack,
-        Exit::Rejected,
-        Exit::Inconclusive,
-        Exit::Usage,
-    ];
-    order.into_iter().find(|exit| exits.contains(exit)).unwrap_or(Exit::Success)
 }

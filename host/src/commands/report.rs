@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::cli::Context;
 use crate::error::CommandError;
 use crate::evidence::RunRecord;
-use crate::report::run_text;
+use crate::report::{run_json, run_text};
 
 /// Show what a run came to
 #[derive(Debug, clap::Args)]
@@ -36,15 +36,10 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let Command::Show(args) = &args.command;
     let record = RunRecord::read(&args.run)?;
     let view = record.view();
-    let end = view.end.as_ref();
-    let machine = json!({
-        "run": args.run,
-        "verdict": end.map(|end| end.verdict),
-        "state": end.map(|end| end.outcome),
-        "exit": end.map(|end| end.exit_code),
-        "message": end.map(|end| &end.message),
-        "complete": end.is_some(),
-    });
+    let mut machine = run_json(view);
+    if let Some(machine) = machine.as_object_mut() {
+        machine.insert("evidence".to_owned(), json!(args.run));
+    }
     context.output.result(&run_text(view).trim_end(), &machine);
     Ok(())
 }

@@ -19,7 +19,8 @@ pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, CommandErr
     Ok(LocalSet::new().block_on(&runtime, work))
 }
 
-/// Counts how often the operator has asked to stop: Ctrl-C, or the signal that ends a service.
+/// Counts how often the operator has asked to stop: Ctrl-C, the signal that ends a service, or the end of
+/// the terminal.
 ///
 /// The first asks nicely, the second does not wait for the device, the third ends the process: by
 /// then nothing is left to say, and the device's lease does the rest.

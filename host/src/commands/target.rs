@@ -92,7 +92,7 @@ impl TargetArgs {
 /// When it does not answer.
 pub(super) async fn reach(device: &mut Device, session: bool) -> Result<Opened, CommandError> {
     let until_ms = device.now_ms().saturating_add(CONNECT_MS);
-    device.connect(until_ms, None, session).await.map_err(|source| at(device, source))
+    device.connect(until_ms, None, session, &mut |_| {}).await.map_err(|source| at(device, source))
 }
 
 /// Names the device that an error came from.

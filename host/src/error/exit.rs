@@ -49,6 +49,22 @@ impl Exit {
         Self::Interrupted,
     ];
 
+    /// The worst of several: what needs a person's hands first.
+    #[must_use]
+    pub fn worst(exits: &[Self]) -> Self {
+        let order = [
+            Self::Interrupted,
+            Self::NeedsService,
+            Self::Bench,
+            Self::Refused,
+            Self::WentBack,
+            Self::Rejected,
+            Self::Inconclusive,
+            Self::Usage,
+        ];
+        order.into_iter().find(|exit| exits.contains(exit)).unwrap_or(Self::Success)
+    }
+
     /// The number that the process ends with.
     #[must_use]
     pub const fn code(self) -> u8 {
@@ -79,7 +95,8 @@ impl CommandError {
             Self::Problems { .. }
             | Self::AlreadyInitialised { .. }
             | Self::NotNamed { .. }
-            | Self::WrongRole { .. } => Exit::Usage,
+            | Self::WrongRole { .. }
+            | Self::Arguments { .. } => Exit::Usage,
             Self::Address(_)
             | Self::OneDevice
             | Self::NotEmpty { .. }
@@ -87,7 +104,7 @@ impl CommandError {
             | Self::Plan(_) => Exit::Usage,
             Self::Device { source, .. } => of_device(source),
             Self::NoTrial { .. } => Exit::Refused,
-            Self::InRecovery { .. } => Exit::NeedsService,
+            Self::InRecovery { .. } | Self::NotSeen { .. } => Exit::NeedsService,
             Self::PlanFile { source, .. } | Self::Image { source, .. } => of_system(source),
             Self::Record(error) => of_record(error),
             Self::Evidence(_) | Self::Report(_) => Exit::Bench,
@@ -149,8 +166,7 @@ const fn of_passphrase(error: &PassphraseError) -> Exit {
 fn of_root(error: &RootError) -> Exit {
     match error {
         RootError::Read { source, .. } => of_system(source),
-        RootError::TooLong { .. }
-        | RootError::Trust { .. }
+        RootError::Trust { .. }
         | RootError::TooManyKeys { .. }
         | RootError::WeakKey
         | RootError::Rule(_)
@@ -198,10 +214,18 @@ fn of_record(error: &RecordError) -> Exit {
 }
 
 #[cfg(feature = "sim")]
-const fn of_sim(error: &hw_sim::ServeError) -> Exit {
-    let is_usage =
-        matches!(error, hw_sim::ServeError::Scenario(_) | hw_sim::ServeError::Ports { .. });
-    if is_usage { Exit::Usage } else { Exit::Bench }
+fn of_sim(error: &hw_sim::ServeError) -> Exit {
+    use hw_sim::ServeError;
+    match error {
+        ServeError::Scenario(_) | ServeError::Ports { .. } => Exit::Usage,
+        ServeError::Root { source, .. } => of_system(source),
+        ServeError::Device(_)
+        | ServeError::State(_)
+        | ServeError::Serial { .. }
+        | ServeError::Tcp { .. }
+        | ServeError::System { .. }
+        | ServeError::Task(_) => Exit::Bench,
+    }
 }
 
 fn of_device(error: &DeviceError) -> Exit {
@@ -209,6 +233,9 @@ fn of_device(error: &DeviceError) -> Exit {
         DeviceError::Refused(_)
         | DeviceError::Driver(DriverError::Transfer(TransferError::Refused(_))) => Exit::Refused,
         DeviceError::NotReached { source, .. } => of_device(source),
-        DeviceError::Driver(_) | DeviceError::OutOfTurn(_) | DeviceError::Held(_) => Exit::Bench,
+        DeviceError::Driver(_)
+        | DeviceError::OutOfTurn(_)
+        | DeviceError::Version { .. }
+        | DeviceError::Held(_) => Exit::Bench,
     }
 }

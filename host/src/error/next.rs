@@ -2,7 +2,8 @@
 
 use super::CommandError;
 use crate::bundle::{BundleError, CreateError, FormatError, SpecError};
-use crate::trust::{KeyError, WriteError};
+use crate::evidence::RecordError;
+use crate::trust::{KeyError, RootError, WriteError};
 
 impl CommandError {
     /// What to do next, if there is something to say.
@@ -10,6 +11,13 @@ impl CommandError {
     pub fn next(&self) -> Option<String> {
         if let Self::Key(KeyError::Exposed { path, .. }) = self {
             return Some(format!("if nobody copied it: chmod 600 {}", path.display()));
+        }
+        if let Self::Arguments { usage, .. } = self {
+            return Some(usage.clone());
+        }
+        #[cfg(feature = "sim")]
+        if let Self::Sim(error) = self {
+            return error.next();
         }
         self.next_fixed().map(str::to_owned)
     }
@@ -25,37 +33,31 @@ impl CommandError {
                 Some("add -d ADDRESS, or fill `devices` in noflake.toml")
             }
             Self::NotNamed { .. } => Some("noflake init, or name it with its flag"),
-            Self::Problems { .. } | Self::Bundle(BundleError::Trust { .. }) => {
-                Some("noflake bundle show, to see who signed; do not deploy it")
-            }
-            Self::Bundle(BundleError::Format { source, .. }) => Some(after_format(source)),
-            Self::Bundle(
-                BundleError::Damaged { .. }
-                | BundleError::Envelope { .. }
-                | BundleError::Manifest { .. }
-                | BundleError::PlanText { .. },
-            ) => Some(COPY_AGAIN),
-            Self::Create(CreateError::Write(WriteError::Exists { .. })) => {
-                Some("add --force to replace it, or name another file with --output")
-            }
-            Self::Create(CreateError::Changed { .. }) => {
-                Some("wait for the build to end, then noflake bundle create again")
-            }
+            Self::Problems { .. } => Some(DO_NOT_DEPLOY),
+            Self::Bundle(error) => after_bundle(error),
+            Self::Create(error) => after_create(error),
             Self::Spec(SpecError::Read { .. }) => {
                 Some("noflake init makes a folder with an example bundle.toml")
             }
-            Self::Address(_) | Self::OneDevice => {
-                Some("name the device as serial:/dev/ttyUSB0?baud=115200, tcp:HOST:PORT or sim:")
-            }
+            Self::Address(_) => Some("mend the address behind -d; nothing was sent"),
+            Self::OneDevice => Some("name one device with --device"),
             Self::Device { source, .. } => Some(source.next()),
-            Self::NoTrial { .. } => Some("noflake device status --explain"),
+            Self::NoTrial { .. } | Self::NotSeen { .. } => Some("noflake device status --explain"),
             Self::InRecovery { .. } => Some("noflake deploy a bundle that is known to work"),
             Self::Plan(_) | Self::PlanFile { .. } => {
                 Some("see docs/QUALIFICATION.md for every key of a plan; nothing was sent")
             }
-            Self::Evidence(_) | Self::Report(_) => {
-                Some("make room, or name another folder with --runs; the device is unaffected")
+            Self::Output(_) => Some("the result stands above; free the place that stdout goes to"),
+            Self::Config(_) => Some("mend that file, or name another one with --config"),
+            Self::Root(RootError::Read { .. } | RootError::Trust { .. }) => {
+                Some("name the root record that noflake init made: --root trust/root.nfr")
             }
+            Self::Key(KeyError::Read { .. } | KeyError::Public { .. }) => {
+                Some("name a key file that noflake key generate made")
+            }
+            Self::Evidence(error) => Some(error.next()),
+            Self::Report(_) => Some("make room; noflake report show renders the record again"),
+            Self::Record(RecordError::Io { .. }) => Some("name a run folder, as in runs/"),
             #[cfg(feature = "sim")]
             Self::Sim(_) => None,
             Self::Record(_)
@@ -65,24 +67,57 @@ impl CommandError {
             | Self::Random(_)
             | Self::Runtime(_)
             | Self::Task(_) => None,
-            Self::Config(_)
+            Self::Arguments { .. }
             | Self::Key(_)
             | Self::Passphrase(_)
             | Self::Root(_)
             | Self::Spec(_)
-            | Self::Create(_)
-            | Self::Bundle(_)
             | Self::Write(_)
             | Self::Folder { .. }
-            | Self::WrongRole { .. }
-            | Self::Output(_) => None,
+            | Self::WrongRole { .. } => None,
         }
+    }
+}
+
+const fn after_bundle(error: &BundleError) -> Option<&'static str> {
+    match error {
+        BundleError::Trust { .. } => Some(DO_NOT_DEPLOY),
+        BundleError::Format { source, .. } => Some(after_format(source)),
+        BundleError::Damaged { .. }
+        | BundleError::Envelope { .. }
+        | BundleError::Manifest { .. }
+        | BundleError::PlanText { .. } => Some(COPY_AGAIN),
+        BundleError::Read { .. } | BundleError::NotAFile { .. } => Some(NAME_A_BUNDLE),
+        BundleError::NoPayload { .. } => None,
+    }
+}
+
+const fn after_create(error: &CreateError) -> Option<&'static str> {
+    match error {
+        CreateError::Write(WriteError::Exists { .. }) => {
+            Some("add --force to replace it, or name another file with --output")
+        }
+        CreateError::Changed { .. } => {
+            Some("wait for the build to end, then noflake bundle create again")
+        }
+        CreateError::Input { .. } => {
+            Some("mend that path in the bundle spec, then noflake bundle create again")
+        }
+        CreateError::Write(WriteError::Io { .. })
+        | CreateError::Empty { .. }
+        | CreateError::TooLong { .. }
+        | CreateError::BlockSize { .. }
+        | CreateError::Version { .. }
+        | CreateError::Plan { .. }
+        | CreateError::Manifest(_)
+        | CreateError::Attachments(_)
+        | CreateError::Seal(_) => None,
     }
 }
 
 const fn after_format(error: &FormatError) -> &'static str {
     match error {
-        FormatError::Magic => "name a bundle, as noflake bundle create makes it",
+        FormatError::Magic => NAME_A_BUNDLE,
         FormatError::Version { .. } => "use the noflake release that made the bundle",
         FormatError::Truncated { .. }
         | FormatError::Trailing { .. }
@@ -96,3 +131,5 @@ const fn after_format(error: &FormatError) -> &'static str {
 }
 
 const COPY_AGAIN: &str = "copy the bundle again, then noflake bundle verify";
+const NAME_A_BUNDLE: &str = "name a bundle, as noflake bundle create makes it";
+const DO_NOT_DEPLOY: &str = "noflake bundle show, to see who signed; do not deploy it";

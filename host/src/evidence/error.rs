@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 pub enum EvidenceError {
     /// Something that is not a folder has the name of one that is needed.
     #[error(
-        "no folder for the evidence of this run: {} is a file, expected a folder; \
-         move it away or name another folder", path.display()
+        "no folder for the evidence of this run: {} is a file, expected a folder",
+        path.display()
     )]
     FileInTheWay {
         /// What is in the way.
@@ -18,8 +18,8 @@ pub enum EvidenceError {
     },
     /// The folder may not be written.
     #[error(
-        "no permission to write the evidence of this run to {}; \
-         make it writable or name another folder", path.display()
+        "no permission to write the evidence of this run to {}",
+        path.display()
     )]
     NotWritable {
         /// What was to be written.
@@ -29,7 +29,7 @@ pub enum EvidenceError {
     },
     /// The disk is full before the run wrote anything.
     #[error(
-        "no room for the evidence of this run in {}; free space or name another folder",
+        "no room for the evidence of this run in {}",
         path.display()
     )]
     DiskFull {
@@ -49,7 +49,7 @@ pub enum EvidenceError {
     /// The record broke off in the middle of a run.
     #[error(
         "the record {} ends at line {lines}: {cause}; what happens from here on is not recorded, \
-         the device itself is not affected; {next_step}", path.display()
+         the device itself is not affected", path.display()
     )]
     RecordBrokeOff {
         /// The record.
@@ -74,7 +74,7 @@ pub enum EvidenceError {
     /// The record reached the size that a reader accepts.
     #[error(
         "the record {} is full at {max_bytes} bytes, {lines} lines; what happens from here on is \
-         not recorded, the device itself is not affected; split the plan into shorter runs",
+         not recorded, the device itself is not affected",
         path.display()
     )]
     RecordFull {
@@ -110,6 +110,25 @@ pub enum EvidenceError {
 }
 
 impl EvidenceError {
+    /// What to do next.
+    #[must_use]
+    pub const fn next(&self) -> &'static str {
+        match self {
+            Self::FileInTheWay { .. } => "move it away, or name another folder with --runs",
+            Self::NotWritable { .. } => "make it writable, or name another folder with --runs",
+            Self::RecordBrokeOff { next_step, .. } => next_step,
+            Self::RecordFull { .. } => "split the plan into shorter runs",
+            Self::DiskFull { .. }
+            | Self::Io { .. }
+            | Self::Closed { .. }
+            | Self::EntryTooLong { .. }
+            | Self::UnknownLimit { .. }
+            | Self::Encode(_) => {
+                "make room, or name another folder with --runs; the device is unaffected"
+            }
+        }
+    }
+
     /// Sorts an error of the system before the first line is written.
     pub(super) fn before_the_run(path: &Path, source: io::Error) -> Self {
         let path = path.to_path_buf();
@@ -129,13 +148,16 @@ impl EvidenceError {
     pub(super) fn during_the_run(path: &Path, lines: u64, source: io::Error) -> Self {
         let kind = source.kind();
         let (cause, next_step) = if kind == io::ErrorKind::StorageFull {
-            ("the disk is full", "free space and run again")
+            ("the disk is full", "make room, then run again")
         } else if kind == io::ErrorKind::QuotaExceeded {
-            ("the disk quota is used up", "free space and run again")
+            ("the disk quota is used up", "make room, then run again")
         } else if kind == io::ErrorKind::FileTooLarge {
-            ("the file may not grow further", "raise the file size limit and run again")
+            (
+                "the file may not grow further",
+                "make room by a higher limit on file sizes, then run again",
+            )
         } else {
-            ("writing to it failed", "check the disk and run again")
+            ("writing to it failed", "check the disk, then run again")
         };
         Self::RecordBrokeOff { path: path.to_path_buf(), lines, cause, next_step, source }
     }

@@ -274,9 +274,10 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "the record runs/x/record.jsonl ends at line 0: the disk is full; what happens from here \
-             on is not recorded, the device itself is not affected; free space and run again"
+             on is not recorded, the device itself is not affected"
         );
         let again = recorder.append(note("x"), UNIX_EPOCH).expect_err("is closed");
+        assert_eq!(error.next(), "make room, then run again");
         assert!(matches!(again, EvidenceError::Closed { lines: 0, .. }));
     }
 

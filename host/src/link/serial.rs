@@ -6,74 +6,22 @@
 
 use std::io;
 use std::path::Path;
-use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::Instant;
 use tokio_serial::{ErrorKind, SerialPortBuilderExt, SerialStream};
 
 use super::LinkError;
-use crate::platform;
-
-/// Longest time that a port may take no bytes.
-const STUCK: Duration = Duration::from_secs(5);
+use super::stream::StreamLink;
 
 /// An open serial port.
-#[derive(Debug)]
-pub(super) struct SerialLink {
-    stream: SerialStream,
-    baud: u32,
-    start: Instant,
-}
+pub(super) type SerialLink = StreamLink<SerialStream>;
 
-impl SerialLink {
-    pub(super) fn open(path: &Path, baud: u32, start: Instant) -> Result<Self, LinkError> {
-        let stream = tokio_serial::new(path.to_string_lossy(), baud)
-            .open_native_async()
-            .map_err(|error| open_error(path, error))?;
-        Ok(Self { stream, baud, start })
-    }
-
-    pub(super) const fn baud(&self) -> u32 {
-        self.baud
-    }
-
-    pub(super) fn now_us(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
-    }
-
-    pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
-        match timeout(STUCK, self.stream.write_all(bytes)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(gone(error)),
-            Err(_) => Err(LinkError::Stuck { waited_s: STUCK.as_secs() }),
-        }
-    }
-
-    pub(super) async fn receive(
-        &mut self,
-        buffer: &mut [u8],
-        until_us: u64,
-    ) -> Result<usize, LinkError> {
-        let until = self.start + Duration::from_micros(until_us);
-        match timeout_at(until, self.stream.read(buffer)).await {
-            Ok(Ok(0)) => Err(LinkError::Closed),
-            Ok(Ok(count)) => Ok(count),
-            Ok(Err(error)) => Err(gone(error)),
-            Err(_) => Ok(0),
-        }
-    }
-}
-
-/// An unplugged adapter and a closed pseudo-terminal both answer with an I/O error.
-fn gone(error: io::Error) -> LinkError {
-    match error.kind() {
-        io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof | io::ErrorKind::NotConnected => {
-            LinkError::Closed
-        }
-        _ if error.raw_os_error() == Some(platform::UNPLUGGED) => LinkError::Closed,
-        _ => LinkError::Io(error),
-    }
+/// Opens the port at `path`.
+pub(super) fn open(path: &Path, baud: u32, start: Instant) -> Result<SerialLink, LinkError> {
+    let stream = tokio_serial::new(path.to_string_lossy(), baud)
+        .open_native_async()
+        .map_err(|error| open_error(path, error))?;
+    Ok(StreamLink::new(stream, start))
 }
 
 fn open_error(path: &Path, error: tokio_serial::Error) -> LinkError {

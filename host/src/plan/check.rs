@@ -104,7 +104,7 @@ pub enum CheckKind {
         ready: Option<TimeLimits>,
         /// Reset causes that are fine; any when empty.
         reset_cause: Vec<String>,
-        /// Most boots it may have taken.
+        /// Most boots it may have taken: the first, and one for every crash before it was ready.
         max_attempts: Option<u32>,
     },
     /// The status checks that the device itself carries.

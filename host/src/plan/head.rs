@@ -78,7 +78,8 @@ pub struct Timeouts {
     pub run_ms: u64,
     /// Until a device first answers; default 60 s.
     pub connect_ms: u64,
-    /// Without any sign of life; default 120 s.
+    /// Without any sign of life while a check waits for the device; default 120 s. A check that waits
+    /// longer ends in error.
     pub silence_ms: u64,
     /// The device goes back when no authenticated request renews it for so long; default 60 s.
     pub lease_ms: u64,

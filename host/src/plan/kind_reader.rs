@@ -1,5 +1,7 @@
 //! Reads the keys that belong to one kind of check.
 
+use firmware_protocol::boot::MAX_ARMED;
+
 use super::check::{CheckKind, LinkMetric, SELFTEST_MIN_CHECKS, TimeLimits, TimeUnit};
 use super::check_reader::Context;
 use super::limits;
@@ -70,11 +72,14 @@ fn boot(section: &mut Section<'_>, context: Context<'_>) -> CheckKind {
     let ready = time_limits(section);
     let reset_cause = section.texts("reset_cause").unwrap_or_default();
     let max_attempts = section.count("max_attempts", 1..=10_000).and_then(|n| n.try_into().ok());
+    // One attempt too many has to be possible, or the check could never fail.
     let trial_boots = u32::from(context.timeouts.trial_boots);
-    if max_attempts.is_some_and(|attempts| attempts > trial_boots) {
+    let possible = trial_boots.min(u32::from(MAX_ARMED));
+    if max_attempts.is_some_and(|attempts| attempts >= possible) {
         let text = format!(
-            "`max_attempts` is more than the {trial_boots} trial boots that the plan asks for; \
-                raise trial_boots in [timeouts]"
+            "`max_attempts` must be less than {possible}, the boots that the device may make in a \
+                row, else no attempt could be one too many (trial_boots is {trial_boots}, a device \
+                arms at most {MAX_ARMED})"
         );
         section.problem_at(section.at("max_attempts"), text);
     }

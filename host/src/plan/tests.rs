@@ -222,7 +222,7 @@ fn parameters_of_each_kind_are_held_to_sense() {
         "limits are for a text, this kind of check measures a number",
     );
     refuses(&kind("boot", "unit = 's'"), "`unit` without `limits`");
-    refuses(&kind("boot", "max_attempts = 9"), "more than the 3 trial boots");
+    refuses(&kind("boot", "max_attempts = 9"), "must be less than 3");
     refuses(&kind("slot", "limits = { le = 1 }"), "unknown key `limits`");
     refuses(&kind("measure", "source = 'a'"), "`limits` is missing");
     reads(&kind("measure", "source = 'a'\nlimits = { re = 'ok' }"));

@@ -17,6 +17,7 @@ mod link;
 mod liveness;
 mod log;
 mod measure;
+mod pulse;
 mod selftest;
 mod slot;
 

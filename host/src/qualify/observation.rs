@@ -329,7 +329,7 @@ pub struct Expectation {
 pub struct BootSeen {
     /// From the reset to the first answer of the new version.
     pub ready_after_ms: u64,
-    /// Boots it took.
+    /// Boots it took, by the device's count: this one, and one for every crash of the trial's image.
     pub attempts: u32,
 }
 

@@ -87,6 +87,8 @@ pub struct Runner {
     trial: Option<TrialOpen>,
     boot: Option<BootSeen>,
     console: Vec<ConsoleLine>,
+    /// When the device last said anything.
+    heard_ms: u64,
     left_ms: u64,
     downtime_ms: Option<u64>,
     phase: Option<Phase>,
@@ -99,6 +101,8 @@ pub struct Runner {
     retries: u8,
     /// What the checks came to before the rest of the plan was given up.
     early_verdict: Option<RunVerdict>,
+    /// The trial's image crashed under its checks.
+    has_crashed: bool,
     /// What an ask of the plan came to, while it is looked what became of the device.
     unanswered: Option<Seen>,
     after: Option<DeviceFacts>,
@@ -117,7 +121,8 @@ enum Reached {
 struct TrialOpen {
     trial_id: u64,
     boot_nonce: Option<u64>,
-    attempts: u32,
+    /// Crashes left when its image first answered.
+    crash_left: Option<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -144,6 +149,7 @@ enum State {
     /// The device did not answer, or forgot its session: what became of it?
     LookingAgain {
         why: String,
+        until_ms: u64,
     },
     Ended(Box<Ended>),
 }
@@ -173,6 +179,7 @@ impl Runner {
             trial: None,
             boot: None,
             console: Vec::new(),
+            heard_ms: now_ms,
             left_ms: now_ms,
             downtime_ms: None,
             phase: None,
@@ -182,6 +189,7 @@ impl Runner {
             waiting_stage: None,
             retries: 0,
             early_verdict: None,
+            has_crashed: false,
             unanswered: None,
             after: None,
         }
@@ -246,13 +254,16 @@ impl Runner {
             State::VerifyingConfirm => self.confirm_verified(now_ms, saw),
             State::RollingBack => self.rolled_back(now_ms, &saw),
             State::VerifyingRollback => self.rollback_verified(now_ms, saw),
-            State::LookingAgain { why } => self.looked_again(now_ms, saw, &why),
+            State::LookingAgain { why, until_ms } => {
+                self.looked_again(now_ms, saw, &why, until_ms);
+            }
             State::Begin | State::Planning | State::Ended(_) => {}
         }
     }
 
-    /// Takes console lines that came in.
-    pub fn hear(&mut self, lines: Vec<ConsoleLine>) {
+    /// Takes console lines that came in, and when the device last said anything at all.
+    pub fn hear(&mut self, heard_ms: u64, lines: Vec<ConsoleLine>) {
+        self.heard_ms = self.heard_ms.max(heard_ms);
         for line in lines {
             self.record(line.at_ms, Entry::Console { text: line.text.clone() });
             if self.console.len() < CONSOLE_LINES {

@@ -3,7 +3,7 @@
 //! Plan and device text is Markdown-escaped: a check may not be able to draw a heading, an image or a link.
 
 use super::words;
-use crate::evidence::{CheckView, DeviceFacts, RunView};
+use crate::evidence::{CheckView, DeviceFacts, Outcome, RunView};
 use crate::verdict::CheckVerdict;
 
 /// Renders a run as GitHub-flavoured Markdown.
@@ -57,9 +57,11 @@ fn device(view: &RunView) -> String {
     let mut out = "| device | product | hardware | serial | slot | version | bundle | reset |\n\
                    |---|---|---|---|---|---|---|---|\n"
         .to_owned();
-    for (moment, facts) in [("before", &view.before), ("after", &view.after)] {
+    let absent = ["not known", after_unseen(view)];
+    let rows = [("before", &view.before), ("after", &view.after)];
+    for ((moment, facts), absent) in rows.into_iter().zip(absent) {
         out += &facts.as_ref().map_or_else(
-            || format!("| {moment} | not known | | | | | | |\n"),
+            || format!("| {moment} | {absent} | | | | | | |\n"),
             |facts| device_row(moment, facts),
         );
     }
@@ -67,6 +69,12 @@ fn device(view: &RunView) -> String {
     let downtime =
         downtime.map_or_else(|| "not measured".to_owned(), |ms| words::seconds(ms) + " s");
     out + &format!("\nDowntime: {downtime}\n\n")
+}
+
+/// What is true of a device that was not asked again: one that refused runs what it ran.
+fn after_unseen(view: &RunView) -> &'static str {
+    let refused = view.end.as_ref().is_some_and(|end| end.outcome == Outcome::Refused);
+    if refused && view.before.is_some() { "unchanged" } else { "not known" }
 }
 
 fn device_row(moment: &str, facts: &DeviceFacts) -> String {
@@ -244,6 +252,14 @@ mod tests {
         let summary = summary_markdown(&sample::view_of([]));
         assert!(summary.contains("| before | not known |"), "{summary}");
         assert!(summary.starts_with("## interrupted: the record has no end\n"), "{summary}");
+    }
+
+    #[test]
+    fn a_device_that_refused_is_unchanged() {
+        let summary = summary_markdown(&sample::refused());
+        assert!(summary.contains("| after | unchanged |"), "{summary}");
+        let summary = summary_markdown(&sample::view_of(sample::run().into_iter().take(5)));
+        assert!(summary.contains("| after | not known |"), "{summary}");
     }
 
     const REJECTED: &str = r#"## rejected: rolled back, exit 1

@@ -104,6 +104,8 @@ pub struct Progress {
     pub total_bytes: u64,
     /// Bytes that are known to be in the device.
     pub done_bytes: u64,
+    /// Bytes of them that it held already.
+    pub kept_bytes: u64,
     /// Everything is sent, and the device reads it back.
     pub reading_back: bool,
 }
@@ -195,6 +197,7 @@ impl Transfer {
         Progress {
             total_bytes: self.total_bytes(),
             done_bytes: self.finished_bytes.saturating_add(sent).min(self.total_bytes()),
+            kept_bytes: self.kept_bytes,
             reading_back: matches!(self.state, State::Finishing),
         }
     }
@@ -373,3 +376,6 @@ impl Transfer {
 const fn need_bytes(component: usize, piece: Piece) -> Need {
     Need::Bytes { component, offset: piece.offset, len: piece.len }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,7 @@
 //! A file that others can read is refused, and so are parameters that would cost more memory than
 //! any honest file asks for.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
@@ -21,7 +20,7 @@ use super::files::{Secrecy, WriteError, write_new_file};
 use super::passphrase::Passphrase;
 use super::public_file::{self, KeyRole, PublicFileError, PublicKeyFile};
 use super::signer::{FileSigner, Signer};
-use crate::platform;
+use crate::{input, platform};
 
 pub use super::public_file::public_path;
 
@@ -139,13 +138,11 @@ impl PublicKeyFile {
 
 fn read_secret(path: &Path) -> Result<Zeroizing<String>, KeyError> {
     let failed = |source| KeyError::Read { path: path.to_path_buf(), source };
-    let file = File::open(path).map_err(failed)?;
+    let file = input::open(path).map_err(failed)?;
     if let Some(mode) = platform::exposed_mode(&file).map_err(failed)? {
         return Err(KeyError::Exposed { path: path.to_path_buf(), mode });
     }
-    let mut text = Zeroizing::new(String::new());
-    file.take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(failed)?;
-    Ok(text)
+    input::text_from(file, MAX_FILE_BYTES).map(Zeroizing::new).map_err(failed)
 }
 
 fn encrypt(key: &SigningKey, passphrase: &Passphrase) -> Result<Zeroizing<String>, KeyError> {

@@ -1,7 +1,6 @@
 //! The readable file that holds a key's public half.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::VerifyingKey;
@@ -11,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::hex::{Hex, parse_hex};
+use crate::input;
 
 /// What a key is for (TRUST.md, "Roles").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
@@ -99,10 +99,7 @@ impl PublicKeyFile {
     /// # Errors
     /// When it is not readable, not a public key file, or its key is weak.
     pub(super) fn read(path: &Path) -> Result<Self, PublicFileError> {
-        let mut text = String::new();
-        File::open(path)
-            .and_then(|file| file.take(MAX_FILE_BYTES).read_to_string(&mut text))
-            .map_err(PublicFileError::Read)?;
+        let text = input::read_text(path, MAX_FILE_BYTES).map_err(PublicFileError::Read)?;
         Self::parse(&text)
     }
 

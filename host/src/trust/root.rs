@@ -1,7 +1,6 @@
 //! Root records on the host: made, signed, read back (TRUST.md, "Root record").
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use firmware_protocol::manifest::{
@@ -15,6 +14,7 @@ use thiserror::Error;
 use super::envelope::{EncodeError, seal};
 use super::public_file::refuse_weak;
 use super::signer::Signer;
+use crate::input;
 
 /// A root record read from a file, with the bytes a device is given.
 #[derive(Debug, Clone)]
@@ -47,12 +47,6 @@ pub enum RootError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
-    },
-    /// Longer than any root record.
-    #[error("root record {} has more than {MAX_ENVELOPE_BYTES} bytes", path.display())]
-    TooLong {
-        /// The file.
-        path: PathBuf,
     },
     /// Not signed by itself, or not a root record.
     #[error("{} is not a root record that can be trusted", path.display())]
@@ -132,12 +126,7 @@ pub fn sign_root(record: &RootRecord, signers: &[&dyn Signer]) -> Result<Vec<u8>
 pub fn read_root(path: &Path) -> Result<LoadedRoot, RootError> {
     let failed = |source| RootError::Read { path: path.to_path_buf(), source };
     let limit = u64::try_from(MAX_ENVELOPE_BYTES).unwrap_or(u64::MAX);
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(failed)?;
-    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() > MAX_ENVELOPE_BYTES {
-        return Err(RootError::TooLong { path: path.to_path_buf() });
-    }
+    let bytes = input::read(path, limit).map_err(failed)?;
     let record = verify_first_root(&bytes)
         .map_err(|source| RootError::Trust { path: path.to_path_buf(), source })?;
     Ok(LoadedRoot { bytes, record })
@@ -193,6 +182,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("root.nfr");
         fs::write(&path, vec![0; MAX_ENVELOPE_BYTES + 1]).unwrap();
-        assert!(matches!(read_root(&path), Err(RootError::TooLong { .. })));
+        assert!(matches!(read_root(&path), Err(RootError::Read { .. })));
     }
 }

@@ -5,8 +5,9 @@
 //! proves nothing with a sound one.
 
 use firmware_protocol::digest::Digest;
-use firmware_protocol::flash::{Flash, Layout};
+use firmware_protocol::flash::Flash;
 use firmware_protocol::frame::{Header, Kind};
+use firmware_protocol::layout::Layout;
 use firmware_protocol::message::{
     self, FromDevice, How, MAX_REPLY_BYTES, Reply, Request, ToDevice,
 };
@@ -76,7 +77,7 @@ impl Rogue {
     }
 
     fn store_document(&mut self) -> Option<()> {
-        let range = self.layout.slots.get(self.spare).manifest;
+        let range = self.layout.slot(self.spare).manifest;
         let mut at = range.start;
         while at < range.end() {
             let block = self.flash.block_at(at)?;
@@ -98,9 +99,9 @@ impl Rogue {
     /// What the slot's own manifest says of the component that was asked for.
     fn expected_digest(&mut self) -> Option<Digest> {
         let (slot, area) = self.hashed?;
-        let store = RecordStore::load(&mut self.flash, self.layout.record);
+        let store = RecordStore::load(&mut self.flash, self.layout.record());
         let bundle = store.state()?.slots.get(slot).bundle()?;
-        let place = self.layout.slots.get(slot);
+        let place = self.layout.slot(slot);
         let name = &place.areas.get(usize::from(area))?.name;
         let mut bytes = [0; MAX_ENVELOPE_BYTES];
         let envelope = read_manifest(&mut self.flash, place, &mut bytes).ok()?;

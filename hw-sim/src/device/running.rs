@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use firmware_protocol::boot::{ResetCause, Start};
 use firmware_protocol::device::{Device, Effect, Input, Next, Outgoing};
-use firmware_protocol::flash::Layout;
+use firmware_protocol::layout::Layout;
 use firmware_protocol::slot::SlotId;
 use firmware_protocol::start::Handover;
 
@@ -68,6 +68,8 @@ struct Serving {
     rogue: Option<Rogue>,
     engine: Device<Vec<u8>, FlashHandle, SimBoard>,
     outgoing: Outgoing,
+    /// The port that was heard last.
+    heard_last: u8,
     started_us: u64,
     wake_us: u64,
     /// The processor is busy until then.
@@ -229,6 +231,7 @@ impl Serving {
             rogue,
             engine,
             outgoing: Outgoing::default(),
+            heard_last: 0,
             started_us: now_us,
             wake_us: now_us,
             ready_us: now_us,
@@ -243,12 +246,17 @@ impl Serving {
     /// Calls the engine once, with a frame if one has arrived.
     fn poll(&mut self, ports: &mut [Port], mute: bool, now_us: u64) -> Next {
         let uptime_ms = now_us.saturating_sub(self.started_us) / 1000;
-        let Self { engine, outgoing, rogue, .. } = self;
-        let heard = ports.iter_mut().zip(0_u8..).find_map(|(port, link)| {
+        let Self { engine, outgoing, rogue, heard_last, .. } = self;
+        // Whoever was heard last comes last: a host that sends without a pause keeps no other out.
+        let (until_last, behind_last) = ports.split_at_mut(usize::from(*heard_last) + 1);
+        let behind_last = behind_last.iter_mut().zip(*heard_last + 1..);
+        let mut in_turn = behind_last.chain(until_last.iter_mut().zip(0..));
+        let heard = in_turn.find_map(|(port, link)| {
             port.hear(now_us, |frame| {
                 if let Some(rogue) = rogue {
                     rogue.hear(frame);
                 }
+                *heard_last = link;
                 engine.poll(uptime_ms, Input::Frame { link, frame }, outgoing)
             })
         });

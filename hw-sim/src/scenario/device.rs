@@ -187,6 +187,9 @@ pub(crate) struct ImageSpec {
     pub(crate) boot_ms: u64,
     #[serde(default = "default_crash_after_ms")]
     pub(crate) crash_after_ms: u64,
+    /// Of its first starts only; all by default.
+    #[serde(default)]
+    pub(crate) crash_starts: Option<u32>,
     #[serde(default)]
     pub(crate) console: Vec<String>,
     #[serde(default)]
@@ -218,10 +221,20 @@ pub(crate) enum Behaviour {
 }
 
 impl ImageSpec {
+    /// As it is at its `start`th start, counted from 1.
+    pub(crate) fn at_start(mut self, start: u32) -> Self {
+        if self.crash_starts.is_some_and(|crashing| start > crashing) {
+            self.behaviour = Behaviour::Healthy;
+        }
+        self
+    }
+
     pub(super) fn check(&self) -> Result<(), Problem> {
         let version: Result<firmware_protocol::version::Version, _> = self.version.parse();
         let problem = format!("expected a version as \"1.2.0\", or \"*\", got {:?}", self.version);
-        Problem::unless(self.version == "*" || version.is_ok(), "image.version", problem)
+        Problem::unless(self.version == "*" || version.is_ok(), "image.version", problem)?;
+        let crashes = self.crash_starts.is_none() || self.behaviour == Behaviour::Crashes;
+        Problem::unless(crashes, "image.crash_starts", "only for behaviour \"crashes\"")
     }
 }
 

@@ -105,3 +105,18 @@ fn a_scenario_of_another_schema_is_refused() {
 fn the_example_in_the_documentation_is_a_valid_scenario() {
     Scenario::parse(include_str!("../../examples/scenario.toml"), "scenario.toml").unwrap();
 }
+
+#[test]
+fn an_image_can_crash_at_its_first_starts_only() {
+    let body = "[[image]]\nversion = \"*\"\nbehaviour = \"crashes\"\n";
+    let at = |keys: &str, start| {
+        parse(&format!("{body}{keys}")).unwrap().image("1.0.0").at_start(start).behaviour
+    };
+    assert_eq!([1, 9].map(|start| at("", start)), [Behaviour::Crashes; 2]);
+    let twice = [1, 2, 3].map(|start| at("crash_starts = 2", start));
+    assert_eq!(twice, [Behaviour::Crashes, Behaviour::Crashes, Behaviour::Healthy]);
+    let misplaced = parse("[[image]]\nversion = \"*\"\ncrash_starts = 2\n");
+    assert!(
+        matches!(misplaced, Err(ScenarioError::Rule { key, .. }) if key == "image.crash_starts")
+    );
+}

@@ -4,14 +4,16 @@ use std::convert::Infallible;
 use std::io;
 use std::path::Path;
 
+use super::SerialError;
+
 /// A serial port, which does not exist here.
 #[derive(Debug)]
 pub(super) struct SerialPort(Infallible);
 
 impl SerialPort {
-    pub(super) fn open(_path: &Path) -> io::Result<Self> {
+    pub(super) fn open(_path: &Path) -> Result<Self, SerialError> {
         let problem = "this system has no PTYs: serve the device on --tcp";
-        Err(io::Error::new(io::ErrorKind::Unsupported, problem))
+        Err(io::Error::new(io::ErrorKind::Unsupported, problem).into())
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -3,9 +3,11 @@
 //! The other side is kept open here as well, so hosts may come and go as on a real port. When nobody
 //! reads, output is dropped as a line without a listener drops it: the device never waits.
 
+mod path_link;
+
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags, fcntl_getfl, fcntl_setfl, open};
@@ -13,6 +15,9 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use tokio::io::unix::AsyncFd;
+
+use self::path_link::PathLink;
+use super::SerialError;
 
 /// Output that waits longer than this is read by nobody.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -31,20 +36,9 @@ pub(super) struct SerialPort {
 
 impl SerialPort {
     /// Opens a PTY and links to it at `path`.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
-        // Asked for at once, this flag is not known to every Unix.
-        fcntl_setfd(&master, FdFlags::CLOEXEC)?;
-        grantpt(&master)?;
-        unlockpt(&master)?;
-        let name = ptsname(&master, Vec::new())?;
-        let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let other_side = open(name.as_c_str(), flags, Mode::empty())?;
-        let mut modes = tcgetattr(&other_side)?;
-        modes.make_raw();
-        tcsetattr(&other_side, OptionalActions::Now, &modes)?;
-        fcntl_setfl(&master, fcntl_getfl(&master)? | OFlags::NONBLOCK)?;
-        let link = PathLink::new(path, Path::new(&*name.to_string_lossy()))?;
+    pub(super) fn open(path: &Path) -> Result<Self, SerialError> {
+        let (master, other_side, target) = open_pair()?;
+        let link = PathLink::new(path, Path::new(&target))?;
         #[expect(
             deprecated,
             reason = "its replacement is unsafe for types whose descriptor may change; an OwnedFd's \
@@ -113,56 +107,26 @@ impl SerialPort {
     }
 }
 
-/// A symbolic link that is ours as long as it leads where we let it.
-#[derive(Debug)]
-struct PathLink {
-    path: PathBuf,
-    target: PathBuf,
-}
-
-impl PathLink {
-    /// Makes the link, in place of an older link; of nothing else.
-    fn new(path: &Path, target: &Path) -> io::Result<Self> {
-        if path.symlink_metadata().is_ok_and(|found| !found.is_symlink()) {
-            let problem = "something that is not a symbolic link is there already";
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, problem));
-        }
-        let mut unfinished = path.as_os_str().to_owned();
-        unfinished.push(format!(".{}", std::process::id()));
-        let unfinished = PathBuf::from(unfinished);
-        let _ = std::fs::remove_file(&unfinished);
-        std::os::unix::fs::symlink(target, &unfinished)?;
-        std::fs::rename(&unfinished, path)?;
-        Ok(Self { path: path.to_owned(), target: target.to_owned() })
-    }
-}
-
-impl Drop for PathLink {
-    fn drop(&mut self) {
-        if std::fs::read_link(&self.path).is_ok_and(|target| target == self.target) {
-            let _ = std::fs::remove_file(&self.path);
-        }
-    }
+/// Both sides of a new PTY, raw, and the other side's name.
+fn open_pair() -> io::Result<(OwnedFd, OwnedFd, String)> {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
+    // Asked for at once, this flag is not known to every Unix.
+    fcntl_setfd(&master, FdFlags::CLOEXEC)?;
+    grantpt(&master)?;
+    unlockpt(&master)?;
+    let name = ptsname(&master, Vec::new())?;
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let other_side = open(name.as_c_str(), flags, Mode::empty())?;
+    let mut modes = tcgetattr(&other_side)?;
+    modes.make_raw();
+    tcsetattr(&other_side, OptionalActions::Now, &modes)?;
+    fcntl_setfl(&master, fcntl_getfl(&master)? | OFlags::NONBLOCK)?;
+    Ok((master, other_side, name.to_string_lossy().into_owned()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_link_never_replaces_a_file_and_leaves_with_its_owner() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("port");
-        std::fs::write(&path, "mine").unwrap();
-        assert!(PathLink::new(&path, Path::new("/dev/null")).is_err());
-        std::fs::remove_file(&path).unwrap();
-        let old = PathLink::new(&path, Path::new("/dev/null")).unwrap();
-        let new = PathLink::new(&path, Path::new("/dev/zero")).unwrap();
-        drop(old);
-        assert_eq!(std::fs::read_link(&path).unwrap(), Path::new("/dev/zero"));
-        drop(new);
-        assert!(path.symlink_metadata().is_err());
-    }
 
     #[tokio::test]
     async fn output_that_nobody_reads_is_dropped_and_never_waited_for() {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use firmware_protocol::boot::Start;
 use tokio::sync::watch;
 
-use crate::device::{SERIAL_PORT, SimDevice, TCP_PORT};
+use crate::device::{SERIAL_PORT, SimDevice, TCP_PORTS};
 use crate::state::StateError;
 use crate::stats::LinkStats;
 
@@ -44,7 +44,8 @@ pub(super) struct Room {
 enum Woken {
     Stop,
     Serial(usize),
-    Tcp(TcpEvent),
+    /// On which of the TCP connections, and what.
+    Tcp(usize, TcpEvent),
     Due,
 }
 
@@ -69,8 +70,8 @@ impl Room {
                 Woken::Stop => return self.save(),
                 Woken::Due => {}
                 Woken::Serial(count) => self.take(SERIAL_PORT, &serial_bytes, count),
-                Woken::Tcp(TcpEvent::Bytes(count)) => self.take(TCP_PORT, &tcp_bytes, count),
-                Woken::Tcp(TcpEvent::Connected | TcpEvent::Gone) => self.device.connect(TCP_PORT),
+                Woken::Tcp(port, TcpEvent::Bytes(count)) => self.take(port, &tcp_bytes, count),
+                Woken::Tcp(port, TcpEvent::Connected | TcpEvent::Gone) => self.device.connect(port),
             }
         }
     }
@@ -94,12 +95,11 @@ impl Room {
         if let Some(port) = &mut self.serial {
             port.write(&bytes);
         }
-        let bytes = self.device.transmit(TCP_PORT);
-        let hung_up = self.device.take_hung_up(TCP_PORT);
-        if let Some(port) = &mut self.tcp {
-            port.write(&bytes);
-            if hung_up {
-                port.close();
+        for (index, number) in TCP_PORTS.into_iter().enumerate() {
+            let bytes = self.device.transmit(number);
+            let hung_up = self.device.take_hung_up(number);
+            if let Some(port) = &mut self.tcp {
+                port.write(index, &bytes, hung_up);
             }
         }
         Ok(())
@@ -136,7 +136,7 @@ impl Room {
         let Self { device, serial, tcp, timer, begun, .. } = self;
         let room = |port, most| device.backlog_bytes(port) < most;
         let serial_room = room(SERIAL_PORT, SERIAL_BACKLOG_BYTES);
-        let tcp_room = room(TCP_PORT, TCP_BACKLOG_BYTES);
+        let tcp_room = TCP_PORTS.map(|port| room(port, TCP_BACKLOG_BYTES));
         let latest = begun.elapsed() + LONGEST_WAIT;
         let wakes = *begun + Duration::from_micros(device.next_wake_us()).min(latest);
         tokio::select! {
@@ -168,10 +168,9 @@ async fn tcp_event(
     port: Option<&mut TcpPort>,
     buffer: &mut [u8],
     accepts: bool,
-    reads: bool,
+    reads: [bool; 2],
 ) -> Woken {
-    match port {
-        Some(port) => port.event(buffer, accepts, reads).await.map_or(Woken::Due, Woken::Tcp),
-        None => std::future::pending().await,
-    }
+    let Some(port) = port else { return std::future::pending().await };
+    let Some((index, event)) = port.event(buffer, accepts, reads).await else { return Woken::Due };
+    TCP_PORTS.get(index).map_or(Woken::Due, |number| Woken::Tcp(*number, event))
 }

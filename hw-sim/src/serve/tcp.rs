@@ -1,4 +1,5 @@
-//! The TCP port: a listener and at most one connection, which a newer one replaces.
+//! The TCP port: a listener and two connections, so that a second host hears from the device itself
+//! that the first one holds it. A third replaces the one that has been silent longest.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,8 +10,12 @@ use tokio::net::{TcpListener, TcpStream};
 /// Output that waits longer than this is read by nobody: the connection is dead.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Most output that waits; a host that asks on without reading is not read from meanwhile.
+/// Most output that waits: a host that lets more gather is not there.
 const MAX_WAITING_BYTES: usize = 256 << 10;
+
+/// Output behind which the host is not read from: one that asks on without reading is slowed down
+/// long before it is hung up on.
+const SLOW_BYTES: usize = 128 << 10;
 
 /// Wait behind an accept that failed, which may well fail again.
 const AFTER_ERROR: Duration = Duration::from_millis(100);
@@ -19,12 +24,10 @@ const AFTER_ERROR: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct TcpPort {
     listener: TcpListener,
-    stream: Option<TcpStream>,
-    waiting: Vec<u8>,
-    since: Option<Instant>,
+    connections: [Connection; 2],
 }
 
-/// What happened at the port.
+/// What happened on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TcpEvent {
     /// A host connected; the connection before, if any, is gone.
@@ -35,68 +38,128 @@ pub(super) enum TcpEvent {
     Gone,
 }
 
+/// A connection, or room for one.
+#[derive(Debug, Default)]
+struct Connection {
+    stream: Option<TcpStream>,
+    /// When the host connected or last said something.
+    heard: Option<Instant>,
+    waiting: Vec<u8>,
+    since: Option<Instant>,
+}
+
+enum Woken {
+    Accepted(io::Result<TcpStream>),
+    Readable(usize),
+    Writable,
+}
+
 impl TcpPort {
     pub(super) async fn open(address: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        Ok(Self { listener, stream: None, waiting: Vec::new(), since: None })
+        Ok(Self { listener, connections: Default::default() })
     }
 
     pub(super) fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Waits for a connection where `accepts`, for bytes where `reads`, and for room for what waits to
-    /// be written; `None` for the last.
+    /// Waits for a connection where `accepts`, for bytes on those that `reads` names, and for room for
+    /// what waits to be written; `None` for the last.
     pub(super) async fn event(
         &mut self,
         buffer: &mut [u8],
         accepts: bool,
-        reads: bool,
-    ) -> Option<TcpEvent> {
-        let Self { listener, stream, since, waiting } = self;
-        let reads = reads && waiting.len() < MAX_WAITING_BYTES;
-        let stream = stream.as_ref();
-        let read = async {
-            match stream {
-                Some(stream) => read_some(stream, buffer).await,
-                None => std::future::pending().await,
+        reads: [bool; 2],
+    ) -> Option<(usize, TcpEvent)> {
+        let Self { listener, connections: [first, second] } = self;
+        let [reads_first, reads_second] = reads;
+        let woken = tokio::select! {
+            accepted = listener.accept(), if accepts => {
+                Woken::Accepted(accepted.map(|(stream, _)| stream))
             }
+            () = first.readable(), if reads_first => Woken::Readable(0),
+            () = second.readable(), if reads_second => Woken::Readable(1),
+            () = first.writable() => Woken::Writable,
+            () = second.writable() => Woken::Writable,
         };
-        tokio::select! {
-            accepted = listener.accept(), if accepts => match accepted {
-                Ok((accepted, _)) => {
-                    // Frames are whole when they are written: waiting for more only delays them.
-                    let _ = accepted.set_nodelay(true);
-                    self.close();
-                    self.stream = Some(accepted);
-                    Some(TcpEvent::Connected)
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a connection was not accepted");
-                    tokio::time::sleep(AFTER_ERROR).await;
-                    None
-                }
-            },
-            read = read, if reads => match read {
-                Ok(0) | Err(_) => {
-                    self.close();
-                    Some(TcpEvent::Gone)
-                }
-                Ok(count) => Some(TcpEvent::Bytes(count)),
-            },
-            () = writable(stream, *since), if since.is_some() => None,
-            else => std::future::pending().await,
+        match woken {
+            Woken::Accepted(Ok(stream)) => Some((self.take(stream), TcpEvent::Connected)),
+            Woken::Accepted(Err(error)) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(AFTER_ERROR).await;
+                None
+            }
+            Woken::Readable(index) => {
+                let event = self.connections.get_mut(index)?.read(buffer)?;
+                Some((index, event))
+            }
+            Woken::Writable => None,
         }
     }
 
-    /// Ends the connection behind what was written.
-    pub(super) fn close(&mut self) {
-        self.stream = None;
-        self.waiting.clear();
-        self.since = None;
+    /// Hands `bytes` to connection `index`, and ends it behind them where it `ends`.
+    pub(super) fn write(&mut self, index: usize, bytes: &[u8], ends: bool) {
+        let Some(connection) = self.connections.get_mut(index) else { return };
+        connection.write(bytes);
+        if ends {
+            connection.close();
+        }
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8]) {
+    /// Puts a new connection where there is room, or where it was silent longest.
+    fn take(&mut self, stream: TcpStream) -> usize {
+        // Frames are whole when they are written: waiting for more only delays them.
+        let _ = stream.set_nodelay(true);
+        let [first, second] = &mut self.connections;
+        let (index, place) = if first.heard <= second.heard { (0, first) } else { (1, second) };
+        place.close();
+        place.stream = Some(stream);
+        place.heard = Some(Instant::now());
+        index
+    }
+}
+
+impl Connection {
+    /// Ends it behind what was written.
+    fn close(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Waits for bytes, if there is a host and it reads what it is told.
+    async fn readable(&self) {
+        match self.stream.as_ref().filter(|_| self.waiting.len() < SLOW_BYTES) {
+            Some(stream) => drop(stream.readable().await),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits until the host has read, or can be taken not to, if anything waits for it.
+    async fn writable(&self) {
+        match self.stream.as_ref().zip(self.since) {
+            Some((stream, since)) => {
+                let patience = PATIENCE.saturating_sub(since.elapsed());
+                drop(tokio::time::timeout(patience, stream.writable()).await);
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> Option<TcpEvent> {
+        match self.stream.as_ref()?.try_read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+            Ok(0) | Err(_) => {
+                self.close();
+                Some(TcpEvent::Gone)
+            }
+            Ok(count) => {
+                self.heard = Some(Instant::now());
+                Some(TcpEvent::Bytes(count))
+            }
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
         if self.stream.is_some() {
             self.waiting.extend(bytes);
             self.flush();
@@ -113,7 +176,8 @@ impl TcpPort {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let since = *self.since.get_or_insert_with(Instant::now);
-                    return if since.elapsed() >= PATIENCE {
+                    let is_late = since.elapsed() >= PATIENCE;
+                    return if is_late || self.waiting.len() > MAX_WAITING_BYTES {
                         self.close();
                     };
                 }
@@ -124,20 +188,64 @@ impl TcpPort {
     }
 }
 
-/// Waits until the host has read, or can be taken not to.
-async fn writable(stream: Option<&TcpStream>, since: Option<Instant>) {
-    let patience = since.map_or(PATIENCE, |since| PATIENCE.saturating_sub(since.elapsed()));
-    if let Some(stream) = stream {
-        let _ = tokio::time::timeout(patience, stream.writable()).await;
-    }
-}
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream as Client;
 
-async fn read_some(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
-    loop {
-        stream.readable().await?;
-        match stream.try_read(buffer) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            read => return read,
+    use super::*;
+
+    async fn connected() -> (TcpPort, Client) {
+        let mut port = TcpPort::open("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let client = Client::connect(port.address().unwrap()).unwrap();
+        assert_eq!(port.event(&mut [], true, [true; 2]).await, Some((0, TcpEvent::Connected)));
+        (port, client)
+    }
+
+    /// Fills the system's buffers until `wanted` bytes wait in the port.
+    fn fill(port: &mut TcpPort, wanted: usize) {
+        for _ in 0..64 << 10 {
+            if port.connections[0].waiting.len() >= wanted {
+                return;
+            }
+            port.write(0, &[b'x'; 1024], false);
         }
+        panic!("the system's buffers took 64 MiB");
+    }
+
+    #[tokio::test]
+    async fn a_host_that_asks_without_reading_is_not_read_until_it_reads() {
+        let (mut port, mut client) = connected().await;
+        client.write_all(b"more").unwrap();
+        fill(&mut port, SLOW_BYTES);
+        let mut buffer = [0; 16];
+        let asked = port.event(&mut buffer, true, [true; 2]);
+        let asked = tokio::time::timeout(Duration::from_millis(200), asked).await;
+        assert!(asked.is_err(), "{asked:?}");
+        client.set_nonblocking(true).unwrap();
+        let end = Instant::now() + PATIENCE;
+        while !port.connections[0].waiting.is_empty() {
+            assert!(Instant::now() < end, "{} bytes still wait", port.connections[0].waiting.len());
+            let _ = client.read(&mut [0; 4 << 10]);
+            port.write(0, &[], false);
+            // Lets the runtime see that the socket has room again.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(port.event(&mut buffer, true, [true; 2]).await, Some((0, TcpEvent::Bytes(4))));
+    }
+
+    #[tokio::test]
+    async fn output_that_nobody_reads_is_bounded_and_ends_in_a_hang_up() {
+        let (mut port, client) = connected().await;
+        fill(&mut port, SLOW_BYTES);
+        let mut most = 0;
+        while port.connections[0].stream.is_some() {
+            port.write(0, &[b'x'; 1024], false);
+            most = port.connections[0].waiting.len().max(most);
+            assert!(most <= MAX_WAITING_BYTES, "{most} bytes wait");
+        }
+        assert!(most > MAX_WAITING_BYTES - 1024, "hung up on at {most} bytes");
+        assert!(port.connections[0].waiting.is_empty());
+        drop(client);
     }
 }

@@ -9,13 +9,34 @@ use crate::link::{Link, LinkError};
 use crate::session::{Answer, Patience};
 
 /// Between two attempts to reach a device, in milliseconds.
-const RETRY_MS: u64 = 50;
+pub(super) const RETRY_MS: u64 = 50;
 /// Patience with one attempt to reach a device, in microseconds.
 const PROBE_US: u64 = 1_000_000;
 
+/// Between two words about a wait that goes on, in milliseconds.
+const TELL_MS: u64 = 10_000;
+
+/// A wait for a device that has gone on long enough to be told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// What there has been instead of the device.
+    pub why: &'static str,
+    /// For how long so far, in seconds.
+    pub waited_s: u64,
+    /// When it is given up, in seconds from its begin.
+    pub limit_s: u64,
+}
+
+impl core::fmt::Display for Waiting {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self { why, waited_s, limit_s } = self;
+        write!(f, "{why} for {waited_s} s; waiting up to {limit_s} s")
+    }
+}
+
 impl Device {
     /// Finds the device, looks at it and, with `session`, opens a session; with `not_boot`, waits until
-    /// it runs another boot than that.
+    /// it runs another boot than that. `tell` hears every ten seconds that it still waits.
     ///
     /// # Errors
     /// When none answers until `until_ms`, or another host holds it and goes on doing so.
@@ -24,8 +45,10 @@ impl Device {
         until_ms: u64,
         not_boot: Option<u64>,
         session: bool,
+        tell: &mut dyn FnMut(Waiting),
     ) -> Result<Opened, DeviceError> {
         let began_ms = self.now_ms();
+        let mut tell_ms = began_ms.saturating_add(TELL_MS);
         loop {
             let error = match self.try_connect(not_boot, session).await {
                 Ok(Some(opened)) => return Ok(opened),
@@ -43,6 +66,12 @@ impl Device {
                     waited_ms: now_ms.saturating_sub(began_ms),
                     source: Box::new(error),
                 });
+            }
+            if now_ms >= tell_ms {
+                let waited_s = now_ms.saturating_sub(began_ms) / TELL_MS * (TELL_MS / 1_000);
+                let limit_s = until_ms.saturating_sub(began_ms).div_ceil(1_000);
+                tell(Waiting { why: error.instead(), waited_s, limit_s });
+                tell_ms = tell_ms.saturating_add(TELL_MS);
             }
             self.pause(RETRY_MS).await;
         }
@@ -72,7 +101,7 @@ impl Device {
             return Err(DeviceError::OutOfTurn("hello"));
         };
         if !(PROTOCOL_MIN..=PROTOCOL_CURRENT).contains(&version) {
-            return Err(DeviceError::OutOfTurn("hello: a version that was not offered"));
+            return Err(DeviceError::Version { version });
         }
         if not_boot == Some(boot_nonce) {
             return Ok(None);
@@ -136,6 +165,7 @@ impl Device {
     }
 
     fn take_link(&mut self) -> Option<Link> {
+        self.heard_ms();
         let mut driver = self.driver.take()?;
         self.traffic_before = self.traffic_before.plus(driver.traffic());
         self.console.extend(driver.take_console());
@@ -165,9 +195,8 @@ impl DeviceError {
             Self::Refused(Refusal::AlreadyEnrolled) => {
                 "use the root record that the device was enrolled with"
             }
-            Self::Refused(Refusal::ProtocolVersion { .. } | Refusal::Unknown { .. }) => {
-                "use the noflake release that fits the device's firmware"
-            }
+            Self::Refused(Refusal::ProtocolVersion { .. } | Refusal::Unknown { .. })
+            | Self::Version { .. } => "use the noflake release that fits the device's firmware",
             Self::Held(_) => "wait for the other host, or add --take-over",
             Self::Driver(DriverError::Link(LinkError::PortHeld { .. })) => {
                 "end the program that holds the port, then run the same command again"
@@ -179,6 +208,19 @@ impl DeviceError {
                 "check cable, port, baud rate and power, then run the same command again"
             }
             Self::Refused(_) => "noflake device status --explain",
+        }
+    }
+
+    /// What there is instead of the device, while it is waited for.
+    const fn instead(&self) -> &'static str {
+        match self {
+            Self::Refused(Refusal::SessionHeld { .. }) => "another host has held the device",
+            Self::OutOfTurn(_) => "only the boot before has answered",
+            Self::Driver(_)
+            | Self::Refused(_)
+            | Self::Version { .. }
+            | Self::NotReached { .. }
+            | Self::Held(_) => "no answer",
         }
     }
 
@@ -199,6 +241,7 @@ impl DeviceError {
             Self::Refused(refusal) => {
                 !matches!(refusal, Refusal::SessionHeld { .. } | Refusal::Busy)
             }
+            Self::Version { .. } => true,
             Self::Driver(_) | Self::OutOfTurn(_) | Self::NotReached { .. } | Self::Held(_) => false,
         }
     }

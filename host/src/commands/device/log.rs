@@ -32,6 +32,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
             let length_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
             device.now_ms().saturating_add(length_ms)
         });
+        let until = if args.duration.is_some() { "until the time is over" } else { "until Ctrl-C" };
+        context.output.progress(&format_args!("listening to {} {until}", device.address()));
         loop {
             let now_ms = device.now_ms();
             let look_ms = now_ms.saturating_add(LOOK_MS).min(until_ms.unwrap_or(u64::MAX));

@@ -1,13 +1,21 @@
 //! `noflake device confirm` and `rollback`: an operator decides on a trial that was held.
+//!
+//! An answer is not yet the deed: what is printed is what the device says afterwards.
 
 use firmware_protocol::message::Request;
 use serde_json::json;
 
-use crate::bench::Opened;
+use crate::bench::{DeviceError, Opened, Progressed};
 use crate::cli::Context;
+use crate::commands::deployment::slots_in_words;
 use crate::commands::runtime;
 use crate::commands::target::{TargetArgs, at, reach};
 use crate::error::CommandError;
+use crate::progress::Screen;
+use crate::qualify::observation::{StatusFacts, TrialFacts, Where};
+
+/// Longest wait for the device to show what was decided: a reboot, and more, in milliseconds.
+const SHOWN_MS: u64 = 30_000;
 
 /// Make the trial that is running the confirmed version
 #[derive(Debug, clap::Args)]
@@ -24,22 +32,45 @@ pub(super) struct RollbackArgs {
 }
 
 pub(super) fn confirm(args: &ConfirmArgs, context: &Context) -> Result<(), CommandError> {
-    decide(&args.target, context, "confirmed", |trial_id, boot_nonce| Request::Confirm {
-        trial_id,
-        boot_nonce,
-    })
+    decide(&args.target, context, Decision::Confirm)
 }
 
 pub(super) fn rollback(args: &RollbackArgs, context: &Context) -> Result<(), CommandError> {
-    decide(&args.target, context, "rolled back", |trial_id, _| Request::Rollback { trial_id })
+    decide(&args.target, context, Decision::RollBack)
 }
 
-fn decide(
-    target: &TargetArgs,
-    context: &Context,
-    word: &str,
-    request: fn(u32, u64) -> Request<'static>,
-) -> Result<(), CommandError> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Decision {
+    Confirm,
+    RollBack,
+}
+
+impl Decision {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Confirm => "confirmed",
+            Self::RollBack => "rolled back",
+        }
+    }
+
+    const fn request(self, trial_id: u32, boot_nonce: u64) -> Request<'static> {
+        match self {
+            Self::Confirm => Request::Confirm { trial_id, boot_nonce },
+            Self::RollBack => Request::Rollback { trial_id },
+        }
+    }
+
+    /// Whether a device that runs `running` and has `after` on record shows the decision on `trial`.
+    fn is_seen(self, trial: &TrialFacts, running: Where, after: &StatusFacts) -> bool {
+        let expected = match self {
+            Self::Confirm => Some(trial.slot),
+            Self::RollBack => trial.slot.other(),
+        };
+        after.trial.is_none() && after.active == expected && Some(running) == expected
+    }
+}
+
+fn decide(target: &TargetArgs, context: &Context, decision: Decision) -> Result<(), CommandError> {
     let mut device = target.one(context, None)?;
     runtime::block_on(async {
         let Opened { facts, status, .. } = reach(&mut device, true).await?;
@@ -47,31 +78,86 @@ fn decide(
             return Err(CommandError::NoTrial { address: device.address().clone() });
         };
         let trial_id = u32::try_from(trial.trial_id).unwrap_or(u32::MAX);
-        let answer = device.ask(request(trial_id, facts.boot_nonce)).await;
+        let answer = device.ask(decision.request(trial_id, facts.boot_nonce)).await;
         let answer = answer.map_err(|source| at(&device, source))?;
-        answer
-            .reply()
-            .map_err(|refusal| at(&device, crate::bench::DeviceError::Refused(refusal)))?;
-        let not_boot = (word != "confirmed" && trial.is_running).then_some(facts.boot_nonce);
-        let until_ms = device.now_ms().saturating_add(30_000);
-        let after = device.connect(until_ms, not_boot, true).await;
+        answer.reply().map_err(|refusal| at(&device, DeviceError::Refused(refusal)))?;
+        let reboots = decision == Decision::RollBack && trial.is_running;
+        let not_boot = reboots.then_some(facts.boot_nonce);
+        let until_ms = device.now_ms().saturating_add(SHOWN_MS);
+        let mut progress =
+            Screen::new(context.output.format()).device(&device.address().to_string());
+        let mut tell = |waiting| progress.show(Progressed::Waiting(waiting));
+        let after = device.connect(until_ms, not_boot, true, &mut tell).await;
+        progress.finish();
         let after = after.map_err(|source| at(&device, source))?;
         device.close().await;
+        let (running, version) = (after.facts.running, &after.facts.version);
+        let slots = slots_in_words(&after.status);
+        if !decision.is_seen(&trial, running, &after.status) {
+            return Err(CommandError::NotSeen {
+                address: device.address().clone(),
+                trial_id: trial.trial_id,
+                word: decision.word(),
+                got: format!("version {version} runs from {running}; {slots}"),
+            });
+        }
         let human = format!(
-            "{}: trial {} {word}; version {} runs from {}.",
+            "{}: trial {} {}; the device says: version {version} runs from {running}; {slots}.",
             device.address(),
             trial.trial_id,
-            after.facts.version,
-            after.facts.running
+            decision.word(),
         );
         let machine = json!({
             "device": device.address().to_string(),
             "trial_id": trial.trial_id,
-            "decision": word,
-            "version": after.facts.version,
-            "running": after.facts.running.to_string(),
+            "decision": decision.word(),
+            "version": version,
+            "running": running.to_string(),
+            "active": after.status.active.map(|place| place.to_string()),
         });
         context.output.result(&human, &machine);
         Ok(())
     })?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::qualify::observation::{SlotFacts, SlotState};
+
+    const TRIAL: TrialFacts = TrialFacts {
+        slot: Where::SlotB,
+        trial_id: 3,
+        plan: [0; 32],
+        armed: 0,
+        boots_left: 1,
+        crash_left: 1,
+        power_left: 1,
+        is_running: true,
+    };
+
+    fn after(active: Where, trial: Option<TrialFacts>) -> StatusFacts {
+        let slot = SlotFacts { state: SlotState::Admitted, bundle: None, rejection: None };
+        let slots = [slot, slot];
+        StatusFacts { active: Some(active), slots, trial, accept_floor: 0, why: "" }
+    }
+
+    #[test]
+    fn a_decision_counts_only_as_far_as_the_device_shows_it() {
+        use Where::{Recovery, SlotA, SlotB};
+        for (running, active, trial, confirmed, rolled_back) in [
+            (SlotB, SlotB, None, true, false),
+            (SlotA, SlotA, None, false, true),
+            (SlotB, SlotA, Some(TRIAL), false, false),
+            (SlotA, SlotA, Some(TRIAL), false, false),
+            (SlotB, SlotA, None, false, false),
+            (SlotA, SlotB, None, false, false),
+            (Recovery, SlotA, None, false, false),
+        ] {
+            let after = after(active, trial);
+            let seen = [Decision::Confirm, Decision::RollBack]
+                .map(|decision| decision.is_seen(&TRIAL, running, &after));
+            assert_eq!(seen, [confirmed, rolled_back], "{running}, {after:?}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! The link to the device is good enough: loss, or the time of a round trip.
-//!
-//! Loss is the measurement here. Only a link that failed and never brought an answer is an error.
+//! Silence is the measurement here.
 
+use super::pulse::Pulse;
 use super::{Claim, Judgement, Next};
 use crate::measurement::{Limits, Measurement};
 use crate::plan::LinkMetric;
@@ -18,16 +18,11 @@ pub(super) struct Link {
     asked: u32,
     next_ask_ms: u64,
     rtts_us: Vec<u64>,
-    fault: Option<String>,
+    pulse: Pulse,
 }
 
 impl Link {
-    pub(super) const fn new(
-        metric: LinkMetric,
-        count: u32,
-        interval_ms: u64,
-        limits: Limits,
-    ) -> Self {
+    pub(super) fn new(metric: LinkMetric, count: u32, interval_ms: u64, limits: Limits) -> Self {
         Self {
             metric,
             count,
@@ -36,13 +31,13 @@ impl Link {
             asked: 0,
             next_ask_ms: 0,
             rtts_us: Vec::new(),
-            fault: None,
+            pulse: Pulse::default(),
         }
     }
 
     fn judge(&mut self) -> Judgement {
-        if let Some(reason) = self.fault.as_ref().filter(|_| self.rtts_us.is_empty()) {
-            return Judgement::error(format!("the link failed and no answer ever came: {reason}"));
+        if let Some(dead) = self.pulse.dead_link() {
+            return dead;
         }
         self.rtts_us.sort_unstable();
         let value = match self.metric {
@@ -50,7 +45,7 @@ impl Link {
             LinkMetric::RttMax(unit) => self.rtts_us.last().map(|rtt_us| unit.of_us(*rtt_us)),
             LinkMetric::RttMedian(unit) => self.median_us().map(|rtt_us| unit.of_us(rtt_us)),
         };
-        let answered = self.rtts_us.len();
+        let answered = self.pulse.answers();
         match value {
             Some(value) => {
                 let measurement =
@@ -68,8 +63,8 @@ impl Link {
     }
 
     fn loss_percent(&self) -> f64 {
-        let answered = u32::try_from(self.rtts_us.len()).unwrap_or(u32::MAX);
-        100.0 * f64::from(self.asked.saturating_sub(answered)) / f64::from(self.asked.max(1))
+        let lost = self.asked.saturating_sub(self.pulse.answers());
+        100.0 * f64::from(lost) / f64::from(self.asked.max(1))
     }
 
     /// The upper of the two middle values when their number is even: a time that was really seen.
@@ -92,23 +87,13 @@ impl Claim for Link {
     }
 
     fn see(&mut self, _now_ms: u64, seen: Seen) -> Option<Judgement> {
-        match seen {
-            Seen::Pong { rtt_us } => {
+        match self.pulse.see(seen) {
+            Ok(Some(rtt_us)) => {
                 self.rtts_us.push(rtt_us);
                 None
             }
-            Seen::LinkError { reason } => {
-                self.fault = Some(reason);
-                None
-            }
-            Seen::NoAnswer => None,
-            Seen::Facts(_)
-            | Seen::Status(_)
-            | Seen::Checks(_)
-            | Seen::Reading(_)
-            | Seen::CheckStatus { .. }
-            | Seen::CommandExit { .. }
-            | Seen::Refused { .. } => Some(Judgement::unexpected("pong", &seen)),
+            Ok(None) => None,
+            Err(judgement) => Some(judgement),
         }
     }
 

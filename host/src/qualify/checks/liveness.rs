@@ -1,8 +1,7 @@
 //! The device keeps answering: longest gap and rate over a window.
-//!
-//! Silence is the measurement here. Only a window in which the link failed and nothing ever came is
-//! an error, because nothing then tells a dead device from a pulled cable.
+//! Silence is the measurement here.
 
+use super::pulse::Pulse;
 use super::{Claim, Judgement, Next};
 use crate::measurement::{Limits, Measurement};
 use crate::plan::{TimeLimits, TimeUnit};
@@ -19,12 +18,11 @@ pub(super) struct Liveness {
     next_ask_ms: u64,
     heard_ms: u64,
     longest_gap_ms: u64,
-    answers: u32,
-    fault: Option<String>,
+    pulse: Pulse,
 }
 
 impl Liveness {
-    pub(super) const fn new(
+    pub(super) fn new(
         now_ms: u64,
         window_ms: u64,
         interval_ms: u64,
@@ -40,8 +38,7 @@ impl Liveness {
             next_ask_ms: now_ms,
             heard_ms: now_ms,
             longest_gap_ms: 0,
-            answers: 0,
-            fault: None,
+            pulse: Pulse::default(),
         }
     }
 
@@ -51,8 +48,8 @@ impl Liveness {
 
     fn judge(&mut self, now_ms: u64) -> Judgement {
         self.note_gap(now_ms);
-        if let Some(reason) = self.fault.as_ref().filter(|_| self.answers == 0) {
-            return Judgement::error(format!("the link failed and no answer ever came: {reason}"));
+        if let Some(dead) = self.pulse.dead_link() {
+            return dead;
         }
         let gap = self.judge_gap();
         match self.judge_rate(now_ms) {
@@ -73,7 +70,8 @@ impl Liveness {
     fn judge_rate(&self, now_ms: u64) -> Option<Judgement> {
         let ge = self.min_rate_hz?;
         let watched_ms = now_ms.saturating_sub(self.started_ms).max(1);
-        let rate_hz = f64::from(self.answers) / TimeUnit::S.of_us(watched_ms.saturating_mul(1000));
+        let rate_hz =
+            f64::from(self.pulse.answers()) / TimeUnit::S.of_us(watched_ms.saturating_mul(1000));
         let limits = Limits { ge: Some(ge), ..Limits::default() };
         Some(Judgement::from_limits(Measurement::number("answer_rate", rate_hz, "Hz"), &limits))
     }
@@ -92,25 +90,14 @@ impl Claim for Liveness {
     }
 
     fn see(&mut self, now_ms: u64, seen: Seen) -> Option<Judgement> {
-        match seen {
-            Seen::Pong { .. } => {
+        match self.pulse.see(seen) {
+            Ok(Some(_)) => {
                 self.note_gap(now_ms);
                 self.heard_ms = now_ms;
-                self.answers = self.answers.saturating_add(1);
                 None
             }
-            Seen::LinkError { reason } => {
-                self.fault = Some(reason);
-                None
-            }
-            Seen::NoAnswer => None,
-            Seen::Facts(_)
-            | Seen::Status(_)
-            | Seen::Checks(_)
-            | Seen::Reading(_)
-            | Seen::CheckStatus { .. }
-            | Seen::CommandExit { .. }
-            | Seen::Refused { .. } => Some(Judgement::unexpected("pong", &seen)),
+            Ok(None) => None,
+            Err(judgement) => Some(judgement),
         }
     }
 

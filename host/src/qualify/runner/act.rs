@@ -84,6 +84,8 @@ pub enum Act {
 pub struct Terms {
     /// Boots in all.
     pub boots: u16,
+    /// Crashes of its image before the device gives up.
+    pub crashes: u8,
     /// Silence after which the device gives up, in milliseconds.
     pub lease_ms: u32,
     /// Longest single boot, in milliseconds.

@@ -6,7 +6,7 @@ use crate::qualify::observation::{DeviceFacts, Where};
 use crate::verdict::RunVerdict;
 
 use super::act::{Act, Saw};
-use super::lost::{Found, GOING_BACK_MS};
+use super::lost::{CRASHED, Found, GOING_BACK_MS};
 use super::{Reached, Runner, State, TrialOpen};
 
 impl Runner {
@@ -131,10 +131,10 @@ impl Runner {
         }
     }
 
-    /// Only checks that failed speak against a bundle: not an operator who stops, a full disk or a
+    /// Only checks that failed, or a crash, speak against a bundle: not an operator who stops, a full disk or a
     /// bench that breaks (promise P10).
     fn blames_bundle(&self) -> bool {
-        self.stopping.is_none() && self.plan_run.verdict_so_far() == RunVerdict::Rejected
+        self.stopping.is_none() && self.judged() == RunVerdict::Rejected
     }
 
     pub(super) fn rolled_back(&mut self, now_ms: u64, saw: &Saw) {
@@ -167,7 +167,7 @@ impl Runner {
                 let trial_id = status.trial.map_or(0, |trial| trial.trial_id);
                 let boot_nonce = status.trial.filter(|trial| trial.is_running);
                 let boot_nonce = boot_nonce.map(|_| facts.boot_nonce);
-                self.trial = Some(TrialOpen { trial_id, boot_nonce, attempts: 1 });
+                self.trial = Some(TrialOpen { trial_id, boot_nonce, crash_left: None });
                 self.roll_back(now_ms);
             }
             Found::Committed => self.committed(now_ms, *facts),
@@ -201,6 +201,9 @@ impl Runner {
 
     /// Why the bundle is not committed, in words.
     pub(super) fn why_not(&self) -> String {
+        if self.has_crashed {
+            return CRASHED.to_owned();
+        }
         let failed: Vec<String> = self
             .plan_run
             .outcomes()

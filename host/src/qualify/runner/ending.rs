@@ -75,21 +75,11 @@ impl Runner {
         }
     }
 
-    /// The verdict of the checks alone, before whatever ended the run afterwards.
-    fn judged(&self) -> RunVerdict {
-        use crate::qualify::run::StopReason;
-        if let Some(verdict) = self.early_verdict {
-            return verdict;
-        }
-        match self.plan_run.stopped() {
-            Some(StopReason::Aborted { .. }) => RunVerdict::Error,
-            Some(
-                StopReason::BlockerFailed { .. }
-                | StopReason::ErrorLimit { .. }
-                | StopReason::RunTimeout { .. },
-            )
-            | None => self.plan_run.verdict_so_far(),
-        }
+    /// The verdict on the image alone, before whatever ended the run afterwards. A failure that was
+    /// seen stays one, however the run then ends.
+    pub(super) fn judged(&self) -> RunVerdict {
+        let checks = self.early_verdict.unwrap_or_else(|| self.plan_run.verdict_so_far());
+        if self.has_crashed { RunVerdict::Rejected } else { checks }
     }
 }
 

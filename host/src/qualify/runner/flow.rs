@@ -69,7 +69,7 @@ impl Runner {
         } else if let Some(TrialOpen { trial_id, .. }) = self.trial {
             self.enter_phase(Phase::Trial, now_ms);
             self.state = State::Arming;
-            self.act(Act::Arm { trial_id, boots: 1 });
+            self.act(Act::Arm { trial_id, boots: self.boots_to_arm() });
         } else {
             self.enter_phase(Phase::Trial, now_ms);
             self.state = State::OpeningTrial;
@@ -92,9 +92,18 @@ impl Runner {
         let limits = &self.order.plan.timeouts;
         Terms {
             boots: limits.trial_boots,
+            // The crash of the last boot that may be made ends the trial at once.
+            crashes: self.order.plan.boots_until_ready(),
             lease_ms: u32::try_from(limits.lease_ms).unwrap_or(u32::MAX),
             boot_max_ms: u32::try_from(limits.boot_max_ms).unwrap_or(u32::MAX),
         }
+    }
+
+    /// A trial that an earlier run opened may have fewer boots left than the plan would arm.
+    fn boots_to_arm(&self) -> u8 {
+        let open = self.status.as_ref().and_then(|status| status.trial);
+        let left = open.and_then(|trial| u8::try_from(trial.boots_left).ok()).unwrap_or(u8::MAX);
+        self.order.plan.boots_until_ready().min(left)
     }
 
     pub(super) fn answered(&mut self, now_ms: u64, saw: Saw) {
@@ -104,6 +113,10 @@ impl Runner {
             Saw::Seen(seen @ (Seen::LinkError { .. } | Seen::NoAnswer)) if is_new => {
                 self.unanswered = Some(seen.clone());
                 self.look_again(now_ms, seen.word());
+            }
+            Saw::Lost { reason, .. } if is_new => {
+                self.unanswered = Some(Seen::LinkError { reason: reason.clone() });
+                self.look_again(now_ms, &reason);
             }
             Saw::Seen(seen) => self.plan_run.observe(now_ms, seen),
             Saw::Refused { is_stale: true, reason, .. } if is_new => {

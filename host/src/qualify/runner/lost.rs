@@ -12,6 +12,9 @@ pub(super) const GOING_BACK_MS: u64 = 30_000;
 /// How often in one run something that did not come through is tried again.
 const MAX_RETRIES: u8 = 3;
 
+/// Why a trial was given up whose image did not live to be judged.
+pub(super) const CRASHED: &str = "the trial image crashed while it was checked";
+
 /// What has become of a bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
@@ -33,12 +36,33 @@ impl Runner {
     pub(super) fn look_again(&mut self, now_ms: u64, why: &str) {
         let limits = &self.order.plan.timeouts;
         let patience_ms = limits.lease_ms.saturating_add(GOING_BACK_MS).min(limits.run_ms);
-        self.state = State::LookingAgain { why: why.to_owned() };
-        self.act(Act::Connect { until_ms: now_ms.saturating_add(patience_ms), not_boot: None });
+        self.look(why, now_ms.saturating_add(patience_ms));
     }
 
-    pub(super) fn looked_again(&mut self, now_ms: u64, saw: Saw, why: &str) {
+    /// A check waits no longer for a silent device than the plan says; what becomes of the device is
+    /// looked for beyond that.
+    fn look(&mut self, why: &str, until_ms: u64) {
+        let check_waits_ms = self.hung_at_ms().unwrap_or(until_ms);
+        self.state = State::LookingAgain { why: why.to_owned(), until_ms };
+        self.act(Act::Connect { until_ms: until_ms.min(check_waits_ms), not_boot: None });
+    }
+
+    /// When a check that is under way counts as hung.
+    fn hung_at_ms(&self) -> Option<u64> {
+        let checks = self.boot.is_some() && self.plan_run.stopped().is_none();
+        checks.then(|| self.heard_ms.saturating_add(self.order.plan.timeouts.silence_ms))
+    }
+
+    pub(super) fn looked_again(&mut self, now_ms: u64, saw: Saw, why: &str, until_ms: u64) {
         let Saw::Connected { facts, status, .. } = saw else {
+            if self.hung_at_ms().is_some_and(|at_ms| at_ms <= now_ms && now_ms < until_ms) {
+                let silence_s = self.order.plan.timeouts.silence_ms / 1_000;
+                let reason = format!("hung: no sign of life for {silence_s} s");
+                self.plan_run.abort(now_ms, &reason);
+                self.record_outcomes(now_ms);
+                self.look(why, until_ms);
+                return;
+            }
             let message = format!(
                 "the device was lost ({why}) and does not answer: {}; it goes back to the old \
                  version by itself when its lease ends",
@@ -62,18 +86,28 @@ impl Runner {
                 self.trial = status.trial.map(|trial| TrialOpen {
                     trial_id: trial.trial_id,
                     boot_nonce: None,
-                    attempts: 0,
+                    crash_left: None,
                 });
                 self.go_towards_trial(now_ms);
             }
             Found::OnTrial { same_boot: false } | Found::Paused => {
                 self.note(now_ms, NoteSeverity::Warning, format!("the device restarted: {why}"));
-                self.plan_run.abort(now_ms, "the device restarted during the trial");
-                self.record_outcomes(now_ms);
-                self.roll_back(now_ms);
+                self.restarted(now_ms, &status);
             }
             Found::Back => self.went_back(now_ms, &facts, &status),
         }
+    }
+
+    /// The trial's boot is over before it was judged. A crash speaks against the image, by the
+    /// device's own count; anything else that restarts a device does not (promise P10).
+    fn restarted(&mut self, now_ms: u64, status: &StatusFacts) {
+        let left = status.trial.map(|trial| trial.crash_left);
+        let before = self.trial.and_then(|trial| trial.crash_left);
+        self.has_crashed = left.zip(before).is_some_and(|(left, before)| left < before);
+        let why = if self.has_crashed { CRASHED } else { "the device restarted during the trial" };
+        self.plan_run.abort(now_ms, why);
+        self.record_outcomes(now_ms);
+        self.roll_back(now_ms);
     }
 
     /// What has become of the bundle, by the device's own word.

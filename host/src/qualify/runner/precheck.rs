@@ -117,7 +117,7 @@ impl Runner {
             self.note(now_ms, NoteSeverity::Info, text);
             self.expect.trial_slot = trial.slot;
             self.trial =
-                Some(TrialOpen { trial_id: trial.trial_id, boot_nonce: None, attempts: 0 });
+                Some(TrialOpen { trial_id: trial.trial_id, boot_nonce: None, crash_left: None });
             self.reached = Reached::Staged;
             self.state = State::Planning;
             return;

@@ -47,6 +47,10 @@ enum Loss {
     Behind,
     /// It never reaches the device, which is reset by something else meanwhile.
     Reset,
+    /// The device did it and restarted; what answers is the new boot, to a second copy of it.
+    Twice,
+    /// It never reaches the device, whose image crashes instead.
+    Crash,
 }
 
 /// A device as its record would have it.
@@ -61,6 +65,12 @@ struct World {
     nonce: u64,
     rail_v: f64,
     confirms: u32,
+    /// So many starts of the trial image crash before it answers.
+    crashes: u32,
+    /// What the last rollback said of the bundle.
+    blamed: Option<bool>,
+    /// Nobody is reached before then.
+    silent_until_ms: u64,
 }
 
 impl World {
@@ -76,6 +86,9 @@ impl World {
             nonce: 100,
             rail_v,
             confirms: 0,
+            crashes: 0,
+            blamed: None,
+            silent_until_ms: 0,
         }
     }
 
@@ -90,6 +103,17 @@ impl World {
                 self.running = trial.slot;
             }
         }
+        if self.crashes > 0 && self.running == Where::SlotB {
+            self.crashes -= 1;
+            self.crash();
+        }
+    }
+
+    /// The image that runs crashes, and the device starts anew.
+    fn crash(&mut self) {
+        let Some(trial) = &mut self.trial else { return self.boot() };
+        trial.crash_left -= u32::from(trial.is_running);
+        if trial.crash_left == 0 { self.end_trial() } else { self.boot() }
     }
 
     fn end_trial(&mut self) {
@@ -165,7 +189,7 @@ impl World {
                     took_ms: 1,
                 })
             }
-            Act::OpenTrial { plan, .. } => self.open_trial(*plan),
+            Act::OpenTrial { plan, terms } => self.open_trial(*plan, *terms),
             Act::Arm { boots, .. } => match &mut self.trial {
                 Some(trial) => {
                     trial.armed = u32::from(*boots);
@@ -178,7 +202,8 @@ impl World {
                 Saw::Done
             }
             Act::Confirm { boot_nonce, .. } => self.confirm(*boot_nonce),
-            Act::Rollback { .. } if self.trial.is_some() => {
+            Act::Rollback { blames_bundle, .. } if self.trial.is_some() => {
+                self.blamed = Some(*blames_bundle);
                 self.end_trial();
                 Saw::Done
             }
@@ -194,6 +219,11 @@ impl World {
     }
 
     fn connect(&mut self, until_ms: u64, not_boot: Option<u64>) -> Saw {
+        if until_ms < self.silent_until_ms {
+            self.now_ms = self.now_ms.max(until_ms);
+            return Saw::Lost { reason: "silence".to_owned(), next: "" };
+        }
+        self.now_ms = self.now_ms.max(self.silent_until_ms);
         if not_boot == Some(self.nonce) {
             // Nobody comes: time passes, and with it the lease.
             self.now_ms = self.now_ms.max(until_ms);
@@ -210,7 +240,7 @@ impl World {
         }
     }
 
-    fn open_trial(&mut self, plan: [u8; 32]) -> Saw {
+    fn open_trial(&mut self, plan: [u8; 32], terms: Terms) -> Saw {
         if !self.staged {
             return Self::refused("nothing is staged");
         }
@@ -219,8 +249,8 @@ impl World {
             trial_id: 1,
             plan,
             armed: 0,
-            boots_left: 3,
-            crash_left: 1,
+            boots_left: u32::from(terms.boots),
+            crash_left: u32::from(terms.crashes),
             power_left: 1,
             is_running: false,
         });
@@ -260,27 +290,44 @@ impl World {
 /// Runs a deployment; `loss` strikes the act with that number. Gives its end and how many acts it
 /// took.
 fn deploy(world: &mut World, loss: Option<(usize, Loss)>) -> (Ended, usize) {
-    let order = Order {
-        verb: Verb::Deploy,
-        product: "rover".to_owned(),
-        hardware: vec![("nav".to_owned(), 1, 1)],
-        version: "2.0.0".to_owned(),
-        bundle: NEW,
-        plan: Plan::parse(PLAN, "model.toml").unwrap(),
-        again: false,
-    };
-    let mut runner = Runner::new(order, world.now_ms);
+    deploy_struck(world, PLAN, loss)
+}
+
+fn deploy_struck(world: &mut World, plan: &str, loss: Option<(usize, Loss)>) -> (Ended, usize) {
     let mut acts = 0;
+    let ended = deploy_by(world, plan, |_| {
+        acts += 1;
+        loss.filter(|(at, _)| at + 1 == acts).map(|(_, loss)| loss)
+    });
+    (ended, acts)
+}
+
+/// Runs a deployment by `plan`; `strike` says of each act what happens to it.
+fn deploy_by(world: &mut World, plan: &str, mut strike: impl FnMut(&Act) -> Option<Loss>) -> Ended {
+    deploy_in(world, plan, |_, act| strike(act))
+}
+
+/// As [`deploy_by`], where `strike` may also change the world.
+fn deploy_in(
+    world: &mut World,
+    plan: &str,
+    mut strike: impl FnMut(&mut World, &Act) -> Option<Loss>,
+) -> Ended {
+    let mut runner = Runner::new(order(plan), world.now_ms);
     for _ in 0..10_000 {
         match runner.poll(world.now_ms) {
             Act::Record { .. } => {}
-            Act::End(ended) => return (*ended, acts),
+            Act::End(ended) => return *ended,
             act => {
-                let struck = loss.filter(|(at, _)| *at == acts).map(|(_, loss)| loss);
-                acts += 1;
                 let silence = Saw::Lost { reason: "the model lost it".to_owned(), next: "" };
-                let saw = match struck {
-                    None => world.act(&act),
+                let saw = match strike(world, &act) {
+                    None => {
+                        let saw = world.act(&act);
+                        if !matches!(saw, Saw::Lost { .. }) {
+                            runner.hear(world.now_ms, Vec::new());
+                        }
+                        saw
+                    }
                     Some(Loss::Before) => silence,
                     Some(Loss::Behind) => {
                         let _ = world.act(&act);
@@ -290,12 +337,33 @@ fn deploy(world: &mut World, loss: Option<(usize, Loss)>) -> (Ended, usize) {
                         world.boot();
                         silence
                     }
+                    Some(Loss::Crash) => {
+                        world.crash();
+                        silence
+                    }
+                    Some(Loss::Twice) => {
+                        let _ = world.act(&act);
+                        let reason = "the session is over".to_owned();
+                        Saw::Refused { reason, is_stale: true, next: "" }
+                    }
                 };
                 runner.observe(world.now_ms, saw);
             }
         }
     }
-    panic!("the runner does not end, loss {loss:?}");
+    panic!("the runner does not end");
+}
+
+fn order(plan: &str) -> Order {
+    Order {
+        verb: Verb::Deploy,
+        product: "rover".to_owned(),
+        hardware: vec![("nav".to_owned(), 1, 1)],
+        version: "2.0.0".to_owned(),
+        bundle: NEW,
+        plan: Plan::parse(plan, "model.toml").unwrap(),
+        again: false,
+    }
 }
 
 #[test]
@@ -320,12 +388,14 @@ fn a_version_that_fails_its_check_is_rolled_back_and_the_check_is_named() {
 /// runs the new version confirmed, and never confirms what failed its check.
 #[test]
 fn whichever_act_is_lost_the_run_ends_and_says_what_is() {
-    for rail_v in [3.3, 2.0] {
-        let (_, acts) = deploy(&mut World::new(rail_v), None);
+    // One boot may be made until it is ready, and two.
+    let plans = [PLAN.to_owned(), format!("{PLAN}{BOOT_CHECK}1\n")];
+    for (plan, rail_v) in plans.iter().flat_map(|plan| [(plan, 3.3), (plan, 2.0)]) {
+        let (_, acts) = deploy_struck(&mut World::new(rail_v), plan, None);
         for at in 0..acts {
-            for loss in [Loss::Before, Loss::Behind, Loss::Reset] {
+            for loss in [Loss::Before, Loss::Behind, Loss::Reset, Loss::Crash] {
                 let mut world = World::new(rail_v);
-                let (ended, _) = deploy(&mut world, Some((at, loss)));
+                let (ended, _) = deploy_struck(&mut world, plan, Some((at, loss)));
                 let what = format!("rail {rail_v}, act {at}, {loss:?}: {}", ended.end.message);
                 let is_new = world.active == Where::SlotB && world.running == Where::SlotB;
                 if ended.end.outcome == Outcome::Committed {
@@ -369,17 +439,7 @@ fn a_stop_at_any_act_leaves_no_trial_behind_that_the_device_could_be_told_of() {
     let (_, acts) = deploy(&mut World::new(3.3), None);
     for at in 0..acts {
         let mut world = World::new(3.3);
-        let plan = Plan::parse(PLAN, "model.toml").unwrap();
-        let order = Order {
-            verb: Verb::Deploy,
-            product: "rover".to_owned(),
-            hardware: vec![("nav".to_owned(), 1, 1)],
-            version: "2.0.0".to_owned(),
-            bundle: NEW,
-            plan,
-            again: false,
-        };
-        let mut runner = Runner::new(order, 0);
+        let mut runner = Runner::new(order(PLAN), 0);
         let mut done = 0;
         let ended = loop {
             match runner.poll(world.now_ms) {
@@ -402,5 +462,155 @@ fn a_stop_at_any_act_leaves_no_trial_behind_that_the_device_could_be_told_of() {
         assert!(code == 130 || committed && code == 0, "act {at}: {}", ended.end.message);
         let runs_trial = world.trial.is_some_and(|trial| trial.is_running);
         assert!(!runs_trial || committed, "act {at}: a trial still runs: {}", ended.end.message);
+    }
+}
+
+/// The new boot knows nothing of the session that a repeated reset names. Its refusal is the answer
+/// to the copy, and the device is looked for in another boot than the one that was reset.
+#[test]
+fn a_reset_that_arrives_twice_is_one_reset_and_its_stale_answer_no_failure() {
+    let mut world = World::new(3.3);
+    let old_nonce = world.nonce;
+    let (mut resets, mut looked_for) = (0, Vec::new());
+    let ended = deploy_by(&mut world, PLAN, |act| match act {
+        Act::Reset { .. } => {
+            resets += 1;
+            Some(Loss::Twice)
+        }
+        Act::Connect { not_boot, .. } => {
+            looked_for.push(*not_boot);
+            None
+        }
+        _ => None,
+    });
+    assert_eq!(ended.end.outcome, Outcome::Committed, "{}", ended.end.message);
+    assert_eq!((resets, world.nonce), (1, old_nonce + 1), "reset once, and not again");
+    assert_eq!(looked_for, [None, Some(old_nonce), None]);
+}
+
+/// A device that watched well while nobody listened would pass: no verdict rests on half a window.
+#[test]
+fn a_link_that_fails_while_a_check_waits_gives_no_verdict_and_no_commit() {
+    let plan = format!(
+        "{PLAN}[[stage.check]]\nid = 'alive'\nkind = 'liveness'\nwindow = '10s'\ninterval = '1s'\n\
+         unit = 's'\nlimits = {{ le = 20 }}\n"
+    );
+    let mut struck = 0;
+    let mut world = World::new(3.3);
+    let ended = deploy_by(&mut world, &plan, |act| match act {
+        Act::WaitUntil { .. } if struck == 0 => {
+            struck += 1;
+            Some(Loss::Before)
+        }
+        _ => None,
+    });
+    assert_eq!(struck, 1);
+    let said = &ended.end.message;
+    assert!(said.contains("the link failed while a check was watching"), "{said}");
+    assert_eq!((ended.end.outcome, ended.end.verdict), (Outcome::RolledBack, RunVerdict::Error));
+    assert_eq!((ended.end.exit_code, world.confirms), (3, 0));
+}
+
+/// The stage behind the confirm is never reached; giving it up is no error of the bench, and what the
+/// checks before it came to still decides whether the trial is held.
+#[test]
+fn the_verdict_before_a_post_stage_that_is_given_up_is_the_verdict_of_the_run() {
+    let post = "[[stage]]\nid = 'after'\nkind = 'post'\n\
+                [[stage.check]]\nid = 'still'\nkind = 'identity'\n";
+    let major = "severity = 'major'\n";
+    let silent = "[[stage.check]]\nid = 'log'\nkind = 'log'\nforbid = ['panic']\n";
+    let hold = "[policy]\non_inconclusive = 'hold'\n";
+    for (check, policy, rail_v, outcome, verdict, exit) in [
+        ("", "", 2.0, Outcome::RolledBack, RunVerdict::Rejected, 1),
+        (silent, "", 3.3, Outcome::RolledBack, RunVerdict::Inconclusive, 4),
+        (silent, hold, 3.3, Outcome::Held, RunVerdict::Inconclusive, 4),
+    ] {
+        let plan = format!("{PLAN}{major}{check}{post}{policy}");
+        let mut world = World::new(rail_v);
+        let ended = deploy_by(&mut world, &plan, |_| None).end;
+        let told = format!("{outcome:?}, {verdict:?}: {}", ended.message);
+        assert_eq!((ended.outcome, ended.verdict), (outcome, verdict), "{told}");
+        assert_eq!((ended.exit_code, world.confirms), (exit, 0), "{told}");
+    }
+}
+
+const BOOT_CHECK: &str = "[[stage.check]]\nid = 'boot'\nkind = 'boot'\nmax_attempts = ";
+
+/// The plan says how many starts are fine, the device how many there were.
+#[test]
+fn an_image_that_crashes_before_it_answers_is_judged_by_the_attempts_that_the_plan_allows() {
+    for (check, crashes, outcome, exit) in [
+        ("", 1, Outcome::WentBackByItself, 6),
+        ("1", 0, Outcome::Committed, 0),
+        ("1", 1, Outcome::RolledBack, 1),
+        ("1", 2, Outcome::WentBackByItself, 6),
+        ("2", 1, Outcome::Committed, 0),
+        ("2", 2, Outcome::RolledBack, 1),
+    ] {
+        let boot = if check.is_empty() { String::new() } else { format!("{BOOT_CHECK}{check}\n") };
+        let mut world = World { crashes, ..World::new(3.3) };
+        let ended = deploy_by(&mut world, &format!("{PLAN}{boot}"), |_| None).end;
+        let told = format!("max_attempts {check}, {crashes} crashes: {}", ended.message);
+        assert_eq!((ended.outcome, ended.exit_code), (outcome, exit), "{told}");
+        if outcome == Outcome::RolledBack {
+            let counted = format!("boot_attempts = {}, outside", crashes + 1);
+            assert!(ended.message.contains(&counted), "{told}");
+            assert_eq!(world.blamed, Some(true), "{told}");
+        }
+    }
+}
+
+/// P10: a crash is the image's own, by the device's count; a restart for another reason is not.
+#[test]
+fn an_image_that_crashes_while_it_is_checked_is_rejected_and_another_restart_blames_nobody() {
+    let plan = format!("{PLAN}{BOOT_CHECK}1\n");
+    for (loss, verdict, exit, blamed) in
+        [(Loss::Crash, RunVerdict::Rejected, 1, true), (Loss::Reset, RunVerdict::Error, 3, false)]
+    {
+        let mut world = World::new(3.3);
+        let mut struck = 0;
+        let ended = deploy_by(&mut world, &plan, |act| {
+            let strikes = struck == 0 && matches!(act, Act::Ask(Ask::RunCheck { .. }));
+            struck += u32::from(strikes);
+            strikes.then_some(loss)
+        });
+        let told = format!("{loss:?}: {}", ended.end.message);
+        assert_eq!(struck, 1, "{told}");
+        assert_eq!(
+            (ended.end.outcome, ended.end.verdict),
+            (Outcome::RolledBack, verdict),
+            "{told}"
+        );
+        assert_eq!((ended.end.exit_code, world.blamed), (exit, Some(blamed)), "{told}");
+    }
+}
+
+/// The lease would let the run wait for longer; the plan does not.
+#[test]
+fn a_device_that_is_silent_under_a_check_for_longer_than_the_plan_allows_is_hung() {
+    let plan = PLAN.replace("lease = \"5s\"", "lease = \"60s\"\nsilence = \"20s\"");
+    let plan = format!("{plan}retry = {{ on = ['error'], max_attempts = 2 }}\n");
+    for (silent_ms, outcome, exit) in
+        [(19_000, Outcome::Committed, 0), (21_000, Outcome::RolledBack, 3)]
+    {
+        let mut world = World::new(3.3);
+        let mut struck = false;
+        let ended = deploy_in(&mut world, &plan, |world, act| {
+            if !struck && matches!(act, Act::Ask(Ask::RunCheck { .. })) {
+                struck = true;
+                world.silent_until_ms = world.now_ms + silent_ms;
+                return Some(Loss::Before);
+            }
+            None
+        });
+        let told = format!("{silent_ms} ms: {}", ended.end.message);
+        assert!(struck, "{told}");
+        assert_eq!((ended.end.outcome, ended.end.exit_code), (outcome, exit), "{told}");
+        assert_eq!(
+            ended.end.message.contains("hung: no sign of life for 20 s"),
+            exit == 3,
+            "{told}"
+        );
+        assert_eq!(world.blamed, (exit == 3).then_some(false), "silence blames nobody: {told}");
     }
 }

@@ -56,7 +56,7 @@ impl Runner {
     pub(super) fn trial_opened(&mut self, now_ms: u64, saw: Saw) {
         match saw {
             Saw::Trial { trial_id } => {
-                self.trial = Some(TrialOpen { trial_id, boot_nonce: None, attempts: 0 });
+                self.trial = Some(TrialOpen { trial_id, boot_nonce: None, crash_left: None });
                 self.go_towards_trial(now_ms);
             }
             Saw::Refused { reason, is_stale: false, next } => {
@@ -85,9 +85,6 @@ impl Runner {
             Saw::Done | Saw::Lost { .. } | Saw::Refused { is_stale: true, .. } => {
                 self.left_ms = now_ms;
                 self.console.clear();
-                if let Some(trial) = &mut self.trial {
-                    trial.attempts = trial.attempts.saturating_add(1);
-                }
                 let limits = &self.order.plan.timeouts;
                 let patience_ms =
                     limits.connect_ms.max(limits.lease_ms.saturating_add(GOING_BACK_MS));
@@ -126,10 +123,13 @@ impl Runner {
         let ready_after_ms = at_ms.saturating_sub(self.left_ms);
         self.downtime_ms = Some(ready_after_ms);
         self.measured(now_ms, "downtime", ready_after_ms, "ms");
-        let attempts = self.trial.map_or(1, |trial| trial.attempts);
-        self.boot = Some(BootSeen { ready_after_ms, attempts });
+        let crash_left = status.trial.map(|trial| trial.crash_left);
+        let allowed = u32::from(self.terms().crashes);
+        let crashes = allowed.saturating_sub(crash_left.unwrap_or(allowed));
+        self.boot = Some(BootSeen { ready_after_ms, attempts: crashes.saturating_add(1) });
         if let Some(trial) = &mut self.trial {
             trial.boot_nonce = Some(facts.boot_nonce);
+            trial.crash_left = crash_left;
         }
         self.again_or_on(now_ms);
     }

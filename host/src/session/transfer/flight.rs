@@ -1,6 +1,6 @@
 //! Chunks in flight: how many, how large, and which are lost.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use firmware_protocol::message::{Ack, CHUNK_HEAD_BYTES};
 
@@ -17,6 +17,8 @@ const AHEAD_CHUNKS: u64 = 2;
 const TAIL_US: u64 = 200_000;
 /// How often in a row everything in flight may be lost before the device is asked.
 const MAX_SILENCES: u8 = 3;
+/// Chunks in a row that the device does not keep, or has no room for, before it is asked.
+const MAX_FRUITLESS: u32 = 200;
 /// Chunks after which the size is looked at again.
 const REVIEW_CHUNKS: u32 = 64;
 /// Share of lost chunks above which they become smaller, in percent.
@@ -65,8 +67,10 @@ pub(super) struct Flight {
     lost: VecDeque<Piece>,
     flying: BTreeMap<u32, Flying>,
     flying_bytes: usize,
-    /// First chunk of each block whose room the device has not accounted for yet.
-    begun: VecDeque<u32>,
+    /// Blocks of which the device has taken something: it has room for the rest of them.
+    opened: BTreeSet<u32>,
+    /// First chunk of each block whose room the device has not accounted for yet, with the block.
+    begun: VecDeque<(u32, u32)>,
     credit_blocks: usize,
     chunk_bytes: usize,
     tuning: LinkTuning,
@@ -78,6 +82,10 @@ pub(super) struct Flight {
     heard_us: u64,
     /// How often in a row everything in flight was lost.
     silences: u8,
+    /// Since when nothing is in flight because the device has no room.
+    starved_us: Option<u64>,
+    /// Chunks lost or held back since one was kept.
+    fruitless: u32,
     review: Review,
 }
 
@@ -101,6 +109,7 @@ impl Flight {
             lost: VecDeque::new(),
             flying: BTreeMap::new(),
             flying_bytes: 0,
+            opened: BTreeSet::new(),
             begun: VecDeque::new(),
             credit_blocks: usize::try_from(room).unwrap_or(1).min(32),
             chunk_bytes: tuning.chunk_bytes,
@@ -111,6 +120,8 @@ impl Flight {
             line_free_us: 0,
             heard_us: 0,
             silences: 0,
+            starved_us: None,
+            fruitless: 0,
             review: Review::default(),
         }
     }
@@ -129,7 +140,12 @@ impl Flight {
         if self.flying.is_empty() && self.lost.is_empty() && self.queue.len() == 0 {
             return Next::AllArrived;
         }
-        self.heard_us = if self.flying.is_empty() { now_us } else { self.heard_us };
+        if self.fruitless >= MAX_FRUITLESS {
+            return Next::Stalled;
+        }
+        if self.flying.is_empty() {
+            return self.next_from_rest(now_us, session);
+        }
         if let Some(tail_us) = self.tail_due(now_us, session) {
             if now_us < tail_us {
                 return self
@@ -145,12 +161,29 @@ impl Flight {
         self.fill(now_us, session).unwrap_or(wait)
     }
 
+    /// What to do when nothing is in flight: a device without room says when it has some again. That
+    /// word may be lost, so after a while it is tried.
+    fn next_from_rest(&mut self, now_us: u64, session: &Session) -> Next {
+        self.heard_us = now_us;
+        if let Some(next) = self.fill(now_us, session) {
+            self.starved_us = None;
+            return next;
+        }
+        let due_us = self.starved_us.get_or_insert(now_us).saturating_add(TAIL_US);
+        if now_us < due_us {
+            return Next::Wait { until_us: Some(due_us) };
+        }
+        self.starved_us = None;
+        self.fruitless = self.fruitless.saturating_add(1);
+        self.begun.clear();
+        self.credit_blocks = self.credit_blocks.max(1);
+        self.fill(now_us, session).unwrap_or(Next::Stalled)
+    }
+
     /// Notes that `piece` went out as frame `sequence`.
     pub(super) fn sent(&mut self, now_us: u64, sequence: u32, piece: Piece, wire_bytes: usize) {
-        let begins =
-            u64::from(piece.block).saturating_mul(u64::from(self.part.block_size)) == piece.offset;
-        if begins {
-            self.begun.push_back(sequence);
+        if self.needs_room(piece.block) {
+            self.begun.push_back((sequence, piece.block));
         }
         self.flying.insert(sequence, Flying { piece });
         self.flying_bytes = self.flying_bytes.saturating_add(piece.len);
@@ -163,7 +196,8 @@ impl Flight {
     pub(super) fn handle_ack(&mut self, now_us: u64, ack: &Ack) {
         self.heard_us = now_us;
         self.credit_blocks = usize::from(ack.credit_blocks);
-        self.begun.retain(|sequence| *sequence > ack.highest);
+        self.begun.retain(|(sequence, _)| *sequence > ack.highest);
+        self.starved_us = None;
         let arrived = |sequence: u32| {
             let behind = ack.highest.wrapping_sub(sequence);
             match behind {
@@ -181,9 +215,12 @@ impl Flight {
             if arrived(sequence) {
                 let bytes = u64::try_from(piece.len).unwrap_or(0);
                 self.arrived_bytes = self.arrived_bytes.saturating_add(bytes);
+                self.opened.insert(piece.block);
                 self.silences = 0;
+                self.fruitless = 0;
             } else {
                 self.review.lost = self.review.lost.saturating_add(1);
+                self.fruitless = self.fruitless.saturating_add(1);
                 self.lost.push_back(piece);
             }
         }
@@ -200,16 +237,22 @@ impl Flight {
         if room_us > now_us {
             return Some(Next::Wait { until_us: Some(room_us) });
         }
-        if let Some(piece) = self.lost.pop_front() {
-            return Some(Next::Send(piece));
+        let has_room = self.begun.len() < self.credit_blocks;
+        let fits = |piece: &Piece| has_room || !self.needs_room(piece.block);
+        if let Some(place) = self.lost.iter().position(fits) {
+            return self.lost.remove(place).map(Next::Send);
         }
-        let room = self.begun.len() < self.credit_blocks;
-        // With nothing in flight no acknowledgement will come and tell of room: one block may try.
-        let may_begin = room || self.flying.is_empty();
-        if self.queue.next_begins_block() && !may_begin {
+        let block = self.queue.next_block()?;
+        if !has_room && self.needs_room(block) {
             return None;
         }
         self.queue.next(self.chunk_bytes).map(Next::Send)
+    }
+
+    /// Whether the next piece of `block` takes room that the device has to have said it has.
+    fn needs_room(&self, block: u32) -> bool {
+        let is_begun = self.begun.iter().any(|(_, begun)| *begun == block);
+        !is_begun && !self.opened.contains(&block)
     }
 
     /// When the last chunk counts as lost, unless something is heard before.
@@ -259,3 +302,6 @@ pub fn first_chunk_bytes(max_frame_bytes: u32, wish_bytes: usize) -> usize {
     }
     chunk
 }
+
+#[cfg(test)]
+mod tests;

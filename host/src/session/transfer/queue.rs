@@ -48,9 +48,9 @@ impl BlockQueue {
         all.saturating_sub(self.begun_bytes)
     }
 
-    /// True when the next piece is the first of its block.
-    pub(super) const fn next_begins_block(&self) -> bool {
-        self.begun_bytes == 0
+    /// The block of the next piece.
+    pub(super) fn next_block(&self) -> Option<u32> {
+        self.blocks.front().copied()
     }
 
     /// The next piece, of at most `limit_bytes`.

@@ -1,0 +1,79 @@
+//! Files that a person names: regular ones, read up to a limit, so that a pipe that nobody fills or a
+//! device that never ends is an error and no hang.
+//!
+//! Bundles and records, which are longer than memory should hold, open theirs themselves.
+
+use std::fs::{self, File};
+use std::io::{Error, ErrorKind, Read, Result};
+use std::path::Path;
+
+/// Opens the regular file at `path`.
+///
+/// # Errors
+/// As the system says; anything but a regular file is invalid data.
+pub fn open(path: &Path) -> Result<File> {
+    // Asked before opening: opening a pipe would wait for its writer.
+    let found = fs::metadata(path)?;
+    if found.is_file() {
+        return File::open(path);
+    }
+    let what = if found.is_dir() { "a folder" } else { "a pipe or a device" };
+    Err(invalid(format!("it is {what}, expected a regular file")))
+}
+
+/// Reads the regular file at `path`, of at most `limit_bytes`.
+///
+/// # Errors
+/// As [`open`]; a longer file is invalid data.
+pub fn read(path: &Path, limit_bytes: u64) -> Result<Vec<u8>> {
+    read_from(open(path)?, limit_bytes)
+}
+
+/// Reads the text in the regular file at `path`, of at most `limit_bytes`.
+///
+/// # Errors
+/// As [`read`]; bytes that are no text are invalid data.
+pub fn read_text(path: &Path, limit_bytes: u64) -> Result<String> {
+    text_from(open(path)?, limit_bytes)
+}
+
+/// Reads text of at most `limit_bytes` from an open file.
+///
+/// # Errors
+/// As [`read_text`].
+pub fn text_from(file: File, limit_bytes: u64) -> Result<String> {
+    String::from_utf8(read_from(file, limit_bytes)?)
+        .map_err(|_| invalid("it is no UTF-8 text".to_owned()))
+}
+
+fn read_from(file: File, limit_bytes: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut file = file.take(limit_bytes.saturating_add(1));
+    file.read_to_end(&mut bytes)?;
+    if file.limit() > 0 {
+        return Ok(bytes);
+    }
+    // Files of the system may tell no length.
+    let got = file.get_ref().metadata()?.len().max(limit_bytes.saturating_add(1));
+    Err(invalid(format!("it has {got} bytes, expected at most {limit_bytes}")))
+}
+
+fn invalid(problem: String) -> Error {
+    Error::new(ErrorKind::InvalidData, problem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_up_to_its_limit_and_not_beyond() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "x".repeat(10)).unwrap();
+        assert_eq!(read_text(&path, 10).unwrap(), "x".repeat(10));
+        let error = read(&path, 9).unwrap_err();
+        assert_eq!(error.to_string(), "it has 10 bytes, expected at most 9");
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+    }
+}
