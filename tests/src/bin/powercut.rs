@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     let mut work = Vec::new();
     for part in &parts {
         for (place, deed) in DEEDS.iter().enumerate() {
-            for phase in 0..4 {
+            for phase in 0..deed.ages {
                 work.push((place, Sweep { part, releases: &releases, deed, phase }));
             }
         }

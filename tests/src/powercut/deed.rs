@@ -10,6 +10,8 @@ use firmware_protocol::record::RecordStore;
 use firmware_protocol::slot::{SlotId, SlotState};
 use hw_sim::SimFlash;
 
+use crate::random::Random;
+
 use super::part::Part;
 use super::release::{Release, Releases};
 use super::unit::{Stop, Unit};
@@ -23,6 +25,8 @@ pub struct Deed {
     pub before: &'static [Goal],
     /// What it is for.
     pub goal: Goal,
+    /// How many ages of the record it is done at: the next entries lie elsewhere, or behind an erase.
+    pub ages: u32,
 }
 
 /// A state to be reached.
@@ -57,19 +61,24 @@ macro_rules! fielded {
 
 /// Every deed.
 pub const DEEDS: [Deed; 13] = [
-    Deed { name: "enroll", before: &[], goal: Goal::Enrolled },
-    Deed { name: "first", before: &[Goal::Enrolled], goal: Goal::Confirmed(1) },
-    Deed { name: "stage", before: fielded!(), goal: Goal::Staged(3) },
-    Deed { name: "arm", before: fielded!(Goal::Staged(3)), goal: Goal::Armed(3) },
-    Deed { name: "trial", before: fielded!(Goal::Armed(3)), goal: Goal::OnTrial(3) },
-    Deed { name: "confirm", before: fielded!(Goal::OnTrial(3)), goal: Goal::Confirmed(3) },
-    Deed { name: "rollback", before: fielded!(Goal::OnTrial(3)), goal: Goal::RolledBack(3) },
-    Deed { name: "lease", before: fielded!(Goal::OnTrial(3)), goal: Goal::LeaseEnded(3) },
-    Deed { name: "restage", before: fielded!(Goal::RolledBack(3)), goal: Goal::Staged(4) },
-    Deed { name: "again", before: fielded!(Goal::RolledBack(3)), goal: Goal::OnTrial(3) },
-    Deed { name: "deploy", before: fielded!(), goal: Goal::Confirmed(3) },
-    Deed { name: "fallback", before: fielded!(), goal: Goal::FallenBack(1) },
-    Deed { name: "recover", before: fielded!(Goal::Ruined), goal: Goal::Confirmed(3) },
+    Deed { name: "enroll", before: &[], goal: Goal::Enrolled, ages: 1 },
+    Deed { name: "first", before: &[Goal::Enrolled], goal: Goal::Confirmed(1), ages: 1 },
+    Deed { name: "stage", before: fielded!(), goal: Goal::Staged(3), ages: 1 },
+    Deed { name: "arm", before: fielded!(Goal::Staged(3)), goal: Goal::Armed(3), ages: 4 },
+    Deed { name: "trial", before: fielded!(Goal::Staged(3)), goal: Goal::OnTrial(3), ages: 4 },
+    Deed { name: "confirm", before: fielded!(Goal::OnTrial(3)), goal: Goal::Confirmed(3), ages: 4 },
+    Deed {
+        name: "rollback",
+        before: fielded!(Goal::OnTrial(3)),
+        goal: Goal::RolledBack(3),
+        ages: 4,
+    },
+    Deed { name: "lease", before: fielded!(Goal::OnTrial(3)), goal: Goal::LeaseEnded(3), ages: 4 },
+    Deed { name: "restage", before: fielded!(Goal::RolledBack(3)), goal: Goal::Staged(4), ages: 1 },
+    Deed { name: "again", before: fielded!(Goal::RolledBack(3)), goal: Goal::OnTrial(3), ages: 1 },
+    Deed { name: "deploy", before: fielded!(), goal: Goal::Confirmed(3), ages: 1 },
+    Deed { name: "fallback", before: fielded!(), goal: Goal::FallenBack(1), ages: 4 },
+    Deed { name: "recover", before: fielded!(Goal::Ruined), goal: Goal::Confirmed(3), ages: 1 },
 ];
 
 /// What a host asks of a trial.
@@ -85,8 +94,7 @@ const LEASE_ENDS_MS: u64 = 15_000;
 impl Deed {
     /// The device as it is before the deed: started, and its record `phase` entries further on.
     pub fn prepare<'a>(&self, part: &'a Part, releases: &Releases, phase: u32) -> Unit<'a> {
-        let blank = SimFlash::holding(part.spec.clone(), Vec::new());
-        let mut unit = Unit::start(part, blank, ResetCause::PowerOn, 0);
+        let mut unit = Unit::start(part, used(part), ResetCause::PowerOn, 0);
         for goal in self.before {
             reach(&mut unit, part, releases, *goal).unwrap_or_else(|stop| {
                 panic!("{} on {}: {goal:?} was not reached: {stop:?}", self.name, part.name)
@@ -103,9 +111,15 @@ impl Deed {
     }
 }
 
+/// A part that something else was on: bytes that mean nothing, everywhere.
+fn used(part: &Part) -> SimFlash {
+    let bytes = usize::try_from(part.spec.size_bytes()).expect("parts are small");
+    SimFlash::holding(part.spec.clone(), Random::new(99).bytes(bytes))
+}
+
 /// Repeats the entry in force, so that the next one lies elsewhere, or behind an erase.
 fn age_record(flash: &mut SimFlash, part: &Part, entries: u32) {
-    let mut store = RecordStore::load(flash, part.layout.record);
+    let mut store = RecordStore::load(flash, part.layout.record());
     for _ in 0..entries {
         if let Some(state) = store.state().cloned() {
             store.write(flash, &state).expect("flash works");
@@ -238,7 +252,7 @@ fn crash_until(unit: &mut Unit<'_>, fallback: &Release) -> Result<(), Stop> {
 /// One bit of each slot's image turns, and the device starts anew.
 fn ruin(unit: &mut Unit<'_>, part: &Part) -> Result<(), Stop> {
     for slot in [SlotId::A, SlotId::B] {
-        let app = part.layout.slots.get(slot).areas[0].range;
+        let app = part.layout.slots().get(slot).areas[0].range;
         unit.flash().flip(app.start, 0).expect("the address is on the part");
     }
     unit.restart(ResetCause::PowerOn);

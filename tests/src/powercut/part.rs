@@ -1,6 +1,7 @@
 //! Flash parts: words, pages, erased values and erase blocks as real ones have them, and stranger.
 
-use firmware_protocol::flash::{Area, Geometry, Layout, Range, SlotLayout};
+use firmware_protocol::flash::{Geometry, Range};
+use firmware_protocol::layout::{Area, Layout, SlotLayout};
 use firmware_protocol::slot::PerSlot;
 use hw_sim::FlashSpec;
 
@@ -59,12 +60,20 @@ fn part(word_bytes: u32, erased: u8, shape: Shape) -> Part {
     };
     let geometry = Geometry { word_bytes, page_bytes, erased };
     let unequal_bytes = if matches!(shape, Shape::Uneven) { 512 } else { 0 };
-    let (blocks, layout) = cutter.lay_out(unequal_bytes);
-    Part {
-        name: format!("{word}-w{word_bytes}-{erased:02x}"),
-        spec: FlashSpec::new(geometry, blocks),
-        layout,
-    }
+    let (blocks, places) = cutter.lay_out(unequal_bytes);
+    let spec = FlashSpec::new(geometry, blocks);
+    let Places { record, trust, slots } = places;
+    let layout =
+        Layout::new(record, trust, slots, |address| spec.block_at(address).map(|(_, block)| block));
+    let name = format!("{word}-w{word_bytes}-{erased:02x}");
+    Part { name, layout: layout.expect("every part is laid out in whole blocks"), spec }
+}
+
+/// What a layout is made of.
+struct Places {
+    record: [Range; 2],
+    trust: [Range; 2],
+    slots: PerSlot<SlotLayout>,
 }
 
 /// Takes whole erase blocks from a part that is as long as it needs to be.
@@ -80,11 +89,11 @@ impl Cutter {
         Self { sizes: sizes.to_vec(), blocks: Vec::new(), end: 0 }
     }
 
-    fn lay_out(mut self, unequal_bytes: u32) -> (Vec<u32>, Layout) {
+    fn lay_out(mut self, unequal_bytes: u32) -> (Vec<u32>, Places) {
         let record = [self.cut_record(), self.cut_record()];
         let trust = [self.cut(DOCUMENT_BYTES), self.cut(DOCUMENT_BYTES)];
         let slots = PerSlot { a: self.slot(0), b: self.slot(unequal_bytes) };
-        (self.blocks, Layout { record, trust, slots })
+        (self.blocks, Places { record, trust, slots })
     }
 
     fn slot(&mut self, more_bytes: u32) -> SlotLayout {

@@ -1,7 +1,8 @@
 //! What a device is seen to be, in plain words: from its own answers, and from its flash's bytes.
 
 use firmware_protocol::boot::Start;
-use firmware_protocol::flash::{Range, SlotLayout};
+use firmware_protocol::flash::Range;
+use firmware_protocol::layout::SlotLayout;
 use firmware_protocol::slot::{SlotId, SlotState};
 
 use super::part::Part;
@@ -61,7 +62,7 @@ impl Truth {
         let runs = match unit.runs() {
             Start::Recovery => None,
             Start::Slot(slot) => {
-                let layout = part.layout.slots.get(slot);
+                let layout = part.layout.slots().get(slot);
                 Some(release_in(unit.flash().contents(), layout, part, releases))
             }
         };
