@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::boot::BootState;
 use crate::flash::{Flash, FlashError, Range, is_blank};
+use crate::planted::Mistake;
 use crate::scan::BlankScan;
 
 use self::entry::{decode, encode};
@@ -97,7 +98,9 @@ impl RecordStore {
                 let address = entry_address(*range, index);
                 let read = (0..READ_TRIES).any(|_| flash.read(address, &mut bytes).is_ok());
                 if let (true, Some((sequence, state))) = (read, decode(&bytes))
-                    && (store.state.is_none() || sequence > store.sequence)
+                    && (store.state.is_none()
+                        || sequence > store.sequence
+                        || Mistake::OldEntryRevived.is_planted())
                 {
                     store.state = Some(state);
                     store.sequence = sequence;
@@ -193,7 +196,8 @@ impl RecordStore {
             }
             let mut bytes = [0; ENTRY_BYTES];
             let read = flash.read(entry_address(range, self.next_index), &mut bytes);
-            if read.is_ok() && is_blank(&bytes, erased) {
+            let is_free = read.is_ok() && is_blank(&bytes, erased);
+            if is_free || Mistake::TornPlaceReused.is_planted() {
                 return Place::Here;
             }
             self.next_index = self.next_index.saturating_add(1);
@@ -206,7 +210,7 @@ impl RecordStore {
     ///
     /// From the end to the start: the first place is blank only when the whole range is.
     fn clear_step<F: Flash>(&mut self, flash: &mut F) -> Result<WriteStep, RecordError> {
-        let other = usize::from(self.home == 0);
+        let other = usize::from(self.home == 0) ^ usize::from(Mistake::SingleCopy.is_planted());
         let range = self.ranges.get(other).copied().ok_or(RecordError::Layout)?;
         if entries_in(range) == 0 {
             return Err(RecordError::Layout);
@@ -226,6 +230,10 @@ impl RecordStore {
             Ok(Some(true)) => {
                 let below = clearing.block.start.saturating_sub(1);
                 self.clearing = Some(Clearing::of(flash, below)?);
+            }
+            Ok(Some(false)) if Mistake::EraseForgotten.is_planted() => {
+                self.current = other;
+                self.next_index = 0;
             }
             Ok(Some(false)) | Err(_) => {
                 if self.erases >= entries_in(range) {

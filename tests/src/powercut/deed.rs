@@ -92,17 +92,23 @@ const MOST_STEPS: u32 = 16;
 const LEASE_ENDS_MS: u64 = 15_000;
 
 impl Deed {
-    /// The device as it is before the deed: started, and its record `phase` entries further on.
-    pub fn prepare<'a>(&self, part: &'a Part, releases: &Releases, phase: u32) -> Unit<'a> {
+    /// The device as it is before the deed: started, and its record `age` entries further on.
+    ///
+    /// # Errors
+    /// The goal before it that was not reached, and why.
+    pub fn prepare<'a>(
+        &self,
+        part: &'a Part,
+        releases: &Releases,
+        age: u32,
+    ) -> Result<Unit<'a>, (Goal, Stop)> {
         let mut unit = Unit::start(part, used(part), ResetCause::PowerOn, 0);
         for goal in self.before {
-            reach(&mut unit, part, releases, *goal).unwrap_or_else(|stop| {
-                panic!("{} on {}: {goal:?} was not reached: {stop:?}", self.name, part.name)
-            });
+            reach(&mut unit, part, releases, *goal).map_err(|stop| (*goal, stop))?;
         }
-        age_record(unit.flash(), part, phase);
+        age_record(unit.flash(), part, age);
         unit.reload(part);
-        unit
+        Ok(unit)
     }
 
     /// Does it, from wherever the device is.

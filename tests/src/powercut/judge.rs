@@ -71,19 +71,19 @@ impl Court<'_> {
     }
 
     /// What is true of a device that starts on `image`, on the path without a cut.
-    pub fn truth(&self, image: &[u8], place: &str) -> Truth {
-        match self.start(image.to_vec(), ResetCause::PowerOn) {
-            Ok((truth, _)) => truth,
-            Err(violation) => panic!("{place} without a cut: {violation}"),
-        }
+    ///
+    /// # Errors
+    /// The invariant that does not hold there.
+    pub fn truth(&self, image: &[u8]) -> Result<Truth, Violation> {
+        self.start(image.to_vec(), ResetCause::PowerOn).map(|(truth, _)| truth)
     }
 
     /// What is true at the deed's end.
-    pub fn target(&self, image: &[u8], place: &str) -> Truth {
-        match self.start(image.to_vec(), ResetCause::Requested) {
-            Ok((truth, _)) => truth,
-            Err(violation) => panic!("{place} at its end: {violation}"),
-        }
+    ///
+    /// # Errors
+    /// The invariant that does not hold there.
+    pub fn target(&self, image: &[u8]) -> Result<Truth, Violation> {
+        self.start(image.to_vec(), ResetCause::Requested).map(|(truth, _)| truth)
     }
 
     /// One start, and what is true behind it.

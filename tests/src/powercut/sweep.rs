@@ -26,8 +26,8 @@ pub struct Cut {
 pub struct Failure {
     /// Part, deed and age of the record.
     pub place: String,
-    /// The cut.
-    pub cut: Cut,
+    /// The cut; `None` when it goes wrong without one.
+    pub cut: Option<Cut>,
     /// What was violated.
     pub violation: Violation,
 }
@@ -59,7 +59,7 @@ pub struct Sweep<'a> {
     /// The deed.
     pub deed: &'a Deed,
     /// Entries that the record is aged by.
-    pub phase: u32,
+    pub age: u32,
 }
 
 /// The flash before and behind each operation, and what is true there.
@@ -76,7 +76,13 @@ impl<'a> Sweep<'a> {
     pub fn run(&self, only: Option<Cut>) -> Figures {
         let begun = Instant::now();
         let court = Court { part: self.part, releases: self.releases, deed: self.deed };
-        let path = self.walk(&court);
+        let path = match self.walk(&court) {
+            Ok(path) => path,
+            Err(violation) => {
+                let failures = vec![self.failure(None, violation)];
+                return Figures { failures, took: begun.elapsed(), ..Figures::default() };
+            }
+        };
         let mut figures = Figures { operations: path.operations.len(), ..Figures::default() };
         let mut all = HashSet::new();
         for (index, operation) in path.operations.iter().enumerate() {
@@ -103,7 +109,7 @@ impl<'a> Sweep<'a> {
                 };
                 if let Err(violation) = court.judge(&left, &expected) {
                     failed = true;
-                    figures.failures.push(Failure { place: self.place(), cut, violation });
+                    figures.failures.push(self.failure(Some(cut), violation));
                 }
             }
         }
@@ -114,16 +120,23 @@ impl<'a> Sweep<'a> {
 
     /// Names this sweep.
     pub fn place(&self) -> String {
-        format!("{}/{}/{}", self.part.name, self.deed.name, self.phase)
+        format!("{}/{}/{}", self.part.name, self.deed.name, self.age)
+    }
+
+    fn failure(&self, cut: Option<Cut>, violation: Violation) -> Failure {
+        Failure { place: self.place(), cut, violation }
     }
 
     /// Does the deed without a cut.
-    fn walk(&self, court: &Court<'_>) -> Path {
-        let mut unit = self.deed.prepare(self.part, self.releases, self.phase);
+    fn walk(&self, court: &Court<'_>) -> Result<Path, Violation> {
+        let unreached = |seen| Violation { invariant: "I10", seen };
+        let prepared = self.deed.prepare(self.part, self.releases, self.age);
+        let mut unit = prepared
+            .map_err(|(goal, stop)| unreached(format!("{goal:?} is not reached: {stop:?}")))?;
         let before = unit.flash().contents().to_vec();
         unit.flash().start_trace();
         let done = self.deed.act(&mut unit, self.part, self.releases);
-        assert_eq!(done, Ok(()), "{} without a cut", self.place());
+        done.map_err(|stop| unreached(format!("{:?} is not reached: {stop:?}", self.deed.goal)))?;
         let operations = unit.flash().take_trace();
         let behind = unit.into_flash().contents().to_vec();
         let mut images = vec![before];
@@ -132,15 +145,9 @@ impl<'a> Sweep<'a> {
             perform(&mut flash, operation).expect("it worked the first time");
             images.push(flash.contents().to_vec());
         }
-        assert_eq!(
-            images.last(),
-            Some(&behind),
-            "{}: the trace is not what happened",
-            self.place()
-        );
-        let truths = images.iter().map(|image| court.truth(image, &self.place())).collect();
-        let target = court.target(&behind, &self.place());
-        Path { operations, images, truths, target }
+        assert_eq!(images.last(), Some(&behind), "{}: not what the trace says", self.place());
+        let truths: Result<_, _> = images.iter().map(|image| court.truth(image)).collect();
+        Ok(Path { operations, images, truths: truths?, target: court.target(&behind)? })
     }
 
     fn flash(&self, bytes: &[u8]) -> SimFlash {

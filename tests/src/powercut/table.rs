@@ -43,6 +43,11 @@ impl Table {
         self.rows.values().flat_map(|row| &row.figures.failures)
     }
 
+    /// Sweeps in all.
+    pub fn sweeps(&self) -> usize {
+        self.rows.values().map(|row| row.sweeps).sum()
+    }
+
     /// Cuts in all, and different contents behind them.
     pub fn cuts(&self) -> (usize, usize) {
         self.rows.values().fold((0, 0), |(cuts, distinct), row| {
