@@ -3,7 +3,7 @@
 //! A goal is reached from wherever the device is, as a host does that knows nothing of what was
 //! before: it asks, and does what is next. So the retry behind a cut is the deed itself.
 
-use firmware_protocol::boot::ResetCause;
+use firmware_protocol::boot::{ResetCause, Start};
 use firmware_protocol::digest::Digest;
 use firmware_protocol::message::{Request, Status, TrialStatus, TrialTerms};
 use firmware_protocol::record::RecordStore;
@@ -48,8 +48,12 @@ pub enum Goal {
     LeaseEnded(u8),
     /// The confirmed image has crashed until its fallback runs, which is this release.
     FallenBack(u8),
+    /// It was given up by the device, because all its boots are used.
+    Spent(u8),
     /// Neither slot verifies, so recovery runs.
     Ruined,
+    /// A byte behind the confirmed image's end is no longer blank; nothing has started since.
+    Soiled,
 }
 
 /// A device in the field: two releases confirmed, one behind the other.
@@ -60,7 +64,7 @@ macro_rules! fielded {
 }
 
 /// Every deed.
-pub const DEEDS: [Deed; 13] = [
+pub const DEEDS: [Deed; 15] = [
     Deed { name: "enroll", before: &[], goal: Goal::Enrolled, ages: 1 },
     Deed { name: "first", before: &[Goal::Enrolled], goal: Goal::Confirmed(1), ages: 1 },
     Deed { name: "stage", before: fielded!(), goal: Goal::Staged(3), ages: 1 },
@@ -78,6 +82,8 @@ pub const DEEDS: [Deed; 13] = [
     Deed { name: "again", before: fielded!(Goal::RolledBack(3)), goal: Goal::OnTrial(3), ages: 1 },
     Deed { name: "deploy", before: fielded!(), goal: Goal::Confirmed(3), ages: 1 },
     Deed { name: "fallback", before: fielded!(), goal: Goal::FallenBack(1), ages: 4 },
+    Deed { name: "spend", before: fielded!(Goal::Staged(3)), goal: Goal::Spent(3), ages: 1 },
+    Deed { name: "damage", before: fielded!(Goal::Soiled), goal: Goal::FallenBack(1), ages: 4 },
     Deed { name: "recover", before: fielded!(Goal::Ruined), goal: Goal::Confirmed(3), ages: 1 },
 ];
 
@@ -108,6 +114,9 @@ impl Deed {
         }
         age_record(unit.flash(), part, age);
         unit.reload(part);
+        if self.before.contains(&Goal::Soiled) {
+            soil(&mut unit, part);
+        }
         Ok(unit)
     }
 
@@ -137,6 +146,9 @@ fn reach(unit: &mut Unit<'_>, part: &Part, releases: &Releases, goal: Goal) -> R
     match goal {
         Goal::Enrolled => enroll(unit, releases),
         Goal::Ruined => ruin(unit, part),
+        // Done behind the last start, see `Deed::prepare`.
+        Goal::Soiled => Ok(()),
+        Goal::Spent(number) => spend_boots(unit, releases.get(number)),
         Goal::FallenBack(number) => crash_until(unit, releases.get(number)),
         Goal::LeaseEnded(number) => wait_for_lease(unit, releases.get(number)),
         Goal::Staged(number)
@@ -253,6 +265,34 @@ fn crash_until(unit: &mut Unit<'_>, fallback: &Release) -> Result<(), Stop> {
         }
     }
     Err(Stop::Strange("the fallback never runs".to_owned()))
+}
+
+/// The host arms and resets, and never confirms.
+fn spend_boots(unit: &mut Unit<'_>, release: &Release) -> Result<(), Stop> {
+    for _ in 0..u32::from(TERMS.boots) + 4 {
+        unit.open_session()?;
+        let status = unit.status()?;
+        let staged = |slot| matches!(status.slots.get(slot), SlotState::Staged { .. });
+        match status.trial {
+            Some(TrialStatus { trial_id, boots_left: 1.., .. }) => {
+                unit.ask(Request::Arm { trial_id, boots: 1 })?;
+                unit.reset()?;
+            }
+            Some(_) => unit.reset()?,
+            None if SlotId::ALL.into_iter().any(staged) => open_trial(unit, release)?,
+            None => return Ok(()),
+        }
+    }
+    let (number, boots) = (release.number, TERMS.boots);
+    Err(Stop::Strange(format!("release {number} runs on trial more than {boots} times")))
+}
+
+/// A cell of the running image's area, behind its bytes, loses a bit.
+fn soil(unit: &mut Unit<'_>, part: &Part) {
+    if let Start::Slot(slot) = unit.runs() {
+        let app = part.layout.slots().get(slot).areas[0].range;
+        unit.flash().flip(app.end() - 1, 0).expect("the address is on the part");
+    }
 }
 
 /// One bit of each slot's image turns, and the device starts anew.

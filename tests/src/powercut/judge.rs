@@ -5,10 +5,10 @@ use std::fmt;
 use firmware_protocol::boot::ResetCause;
 use hw_sim::SimFlash;
 
-use super::deed::{Deed, TERMS};
+use super::deed::{Deed, Goal, TERMS};
 use super::part::Part;
 use super::release::Releases;
-use super::truth::Truth;
+use super::truth::{Held, Truth};
 use super::unit::Unit;
 
 /// An invariant that did not hold.
@@ -95,17 +95,18 @@ impl Court<'_> {
             let seen = format!("{operations} flash operations in one start");
             return Err(Violation { invariant: "I9", seen });
         }
-        let truth = Truth::of(&mut unit, self.part, self.releases).map_err(|stop| Violation {
+        let looked = Truth::of(&mut unit, self.part, self.releases);
+        let (truth, held) = looked.map_err(|stop| Violation {
             invariant: "I1",
             seen: format!("what was started does not answer: {stop:?}"),
         })?;
-        self.holds_together(&truth)?;
+        self.holds_together(&truth, held)?;
         let bytes = unit.flash().contents().to_vec();
         Ok((truth, bytes))
     }
 
     /// I1 and I2 of one look at the device.
-    fn holds_together(&self, truth: &Truth) -> Result<(), Violation> {
+    fn holds_together(&self, truth: &Truth, held: [u8; 2]) -> Result<(), Violation> {
         let violation = |invariant, seen: String| Err(Violation { invariant, seen });
         match (truth.runs, truth.confirmed) {
             (Some(0), _) => return violation("I2", format!("a blend runs: {truth:?}")),
@@ -116,6 +117,19 @@ impl Court<'_> {
                 );
             }
             _ => {}
+        }
+        // Flash that was damaged from outside is not what the record remembers of it.
+        let damaged =
+            [Goal::Ruined, Goal::Soiled].iter().any(|goal| self.deed.before.contains(goal));
+        let differs = truth.slots.iter().zip(held).any(|(said, held)| match *said {
+            Held::Staged(said) | Held::Admitted(said) => said != held,
+            Held::Empty | Held::Writing(_) | Held::Rejected(_) => false,
+        });
+        if differs && !damaged {
+            return violation(
+                "I2",
+                format!("slots hold releases {held:?}, the record says {truth:?}"),
+            );
         }
         Ok(())
     }

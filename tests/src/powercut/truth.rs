@@ -41,12 +41,17 @@ pub enum Held {
     Admitted(u8),
 }
 
-/// A number for bundles that nobody made.
-const UNKNOWN: u8 = 0;
+/// The number of what nobody made.
+pub const UNKNOWN: u8 = 0;
 
 impl Truth {
-    /// Looks at what runs in `unit`.
-    pub fn of(unit: &mut Unit<'_>, part: &Part, releases: &Releases) -> Result<Self, Stop> {
+    /// Looks at what runs in `unit`; gives also the releases that the slots' bytes are, to the last one,
+    /// [`UNKNOWN`] where they are none.
+    pub fn of(
+        unit: &mut Unit<'_>,
+        part: &Part,
+        releases: &Releases,
+    ) -> Result<(Self, [u8; 2]), Stop> {
         unit.open_session()?;
         let status = unit.status()?;
         let root = unit.root_version()?;
@@ -59,21 +64,23 @@ impl Truth {
             SlotState::Admitted { bundle } => Held::Admitted(number(bundle)),
         };
         let named = |slot: SlotId| status.slots.get(slot).bundle().map_or(UNKNOWN, number);
+        let flash = unit.flash().contents();
+        let bytes = SlotId::ALL
+            .map(|slot| release_in(flash, part.layout.slots().get(slot), part, releases));
         let runs = match unit.runs() {
             Start::Recovery => None,
-            Start::Slot(slot) => {
-                let layout = part.layout.slots().get(slot);
-                Some(release_in(unit.flash().contents(), layout, part, releases))
-            }
+            Start::Slot(SlotId::A) => Some(bytes[0]),
+            Start::Slot(SlotId::B) => Some(bytes[1]),
         };
-        Ok(Self {
+        let truth = Self {
             root,
             runs,
             confirmed: status.active.map(named),
             slots: [held(&status.slots.a), held(&status.slots.b)],
             trial: status.trial.map(|trial| named(trial.slot)),
             floor: status.accept_floor,
-        })
+        };
+        Ok((truth, bytes))
     }
 }
 
