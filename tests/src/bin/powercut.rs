@@ -2,7 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its whole purpose")]
 
 use std::process::ExitCode;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
@@ -110,12 +110,12 @@ fn run(work: &[(usize, Sweep<'_>)], cut: Option<Cut>, until_failure: bool) -> Ta
                     if until_failure && !figures.failures.is_empty() {
                         stops.store(true, Ordering::Relaxed);
                     }
-                    table.lock().expect("no sweep panics").add(*place, sweep.deed.name, &figures);
+                    table.lock().unwrap_or_else(PoisonError::into_inner).add(*place, sweep.deed.name, &figures);
                 }
             });
         }
     });
-    table.into_inner().expect("no sweep panics")
+    table.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn print(failure: &Failure, how: &str) {

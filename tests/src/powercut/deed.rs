@@ -145,7 +145,10 @@ fn age_record(flash: &mut SimFlash, part: &Part, entries: u32) {
 fn reach(unit: &mut Unit<'_>, part: &Part, releases: &Releases, goal: Goal) -> Result<(), Stop> {
     match goal {
         Goal::Enrolled => enroll(unit, releases),
-        Goal::Ruined => ruin(unit, part),
+        Goal::Ruined => {
+            ruin(unit, part);
+            Ok(())
+        }
         // Done behind the last start, see `Deed::prepare`.
         Goal::Soiled => Ok(()),
         Goal::Spent(number) => spend_boots(unit, releases.get(number)),
@@ -296,11 +299,10 @@ fn soil(unit: &mut Unit<'_>, part: &Part) {
 }
 
 /// One bit of each slot's image turns, and the device starts anew.
-fn ruin(unit: &mut Unit<'_>, part: &Part) -> Result<(), Stop> {
+fn ruin(unit: &mut Unit<'_>, part: &Part) {
     for slot in [SlotId::A, SlotId::B] {
         let app = part.layout.slots().get(slot).areas[0].range;
         unit.flash().flip(app.start, 0).expect("the address is on the part");
     }
     unit.restart(ResetCause::PowerOn);
-    Ok(())
 }

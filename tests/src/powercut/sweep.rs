@@ -71,7 +71,7 @@ struct Path {
     target: Truth,
 }
 
-impl<'a> Sweep<'a> {
+impl Sweep<'_> {
     /// Cuts everywhere, or only at `only`.
     pub fn run(&self, only: Option<Cut>) -> Figures {
         let begun = Instant::now();
@@ -93,9 +93,9 @@ impl<'a> Sweep<'a> {
                 if only.is_some_and(|only| only != cut) {
                     continue;
                 }
-                let left = self.tear(&path.images[index], operation, bytes);
+                let (left, fired) = self.tear(&path.images[index], operation, bytes);
                 figures.cases += 1;
-                figures.fired += 1;
+                figures.fired += fired;
                 let mark = mark(&left);
                 all.insert(mark);
                 if failed || !seen.insert(mark) {
@@ -154,13 +154,13 @@ impl<'a> Sweep<'a> {
         SimFlash::holding(self.part.spec.clone(), bytes.to_vec())
     }
 
-    /// What is left of the flash when power fails so far into an operation.
-    fn tear(&self, image: &[u8], operation: &Operation, bytes: u32) -> Vec<u8> {
+    /// What is left of the flash when power fails so far into an operation, and how often it failed.
+    fn tear(&self, image: &[u8], operation: &Operation, bytes: u32) -> (Vec<u8>, u64) {
         let mut flash = self.flash(image);
         flash.set_power_cut(Some(PowerCut { at_operation: 1, tear: Tear::Behind { bytes } }));
         let torn = perform(&mut flash, operation);
         assert!(torn.is_err() && !flash.is_powered(), "the cut did not strike");
-        flash.contents().to_vec()
+        (flash.contents().to_vec(), flash.counters().power_cuts)
     }
 }
 
