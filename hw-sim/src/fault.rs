@@ -27,6 +27,18 @@ pub enum Tear {
         /// The seed.
         seed: u64,
     },
+    /// As `Behind`, and of the word that it would go on with, some bits.
+    InWord {
+        /// How many bytes are whole, at most; the word that holds the next one is torn.
+        bytes: u32,
+        /// Decides which bits.
+        seed: u64,
+    },
+    /// Words in no order: some have happened, some have not. Of an erase, some bits of each byte.
+    Scattered {
+        /// Decides which.
+        seed: u64,
+    },
 }
 
 /// A fault of a link, in one direction or both.

@@ -6,6 +6,7 @@
 
 mod backing;
 mod spec;
+mod tear;
 
 use std::io;
 use std::path::Path;
@@ -14,8 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use firmware_protocol::flash::{Flash, FlashError, Geometry, Range};
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{Chance, Purpose};
-use crate::fault::{PowerCut, Tear};
+use crate::fault::PowerCut;
 
 use self::backing::Backing;
 pub use self::spec::FlashSpec;
@@ -206,21 +206,15 @@ impl SimFlash {
         self.backing.write(address as usize, bytes).map_err(|_| FlashError::Failed)
     }
 
-    /// Counts one operation; gives the bytes of `len` that still happen when power fails in it.
-    fn begin(&mut self, duration_us: u64, len: usize) -> Option<usize> {
+    /// Counts one operation; gives how it is torn when power fails in it.
+    fn begin(&mut self, duration_us: u64) -> Option<PowerCut> {
         self.counters.operations = self.counters.operations.saturating_add(1);
         self.busy_us = self.busy_us.saturating_add(duration_us);
         let cut = self.cut.filter(|cut| cut.at_operation == self.counters.operations)?;
         self.cut = None;
         self.powered = false;
         self.counters.power_cuts = self.counters.power_cuts.saturating_add(1);
-        Some(match cut.tear {
-            Tear::Behind { bytes } => len.min(bytes as usize),
-            Tear::Seeded { seed } => {
-                let mut chance = Chance::new(seed, Purpose::Tear, cut.at_operation);
-                usize::try_from(chance.below((len as u64).saturating_add(1))).unwrap_or(len)
-            }
-        })
+        Some(cut)
     }
 
     /// What the cells hold after `wanted` was programmed over `held`.
@@ -266,13 +260,13 @@ impl Flash for SimFlash {
         if let Some(trace) = &mut self.trace {
             trace.push(Operation::Program { address, bytes: bytes.to_vec() });
         }
-        let torn = self.begin(self.spec.program_us, bytes.len());
-        let wanted = bytes.get(..torn.unwrap_or(bytes.len())).unwrap_or(bytes);
-        let mut held = vec![0; wanted.len()];
+        let cut = self.begin(self.spec.program_us);
+        let mut held = vec![0; bytes.len()];
         self.fetch(address, &mut held)?;
-        let cells = self.programmed(&held, wanted);
-        self.store(address, &cells)?;
-        if torn.is_some() { Err(FlashError::Failed) } else { Ok(()) }
+        let cells = self.programmed(&held, bytes);
+        let left = cut.map(|cut| tear::torn(&held, &cells, word_bytes, cut));
+        self.store(address, left.as_ref().unwrap_or(&cells))?;
+        if left.is_some() { Err(FlashError::Failed) } else { Ok(()) }
     }
 
     fn erase(&mut self, block: Range) -> Result<(), FlashError> {
@@ -285,15 +279,23 @@ impl Flash for SimFlash {
         if let Some(trace) = &mut self.trace {
             trace.push(Operation::Erase { block });
         }
-        let torn = self.begin(self.spec.erase_us, len);
+        let cut = self.begin(self.spec.erase_us);
         self.counters.erases = self.counters.erases.saturating_add(1);
         if let Some(erases) = self.erases_by_block.get_mut(index) {
             *erases = erases.saturating_add(1);
             self.counters.most_erased = self.counters.most_erased.max(*erases);
         }
-        let blank = vec![self.spec.geometry.erased; torn.unwrap_or(len)];
-        self.store(block.start, &blank)?;
-        if torn.is_some() { Err(FlashError::Failed) } else { Ok(()) }
+        let blank = vec![self.spec.geometry.erased; len];
+        let left = match cut {
+            None => None,
+            Some(cut) => {
+                let mut held = vec![0; len];
+                self.fetch(block.start, &mut held)?;
+                Some(tear::torn(&held, &blank, self.spec.geometry.word_bytes, cut))
+            }
+        };
+        self.store(block.start, left.as_ref().unwrap_or(&blank))?;
+        if left.is_some() { Err(FlashError::Failed) } else { Ok(()) }
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::fault::Tear;
 
 const PARTS: [(u32, u8); 4] = [(1, 0xFF), (4, 0xFF), (8, 0x00), (32, 0x00)];
 

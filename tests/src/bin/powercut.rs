@@ -2,15 +2,16 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its whole purpose")]
 
 use std::process::ExitCode;
-use std::sync::{Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use clap::Parser;
+use integration::powercut::cut::Cut;
 use integration::powercut::deed::DEEDS;
 use integration::powercut::part::{Part, parts};
 use integration::powercut::release::Releases;
-use integration::powercut::sweep::{Cut, Failure, Sweep};
+use integration::powercut::sweep::{Failure, Sweep};
 use integration::powercut::table::Table;
 
 /// Cut the power at every byte of every flash operation of every deed
@@ -24,16 +25,9 @@ struct Options {
     /// Only this sweep: PART/DEED/AGE, as failures name it
     #[arg(long, value_name = "PLACE")]
     place: Option<String>,
-    /// Only this cut of it: OPERATION:BYTES
-    #[arg(long, value_name = "CUT", requires = "place", value_parser = cut)]
+    /// Only this cut of it, as failures name it: OPERATION:BYTES, or torn by a seed
+    #[arg(long, value_name = "CUT", requires = "place")]
     cut: Option<Cut>,
-}
-
-fn cut(text: &str) -> Result<Cut, String> {
-    let numbers = text.split_once(':').and_then(|(operation, bytes)| {
-        Some(Cut { operation: operation.parse().ok()?, bytes: bytes.parse().ok()? })
-    });
-    numbers.ok_or_else(|| "expected OPERATION:BYTES, for example 3:120".to_owned())
 }
 
 fn main() -> ExitCode {
@@ -110,7 +104,11 @@ fn run(work: &[(usize, Sweep<'_>)], cut: Option<Cut>, until_failure: bool) -> Ta
                     if until_failure && !figures.failures.is_empty() {
                         stops.store(true, Ordering::Relaxed);
                     }
-                    table.lock().unwrap_or_else(PoisonError::into_inner).add(*place, sweep.deed.name, &figures);
+                    table.lock().unwrap_or_else(PoisonError::into_inner).add(
+                        *place,
+                        sweep.deed.name,
+                        &figures,
+                    );
                 }
             });
         }
@@ -121,13 +119,8 @@ fn run(work: &[(usize, Sweep<'_>)], cut: Option<Cut>, until_failure: bool) -> Ta
 fn print(failure: &Failure, how: &str) {
     let Failure { place, cut, violation } = failure;
     println!("violated   {violation}");
-    let (struck, only) = match cut {
-        Some(Cut { operation, bytes }) => (
-            format!("power cut behind {bytes} bytes of flash operation {operation}"),
-            format!(" --cut {operation}:{bytes}"),
-        ),
-        None => ("none".to_owned(), String::new()),
-    };
+    let struck = cut.map_or_else(|| "none".to_owned(), |cut| format!("power cut at {cut}"));
+    let only = cut.map_or_else(String::new, |cut| format!(" --cut {cut}"));
     println!("faults     {struck}");
     let how = if how.is_empty() { "--bin powercut --" } else { how };
     println!("replay     cargo run --release -p integration {how} --place {place}{only}");

@@ -6,20 +6,12 @@ use std::time::{Duration, Instant};
 use firmware_protocol::flash::Flash as _;
 use hw_sim::{Operation, PowerCut, SimFlash, Tear};
 
+use super::cut::Cut;
 use super::deed::Deed;
 use super::judge::{Court, Expected, Violation};
 use super::part::Part;
 use super::release::Releases;
 use super::truth::Truth;
-
-/// A cut: the deed's operation, from 0, and the bytes of it that still happen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Cut {
-    /// The operation.
-    pub operation: usize,
-    /// Its bytes that happen.
-    pub bytes: u32,
-}
 
 /// A cut that a promise did not survive.
 #[derive(Debug, Clone)]
@@ -88,12 +80,11 @@ impl Sweep<'_> {
         for (index, operation) in path.operations.iter().enumerate() {
             let mut seen = HashSet::new();
             let mut failed = false;
-            for bytes in 0..length(operation) {
-                let cut = Cut { operation: index, bytes };
+            for cut in Cut::all(index, operation, self.part.spec.geometry.word_bytes) {
                 if only.is_some_and(|only| only != cut) {
                     continue;
                 }
-                let (left, fired) = self.tear(&path.images[index], operation, bytes);
+                let (left, fired) = self.tear(&path.images[index], operation, cut.tear);
                 figures.cases += 1;
                 figures.fired += fired;
                 let mark = mark(&left);
@@ -155,9 +146,9 @@ impl Sweep<'_> {
     }
 
     /// What is left of the flash when power fails so far into an operation, and how often it failed.
-    fn tear(&self, image: &[u8], operation: &Operation, bytes: u32) -> (Vec<u8>, u64) {
+    fn tear(&self, image: &[u8], operation: &Operation, tear: Tear) -> (Vec<u8>, u64) {
         let mut flash = self.flash(image);
-        flash.set_power_cut(Some(PowerCut { at_operation: 1, tear: Tear::Behind { bytes } }));
+        flash.set_power_cut(Some(PowerCut { at_operation: 1, tear }));
         let torn = perform(&mut flash, operation);
         assert!(torn.is_err() && !flash.is_powered(), "the cut did not strike");
         (flash.contents().to_vec(), flash.counters().power_cuts)
@@ -171,13 +162,6 @@ fn perform(
     match operation {
         Operation::Program { address, bytes } => flash.program(*address, bytes),
         Operation::Erase { block } => flash.erase(*block),
-    }
-}
-
-fn length(operation: &Operation) -> u32 {
-    match operation {
-        Operation::Program { bytes, .. } => u32::try_from(bytes.len()).unwrap_or(u32::MAX),
-        Operation::Erase { block } => block.len_bytes,
     }
 }
 
