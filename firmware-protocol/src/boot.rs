@@ -9,6 +9,7 @@ mod cause;
 mod row;
 mod state;
 
+use crate::planted::Mistake;
 use crate::slot::{PerSlot, RejectReason, SlotId, SlotState};
 
 pub use self::cause::{Blame, ResetCause};
@@ -119,8 +120,10 @@ fn trial_end(
 
 fn enter_trial(mut state: BootState, trial: Trial) -> Decision {
     state.trial = Some(Trial {
-        armed: trial.armed.saturating_sub(1),
-        boots_left: trial.boots_left.saturating_sub(1),
+        armed: trial.armed.saturating_sub(u8::from(!Mistake::ArmNotSpent.is_planted())),
+        boots_left: trial
+            .boots_left
+            .saturating_sub(u16::from(!Mistake::BootsUncounted.is_planted())),
         entered: true,
         ..trial
     });

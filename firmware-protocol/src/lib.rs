@@ -2,7 +2,7 @@
 //!
 //! Four layers, each using only those above it in this list:
 //!
-//! - L0 [`slot`], [`digest`], [`version`], [`flash`], [`frame`]
+//! - L0 [`slot`], [`digest`], [`version`], [`flash`], [`frame`], [`planted`]
 //! - L1 [`manifest`], [`boot`], [`refusal`], [`scan`]
 //! - L2 [`message`], [`trust`], [`record`], [`layout`], [`receiver`], [`start`]
 //! - L3 [`device`]
@@ -32,6 +32,7 @@ pub mod frame;
 pub mod layout;
 pub mod manifest;
 pub mod message;
+pub mod planted;
 pub mod receiver;
 pub mod record;
 pub mod refusal;

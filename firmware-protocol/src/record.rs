@@ -16,6 +16,7 @@ use thiserror::Error;
 
 use crate::boot::BootState;
 use crate::flash::{Flash, FlashError, Range, is_blank};
+use crate::planted::Mistake;
 use crate::scan::BlankScan;
 
 use self::entry::{decode, encode};
@@ -133,7 +134,8 @@ impl RecordStore {
             // further on, or at the start of the range it moved to.
             let later = number == self.home || index <= self.sequence.wrapping_sub(self.first);
             let equal = sequence == self.sequence;
-            if self.state.is_none() || sequence > self.sequence || (equal && later) {
+            let revived = Mistake::OldEntryRevived.is_planted();
+            if self.state.is_none() || sequence > self.sequence || (equal && later) || revived {
                 self.state = Some(state);
                 self.sequence = sequence;
                 self.first = sequence.wrapping_sub(index);
@@ -240,7 +242,8 @@ impl RecordStore {
             }
             let mut bytes = [0; ENTRY_BYTES];
             let read = flash.read(entry_address(range, self.next_index), &mut bytes);
-            if read.is_ok() && is_blank(&bytes, erased) {
+            let is_free = read.is_ok() && is_blank(&bytes, erased);
+            if is_free || Mistake::TornPlaceReused.is_planted() {
                 return Place::Here;
             }
             self.next_index = self.next_index.saturating_add(1);
@@ -253,7 +256,7 @@ impl RecordStore {
     ///
     /// From the end to the start: the first place is blank only when the whole range is.
     fn clear_step<F: Flash>(&mut self, flash: &mut F) -> Result<WriteStep, RecordError> {
-        let other = usize::from(self.home == 0);
+        let other = usize::from(self.home == 0) ^ usize::from(Mistake::SingleCopy.is_planted());
         let target = self.doubtful.iter().position(|doubtful| *doubtful).unwrap_or(other);
         let range = self.ranges.get(target).copied().ok_or(RecordError::Layout)?;
         if entries_in(range) == 0 {
@@ -273,6 +276,10 @@ impl RecordStore {
             Ok(Some(true)) => {
                 let below = clearing.block.start.saturating_sub(1);
                 self.clearing = Some(Clearing::of(flash, below)?);
+            }
+            Ok(Some(false)) if Mistake::EraseForgotten.is_planted() => {
+                self.current = other;
+                self.next_index = 0;
             }
             Ok(Some(false)) | Err(_) => {
                 if self.erases >= entries_in(range) {

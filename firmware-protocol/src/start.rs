@@ -7,6 +7,7 @@ use crate::boot::{self, BootRow, Decision, Finding, Findings, ResetCause, Start}
 use crate::digest::Digest;
 use crate::flash::{Flash, FlashError};
 use crate::layout::{Layout, SlotLayout};
+use crate::planted::Mistake;
 use crate::record::RecordStore;
 use crate::scan;
 use crate::slot::SlotId;
@@ -51,7 +52,9 @@ pub fn boot<F: Flash>(
     let mut findings = Findings::default();
     let mut decision = decide_verified(flash, layout, &store, &mut findings, cause, check);
     let changed = store.state().is_some_and(|before| *before != decision.state);
-    let stored = !changed || store.write(flash, &decision.state).is_ok();
+    let stored = !changed
+        || Mistake::RecordBehindTheJump.is_planted()
+        || store.write(flash, &decision.state).is_ok();
     if let (BootRow::TrialArmed, Start::Slot(slot), false) = (decision.row, decision.start, stored)
     {
         *findings.get_mut(slot) = Finding::PassOver;
@@ -97,7 +100,7 @@ fn decide_verified<F: Flash>(
             && cause == ResetCause::Requested;
         let bundle = decision.state.slots.get(slot).bundle();
         let verified = match bundle {
-            Some(_) if orderly => Ok(()),
+            Some(_) if orderly || Mistake::NoRehash.is_planted() => Ok(()),
             Some(bundle) => verify_slot(flash, layout.slot(slot), slot, bundle),
             None => Err(SlotFault::Manifest),
         };
@@ -144,7 +147,9 @@ pub fn verify_slot<F: Flash>(
         let index = u8::try_from(index).unwrap_or(u8::MAX);
         let variant = component.variant_for(id).ok_or(SlotFault::Manifest)?;
         let (body, tail) = area.range.split_at(variant.length).ok_or(SlotFault::Manifest)?;
-        if scan::digest(flash, body)? != variant.digest || !scan::is_blank(flash, tail)? {
+        if scan::digest(flash, body)? != variant.digest
+            || !(scan::is_blank(flash, tail)? || Mistake::TailIgnored.is_planted())
+        {
             return Err(SlotFault::Component { area: index });
         }
     }

@@ -2,6 +2,12 @@
 
 use std::process::ExitCode;
 
+// A device's engine that makes mistakes on purpose is for tests alone.
+const _: () = assert!(
+    !firmware_protocol::planted::IS_PLANTABLE,
+    "the feature `planted` is for the tests' own binaries"
+);
+
 fn main() -> ExitCode {
     ExitCode::from(noflake::cli::main().code())
 }

@@ -32,7 +32,7 @@ use thiserror::Error;
 
 use crate::clock::{NEVER_US, us};
 use crate::factory::{FactoryBundle, FactoryError, provision};
-use crate::fault::{FlipFault, PowerCut};
+use crate::fault::{FlipFault, PowerCut, Tear};
 use crate::flash::{FlashHandle, SimFlash};
 use crate::layout::{LayoutError, lay_out};
 use crate::scenario::{ImageSpec, Scenario};
@@ -127,7 +127,8 @@ impl SimDevice {
             provision(&scenario, &layout, &mut flash, bundle, root)?;
             (flash, None, Stats::default())
         };
-        let cut = |at_operation| PowerCut { at_operation, seed: config.seed };
+        let cut =
+            |at_operation| PowerCut { at_operation, tear: Tear::Seeded { seed: config.seed } };
         flash.set_power_cut(scenario.power.cut_at_operation.map(cut));
         let mut device = Self {
             seed: config.seed,

@@ -10,8 +10,35 @@ pub struct PowerCut {
     /// The operation, program or erase, counted from 1 since the device was made or its state
     /// folder opened.
     pub at_operation: u64,
-    /// Decides how much of the operation still happens.
-    pub seed: u64,
+    /// How much of the operation still happens.
+    pub tear: Tear,
+}
+
+/// What a power cut leaves of the operation that it strikes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tear {
+    /// The first bytes are as they should be, the others untouched.
+    Behind {
+        /// How many; the whole operation when there are fewer.
+        bytes: u32,
+    },
+    /// As `Behind`, at a byte that follows from the seed.
+    Seeded {
+        /// The seed.
+        seed: u64,
+    },
+    /// As `Behind`, and of the word that it would go on with, some bits.
+    InWord {
+        /// How many bytes are whole, at most; the word that holds the next one is torn.
+        bytes: u32,
+        /// Decides which bits.
+        seed: u64,
+    },
+    /// Words in no order: some have happened, some have not. Of an erase, some bits of each byte.
+    Scattered {
+        /// Decides which.
+        seed: u64,
+    },
 }
 
 /// A fault of a link, in one direction or both.

@@ -6,6 +6,7 @@
 
 mod backing;
 mod spec;
+mod tear;
 
 use std::io;
 use std::path::Path;
@@ -14,7 +15,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use firmware_protocol::flash::{Flash, FlashError, Geometry, Range};
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{Chance, Purpose};
 use crate::fault::PowerCut;
 
 use self::backing::Backing;
@@ -45,6 +45,24 @@ pub struct SimFlash {
     cut: Option<PowerCut>,
     powered: bool,
     busy_us: u64,
+    trace: Option<Vec<Operation>>,
+}
+
+/// A program or an erase, as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// Bytes to be programmed.
+    Program {
+        /// Where.
+        address: u32,
+        /// Which.
+        bytes: Vec<u8>,
+    },
+    /// A block to be erased.
+    Erase {
+        /// Which.
+        block: Range,
+    },
 }
 
 impl SimFlash {
@@ -74,6 +92,29 @@ impl SimFlash {
         Ok((Self::new(spec, backing), len_bytes))
     }
 
+    /// A part in memory that holds `bytes`; what is missing is erased, what is too much is cut off.
+    #[must_use]
+    pub fn holding(spec: FlashSpec, mut bytes: Vec<u8>) -> Self {
+        bytes.resize(spec.size_bytes() as usize, spec.geometry.erased);
+        Self::new(spec, Backing::Memory(bytes))
+    }
+
+    /// Everything that a part in memory holds; nothing of one in a file.
+    #[must_use]
+    pub fn contents(&self) -> &[u8] {
+        self.backing.in_memory()
+    }
+
+    /// Writes down every operation from now on.
+    pub fn start_trace(&mut self) {
+        self.trace = Some(Vec::new());
+    }
+
+    /// The operations since [`SimFlash::start_trace`].
+    pub fn take_trace(&mut self) -> Vec<Operation> {
+        self.trace.take().unwrap_or_default()
+    }
+
     fn new(spec: FlashSpec, backing: Backing) -> Self {
         let erases_by_block = vec![0; spec.block_count()];
         Self {
@@ -84,6 +125,7 @@ impl SimFlash {
             cut: None,
             powered: true,
             busy_us: 0,
+            trace: None,
         }
     }
 
@@ -164,16 +206,15 @@ impl SimFlash {
         self.backing.write(address as usize, bytes).map_err(|_| FlashError::Failed)
     }
 
-    /// Counts one operation; gives the bytes of `len` that still happen when power fails in it.
-    fn begin(&mut self, duration_us: u64, len: usize) -> Option<usize> {
+    /// Counts one operation; gives how it is torn when power fails in it.
+    fn begin(&mut self, duration_us: u64) -> Option<PowerCut> {
         self.counters.operations = self.counters.operations.saturating_add(1);
         self.busy_us = self.busy_us.saturating_add(duration_us);
         let cut = self.cut.filter(|cut| cut.at_operation == self.counters.operations)?;
         self.cut = None;
         self.powered = false;
         self.counters.power_cuts = self.counters.power_cuts.saturating_add(1);
-        let mut chance = Chance::new(cut.seed, Purpose::Tear, cut.at_operation);
-        usize::try_from(chance.below((len as u64).saturating_add(1))).ok()
+        Some(cut)
     }
 
     /// What the cells hold after `wanted` was programmed over `held`.
@@ -216,13 +257,16 @@ impl Flash for SimFlash {
         if !self.powered {
             return Err(FlashError::Failed);
         }
-        let torn = self.begin(self.spec.program_us, bytes.len());
-        let wanted = bytes.get(..torn.unwrap_or(bytes.len())).unwrap_or(bytes);
-        let mut held = vec![0; wanted.len()];
+        if let Some(trace) = &mut self.trace {
+            trace.push(Operation::Program { address, bytes: bytes.to_vec() });
+        }
+        let cut = self.begin(self.spec.program_us);
+        let mut held = vec![0; bytes.len()];
         self.fetch(address, &mut held)?;
-        let cells = self.programmed(&held, wanted);
-        self.store(address, &cells)?;
-        if torn.is_some() { Err(FlashError::Failed) } else { Ok(()) }
+        let cells = self.programmed(&held, bytes);
+        let left = cut.map(|cut| tear::torn(&held, &cells, word_bytes, cut));
+        self.store(address, left.as_ref().unwrap_or(&cells))?;
+        if left.is_some() { Err(FlashError::Failed) } else { Ok(()) }
     }
 
     fn erase(&mut self, block: Range) -> Result<(), FlashError> {
@@ -232,15 +276,26 @@ impl Flash for SimFlash {
             return Err(FlashError::Failed);
         }
         let len = block.len_bytes as usize;
-        let torn = self.begin(self.spec.erase_us, len);
+        if let Some(trace) = &mut self.trace {
+            trace.push(Operation::Erase { block });
+        }
+        let cut = self.begin(self.spec.erase_us);
         self.counters.erases = self.counters.erases.saturating_add(1);
         if let Some(erases) = self.erases_by_block.get_mut(index) {
             *erases = erases.saturating_add(1);
             self.counters.most_erased = self.counters.most_erased.max(*erases);
         }
-        let blank = vec![self.spec.geometry.erased; torn.unwrap_or(len)];
-        self.store(block.start, &blank)?;
-        if torn.is_some() { Err(FlashError::Failed) } else { Ok(()) }
+        let blank = vec![self.spec.geometry.erased; len];
+        let left = match cut {
+            None => None,
+            Some(cut) => {
+                let mut held = vec![0; len];
+                self.fetch(block.start, &mut held)?;
+                Some(tear::torn(&held, &blank, self.spec.geometry.word_bytes, cut))
+            }
+        };
+        self.store(block.start, left.as_ref().unwrap_or(&blank))?;
+        if left.is_some() { Err(FlashError::Failed) } else { Ok(()) }
     }
 }
 

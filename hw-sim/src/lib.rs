@@ -31,8 +31,8 @@ mod visible;
 
 pub use device::{DeviceConfig, DeviceError, SERIAL_PORT, SimDevice, TCP_PORTS};
 pub use factory::{FactoryBundle, FactoryError};
-pub use fault::{Direction, FlipFault, LinkFault, PowerCut};
-pub use flash::{FlashCounters, FlashHandle, FlashSpec, SimFlash};
+pub use fault::{Direction, FlipFault, LinkFault, PowerCut, Tear};
+pub use flash::{FlashCounters, FlashHandle, FlashSpec, Operation, SimFlash};
 pub use layout::LayoutError;
 pub use options::ServeOptions;
 pub use scenario::{Scenario, ScenarioError};

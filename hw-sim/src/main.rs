@@ -27,6 +27,12 @@ enum Format {
     Json,
 }
 
+// A device's engine that makes mistakes on purpose is for tests alone.
+const _: () = assert!(
+    !firmware_protocol::planted::IS_PLANTABLE,
+    "the feature `planted` is for the tests' own binaries"
+);
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use firmware_protocol::boot::{ResetCause, Start};
 use firmware_protocol::slot::{RejectReason, SlotId, SlotState};
-use hw_sim::{DeviceConfig, PowerCut, SERIAL_PORT};
+use hw_sim::{DeviceConfig, PowerCut, SERIAL_PORT, Tear};
 
 use common::bundle::{Bundle, CONFIG_BYTES, bundle, root};
 use common::{Host, config, scenario};
@@ -94,7 +94,8 @@ fn a_power_cut_anywhere_in_a_staging_is_survived_and_repaired_by_a_retry() {
     let operations = dry.device.stats().flash.operations;
     assert!(operations > 40);
     for at_operation in 1..=operations {
-        let mut host = staged(Some(PowerCut { at_operation, seed: at_operation }));
+        let mut host =
+            staged(Some(PowerCut { at_operation, tear: Tear::Seeded { seed: at_operation } }));
         // The last operation may have done its work before it was torn.
         let cut_short = host.try_stage(&release).is_err();
         assert!(cut_short || at_operation == operations, "cut {at_operation}");

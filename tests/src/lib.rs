@@ -29,6 +29,7 @@ pub mod bench;
 pub mod cli;
 pub mod flash;
 pub mod peer;
+pub mod powercut;
 pub mod proxy;
 pub mod random;
 pub mod raw;

@@ -2,6 +2,7 @@
 
 use crate::digest::Digest;
 use crate::manifest::LifeCycle;
+use crate::planted::Mistake;
 use crate::slot::{PerSlot, RejectReason, SlotId, SlotState};
 
 use super::CONFIRMED_CRASH_BUDGET;
@@ -110,6 +111,7 @@ pub fn confirm_trial(state: &mut BootState) {
     let Some(trial) = state.trial.take() else {
         return;
     };
+    state.trial = Some(trial).filter(|_| Mistake::ConfirmKeepsTrial.is_planted());
     let SlotState::Staged { bundle } = *state.slots.get(trial.slot) else {
         return;
     };

@@ -3,6 +3,7 @@
 use crate::boot::{BootState, CONFIRMED_CRASH_BUDGET, Start};
 use crate::flash::{Flash, Range};
 use crate::message::{How, Reply};
+use crate::planted::Mistake;
 use crate::receiver::Receiver;
 use crate::refusal::Refusal;
 use crate::scan;
@@ -79,7 +80,9 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             writing.active = Some(spare.other());
             writing.crash_left = CONFIRMED_CRASH_BUDGET;
         }
-        *writing.slots.get_mut(spare) = SlotState::Writing { bundle };
+        if !Mistake::SlotNotMarked.is_planted() {
+            *writing.slots.get_mut(spare) = SlotState::Writing { bundle };
+        }
         let store = Job::store(range, self.document_bytes);
         self.job = store.behind_record(writing, Then::Stage { how }, asked);
         Ok(Answer::Later)

@@ -4,6 +4,7 @@ use crate::boot::{BootRow, BootState, MAX_ARMED, Start, Trial};
 use crate::digest::Digest;
 use crate::manifest::{Manifest, Policy};
 use crate::message::TrialTerms;
+use crate::planted::Mistake;
 use crate::refusal::Refusal;
 use crate::slot::{RejectReason, SlotId, SlotState};
 use crate::start::Handover;
@@ -36,7 +37,9 @@ impl TrialClock {
     /// Why the trial is over at `now_ms`, if it is. The boot limit holds for the trial image only;
     /// the lease also while the confirmed image runs, so that no trial outlives its host.
     pub(super) fn ended(&self, trial: &Trial, in_trial: bool, now_ms: u64) -> Option<RejectReason> {
-        if self.lease_left_ms(trial, now_ms) == 0 {
+        if Mistake::LeaseIgnored.is_planted() {
+            None
+        } else if self.lease_left_ms(trial, now_ms) == 0 {
             Some(RejectReason::LeaseExpired)
         } else if in_trial && self.boot_left_ms(trial, now_ms) == 0 {
             Some(RejectReason::BootLimit)
@@ -99,7 +102,9 @@ pub(super) fn open(
         retires_fallback: manifest.claims().retires_fallback,
     };
     let next_trial_id = state.next_trial_id.saturating_add(1);
-    Ok(Some(BootState { trial: Some(trial), next_trial_id, ..state.clone() }))
+    let early = if Mistake::FloorBeforeConfirm.is_planted() { trial.security_version } else { 0 };
+    let accept_floor = state.accept_floor.max(early);
+    Ok(Some(BootState { trial: Some(trial), next_trial_id, accept_floor, ..state.clone() }))
 }
 
 /// Whether an open trial was opened on these terms. What they allow in number may have sunk since.

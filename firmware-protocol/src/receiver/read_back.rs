@@ -1,6 +1,7 @@
 //! The last look at a slot: every component hashed from flash, and erased behind its end.
 
 use crate::flash::{Flash, FlashError, Range};
+use crate::planted::Mistake;
 use crate::scan::{BlankScan, HashScan};
 
 use super::{Part, tail};
@@ -63,6 +64,7 @@ impl ReadBack {
                 self.phase = BackPhase::Hash(HashScan::new(body));
                 Ok(PartStep::Working)
             }
+            BackPhase::Hash(_) if Mistake::NoReadBack.is_planted() => Ok(PartStep::Matches),
             BackPhase::Hash(scan) => match scan.step(flash)? {
                 None => Ok(PartStep::Working),
                 Some(digest) if digest != part.variant.digest => Ok(PartStep::Differs),

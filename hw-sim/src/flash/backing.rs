@@ -35,6 +35,14 @@ impl Backing {
         Ok((Self::File(file), len_bytes))
     }
 
+    /// The memory; empty for a file.
+    pub(crate) fn in_memory(&self) -> &[u8] {
+        match self {
+            Self::Memory(bytes) => bytes,
+            Self::File(_) => &[],
+        }
+    }
+
     pub(crate) fn read(&self, address: usize, buffer: &mut [u8]) -> io::Result<()> {
         match self {
             Self::Memory(bytes) => {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::fault::Tear;
 
 const PARTS: [(u32, u8); 4] = [(1, 0xFF), (4, 0xFF), (8, 0x00), (32, 0x00)];
 
@@ -67,7 +68,7 @@ fn only_a_whole_block_is_erased_and_its_wear_is_counted() {
 fn a_power_cut_leaves_a_prefix_of_the_operation_and_a_dead_part() {
     for seed in 0..40 {
         let mut flash = SimFlash::in_memory(spec(1, 0xFF));
-        flash.set_power_cut(Some(PowerCut { at_operation: 2, seed }));
+        flash.set_power_cut(Some(PowerCut { at_operation: 2, tear: Tear::Seeded { seed } }));
         flash.program(0, &[0; 16]).unwrap();
         assert_eq!(flash.program(16, &[0; 16]), Err(FlashError::Failed));
         assert!(!flash.is_powered());
@@ -88,7 +89,7 @@ fn a_torn_erase_is_torn_at_the_same_place_for_the_same_seed() {
         for page in 0..16 {
             flash.program(1024 + page * 256, &[0; 256]).unwrap();
         }
-        flash.set_power_cut(Some(PowerCut { at_operation: 17, seed }));
+        flash.set_power_cut(Some(PowerCut { at_operation: 17, tear: Tear::Seeded { seed } }));
         let whole = block(&flash, 1024);
         assert_eq!(flash.erase(whole), Err(FlashError::Failed));
         flash.power_on();

@@ -1,0 +1,26 @@
+//! Power cuts, all of them: at every byte of every flash operation of every deed, on many parts.
+//!
+//! A deed (stage, arm, confirm, ...) is done once on a part whose operations are traced. For every
+//! operation, the flash as it was before it is torn at every byte: a cut's whole outcome, as a device
+//! keeps nothing but its flash. On each of those the device starts again, is held to the
+//! invariants, starts three times more, and a host then goes on to the deed's end.
+//!
+//! - [`part`]: flash parts and where everything lies on them
+//! - [`release`]: root record and bundles
+//! - [`unit`]: one device and a host in memory
+//! - [`cut`]: where power fails, and what that leaves
+//! - [`deed`]: what is cut, and what it may lead to
+//! - [`truth`]: what a device is seen to be, in plain words; what the invariants speak of
+//! - [`judge`]: the invariants
+//! - [`sweep`]: every cut of a deed on a part
+//! - [`table`]: the figures
+
+pub mod cut;
+pub mod deed;
+pub mod judge;
+pub mod part;
+pub mod release;
+pub mod sweep;
+pub mod table;
+pub mod truth;
+pub mod unit;
