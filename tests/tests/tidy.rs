@@ -30,7 +30,7 @@ const HOST: Crate = Crate {
 const PROTOCOL: Crate = Crate {
     folder: "firmware-protocol/src",
     layers: &[
-        "slot digest version flash frame",
+        "slot digest version flash frame planted",
         "manifest boot refusal scan",
         "message trust record layout receiver start",
         "device lib",
