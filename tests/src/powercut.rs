@@ -7,7 +7,7 @@
 //!
 //! - [`part`]: flash parts and where everything lies on them
 //! - [`release`]: root record and bundles
-//! - [`unit`]: one device and a host in memory
+//! - [`mod@unit`]: one device and a host in memory
 //! - [`cut`]: where power fails, and what that leaves
 //! - [`deed`]: what is cut, and what it may lead to
 //! - [`truth`]: what a device is seen to be, in plain words; what the invariants speak of

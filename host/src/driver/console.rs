@@ -22,7 +22,7 @@ impl ConsoleText {
 
 /// What a device has said on its console since the last look, over however many connections.
 ///
-/// What is beyond [`MAX_BYTES`] is dropped, newest first, and a last line says how much that was.
+/// What is beyond 256 KiB is dropped, newest first, and a last line says how much that was.
 #[derive(Debug, Default)]
 pub struct Console {
     lines: Vec<ConsoleText>,
