@@ -2,7 +2,7 @@
 //!
 //! Each is one that a product has shipped or a test has missed; TESTING.md tells which. Without the
 //! feature every question is answered with no at compile time, and nothing of this is in a binary.
-//! With it, a process makes at most one of the mistakes, chosen by [`plant`].
+//! With it, a process makes at most one of the mistakes, chosen by `plant`.
 
 /// A mistake that the engine can be told to make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
