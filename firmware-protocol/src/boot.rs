@@ -14,10 +14,12 @@ use crate::slot::{PerSlot, RejectReason, SlotId, SlotState};
 
 pub use self::cause::{Blame, ResetCause};
 pub use self::row::{BootRow, Start};
-pub use self::state::{BootState, Trial, UNKNOWN_BYTES, confirm_trial, end_trial};
+pub use self::state::{BootState, CARRIED_BYTES, Carried, Trial, confirm_trial, end_trial};
 
 /// Crashes that a confirmed image may have before its fallback gets the device.
 pub const CONFIRMED_CRASH_BUDGET: u8 = 3;
+/// Newest layout of the boot record that this code writes and fully understands.
+pub const RECORD_VERSION: u8 = 1;
 /// Most boots that one arm request may allow.
 pub const MAX_ARMED: u8 = 4;
 

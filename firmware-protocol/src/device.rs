@@ -21,10 +21,11 @@ mod staging;
 mod trial;
 
 use crate::boot::{BootState, Start, end_trial};
-use crate::flash::Flash;
+use crate::flash::{Flash, Range};
 use crate::frame::{Header, Kind};
 use crate::layout::Layout;
 use crate::message::{Chunk, FromDevice};
+use crate::planted::Mistake;
 use crate::receiver::{ChunkFate, Receiver};
 use crate::record::RecordStore;
 use crate::refusal::Refusal;
@@ -124,7 +125,12 @@ pub struct Device<W, F, B> {
     job: Job,
     reset_at_ms: Option<u64>,
     retry_at_ms: u64,
+    /// What a start before this one had begun to write and not ended: it is not believed, whatever it reads as.
+    suspect: Range,
+    /// Blocks erased since the engine began.
     erases: u32,
+    /// Those of the spare slot that are not on record yet.
+    unrecorded_erases: u32,
     console: heapless::Vec<u8, CONSOLE_BYTES>,
 }
 
@@ -152,6 +158,8 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             }),
             (Start::Slot(_) | Start::Recovery, _) => None,
         };
+        let ignored = Mistake::RunIgnored.is_planted();
+        let suspect = store.state().filter(|_| !ignored).map(|state| state.touched);
         Self {
             flash,
             board,
@@ -175,7 +183,9 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             job: Job::Idle,
             reset_at_ms: None,
             retry_at_ms: 0,
+            suspect: suspect.unwrap_or_default(),
             erases: 0,
+            unrecorded_erases: 0,
             console: heapless::Vec::new(),
         }
     }
@@ -196,13 +206,10 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             self.take_frame(link, frame, out);
         }
         self.answer_put_off(out);
-        // Writing blocks says nothing, so it goes on behind an answer too: a host that asks without
+        // What nobody waits for says nothing, so it goes on behind an answer too: a host that asks without
         // a pause cannot keep the device from its work.
-        let worked = if out.is_full() {
-            matches!(self.job, Job::Idle) && self.idle_work()
-        } else {
-            self.work(out)
-        };
+        let worked =
+            if out.is_full() && self.job.asked().is_some() { false } else { self.work(out) };
         if !out.is_full() {
             self.speak_up(out);
         }
@@ -318,7 +325,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             return false;
         }
         self.received.follow(link);
-        let busy = !matches!(self.job, Job::Idle);
+        let busy = !self.job.leaves_the_window();
         let (Some(receiver), false) = (&mut self.receiver, busy) else {
             return false;
         };
@@ -344,7 +351,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
 
     /// Says what nobody asked for: acknowledgements, console text.
     fn speak_up(&mut self, out: &mut Outgoing) {
-        let busy = !matches!(self.job, Job::Idle);
+        let busy = !self.job.leaves_the_window();
         let credit = match &self.receiver {
             Some(receiver) if !busy => receiver.credit_blocks(self.window.as_ref().len()),
             Some(_) | None => 0,

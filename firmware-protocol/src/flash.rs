@@ -8,6 +8,8 @@ use embedded_storage::nor_flash::NorFlash;
 use heapless::String;
 use thiserror::Error;
 
+use crate::planted::Mistake;
+
 /// Most components that one bundle, and so one slot, can have.
 pub const MAX_COMPONENTS: usize = 4;
 /// Longest component name, in bytes.
@@ -30,6 +32,35 @@ impl Range {
     #[must_use]
     pub const fn end(&self) -> u32 {
         self.start.saturating_add(self.len_bytes)
+    }
+
+    /// Whether nothing is in it.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len_bytes == 0
+    }
+
+    /// Whether all of `other` lies in it.
+    #[must_use]
+    pub const fn covers(&self, other: Self) -> bool {
+        self.start <= other.start && other.end() <= self.end()
+    }
+
+    /// What lies in both; empty for nothing.
+    #[must_use]
+    pub fn common(&self, other: Self) -> Self {
+        let start = self.start.max(other.start);
+        Self { start, len_bytes: self.end().min(other.end()).saturating_sub(start) }
+    }
+
+    /// The shortest range with both in it; an empty one adds nothing.
+    #[must_use]
+    pub fn hull(self, other: Self) -> Self {
+        if self.is_empty() || other.is_empty() {
+            return if self.is_empty() { other } else { self };
+        }
+        let start = self.start.min(other.start);
+        Self { start, len_bytes: self.end().max(other.end()).saturating_sub(start) }
     }
 
     /// The first `length` bytes, and what is behind them; `None` when the range is shorter.
@@ -93,6 +124,66 @@ pub trait Flash {
     /// # Errors
     /// When the part refuses; the block is then anything.
     fn erase(&mut self, block: Range) -> Result<(), FlashError>;
+}
+
+/// A flag that the fault handler of a part sets whose reads trap: on many parts a double ECC error is a bus
+/// fault or a non-maskable interrupt, not an answer (PORTING: the handler clears the cause, sets the flag and
+/// returns; the read then gives anything).
+pub trait TrapFlag {
+    /// Takes the flag back; true when it was set.
+    fn take(&mut self) -> bool;
+}
+
+/// Flash whose reads trap, made into flash whose reads fail: everything reads through it.
+#[derive(Debug, Clone)]
+pub struct Guarded<F, T> {
+    flash: F,
+    flag: T,
+}
+
+impl<F, T> Guarded<F, T> {
+    /// Guards `flash`, whose fault handler sets `flag`.
+    pub const fn new(flash: F, flag: T) -> Self {
+        Self { flash, flag }
+    }
+
+    /// The flash itself, for the caller's own use.
+    pub const fn get_mut(&mut self) -> &mut F {
+        &mut self.flash
+    }
+
+    /// Gives the flash back.
+    pub fn into_inner(self) -> F {
+        self.flash
+    }
+}
+
+impl<F: Flash, T: TrapFlag> Flash for Guarded<F, T> {
+    fn geometry(&self) -> Geometry {
+        self.flash.geometry()
+    }
+
+    fn block_at(&self, address: u32) -> Option<Range> {
+        self.flash.block_at(address)
+    }
+
+    fn read(&mut self, address: u32, buffer: &mut [u8]) -> Result<(), FlashError> {
+        if Mistake::TrapIgnored.is_planted() {
+            return self.flash.read(address, buffer);
+        }
+        // A trap of something else says nothing about this read.
+        self.flag.take();
+        let read = self.flash.read(address, buffer);
+        if self.flag.take() { Err(FlashError::Unreadable) } else { read }
+    }
+
+    fn program(&mut self, address: u32, bytes: &[u8]) -> Result<(), FlashError> {
+        self.flash.program(address, bytes)
+    }
+
+    fn erase(&mut self, block: Range) -> Result<(), FlashError> {
+        self.flash.erase(block)
+    }
 }
 
 /// Memory for reads of parts that read whole words only, in bytes; twice the longest word.
@@ -223,6 +314,76 @@ mod tests {
         fn write(&mut self, _offset: u32, _bytes: &[u8]) -> Result<(), Refused> {
             Err(Refused)
         }
+    }
+
+    /// Flash that traps at every read of an odd address, and gives garbage.
+    struct Trapping<'a>(&'a core::cell::Cell<bool>);
+
+    impl Flash for Trapping<'_> {
+        fn geometry(&self) -> Geometry {
+            Geometry { word_bytes: 4, page_bytes: 64, erased: 0xff }
+        }
+
+        fn block_at(&self, address: u32) -> Option<Range> {
+            (address < 256).then_some(Range { start: 0, len_bytes: 256 })
+        }
+
+        fn read(&mut self, address: u32, buffer: &mut [u8]) -> Result<(), FlashError> {
+            buffer.fill(7);
+            self.0.set(self.0.get() || address % 2 == 1);
+            if address < 256 { Ok(()) } else { Err(FlashError::OutOfBounds) }
+        }
+
+        fn program(&mut self, _address: u32, _bytes: &[u8]) -> Result<(), FlashError> {
+            Ok(())
+        }
+
+        fn erase(&mut self, _block: Range) -> Result<(), FlashError> {
+            Err(FlashError::Failed)
+        }
+    }
+
+    impl TrapFlag for &core::cell::Cell<bool> {
+        fn take(&mut self) -> bool {
+            self.replace(false)
+        }
+    }
+
+    #[test]
+    fn a_read_that_traps_fails_and_leaves_no_trap_behind() {
+        let flag = core::cell::Cell::new(false);
+        let mut flash = Guarded::new(Trapping(&flag), &flag);
+        let mut bytes = [0; 4];
+        assert_eq!(flash.read(1, &mut bytes), Err(FlashError::Unreadable));
+        assert!(!flag.get());
+        assert_eq!((flash.read(2, &mut bytes), bytes), (Ok(()), [7; 4]));
+        // A trap from somewhere else is not this read's.
+        flag.set(true);
+        assert_eq!(flash.read(2, &mut bytes), Ok(()));
+        assert_eq!(flash.read(256, &mut bytes), Err(FlashError::OutOfBounds));
+        assert_eq!(flash.program(0, &bytes), Ok(()));
+        let block = flash.block_at(3).unwrap();
+        assert_eq!(flash.erase(block), Err(FlashError::Failed));
+        assert_eq!(flash.geometry().word_bytes, 4);
+        assert_eq!(flash.block_at(256), None);
+        flash.get_mut().0.set(true);
+        assert!(flash.into_inner().0.get());
+    }
+
+    #[test]
+    fn ranges_cover_share_and_span() {
+        let range = |start, len_bytes| Range { start, len_bytes };
+        let (front, back) = (range(10, 10), range(15, 10));
+        assert!(front.covers(range(10, 10)) && front.covers(range(12, 3)));
+        assert!(!front.covers(range(9, 2)) && !front.covers(range(19, 2)));
+        assert_eq!(front.common(back), range(15, 5));
+        assert_eq!(back.common(front), range(15, 5));
+        assert!(front.common(range(20, 5)).is_empty() && !front.is_empty());
+        assert_eq!(front.hull(back), range(10, 15));
+        assert_eq!(front.hull(range(40, 2)), range(10, 32));
+        assert_eq!(range(40, 2).hull(front), range(10, 32));
+        assert_eq!(front.hull(Range::default()), front);
+        assert_eq!(Range::default().hull(front), front);
     }
 
     #[test]

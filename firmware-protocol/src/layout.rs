@@ -6,7 +6,7 @@ use heapless::Vec;
 use thiserror::Error;
 
 use crate::flash::{MAX_COMPONENTS, Name, Range};
-use crate::record::ENTRY_BYTES;
+use crate::record::PLACE_BYTES;
 use crate::slot::{PerSlot, SlotId};
 
 /// Where one component of a slot lies.
@@ -69,7 +69,7 @@ pub enum LayoutError {
     #[error("{0} and {1} overlap")]
     Overlap(Place, Place),
     /// Entries of the record would not fit, or cross pages.
-    #[error("{0} does not begin at a multiple of {ENTRY_BYTES} bytes, or holds fewer")]
+    #[error("{0} does not begin at a multiple of {PLACE_BYTES} bytes, or holds fewer")]
     Record(Place),
     /// A bundle could not fit both slots.
     #[error("slots A and B do not name the same areas, each once and in the same order")]
@@ -170,7 +170,7 @@ fn whole_blocks(
 }
 
 fn holds_entries(place: Place, range: Range) -> Result<(), LayoutError> {
-    let entry = u32::try_from(ENTRY_BYTES).unwrap_or(u32::MAX);
+    let entry = u32::try_from(PLACE_BYTES).unwrap_or(u32::MAX);
     let holds = range.start.is_multiple_of(entry) && range.len_bytes >= entry;
     if holds { Ok(()) } else { Err(LayoutError::Record(place)) }
 }
@@ -293,14 +293,15 @@ mod tests {
         let small = |record| {
             let Draft { trust, slots, .. } = Draft::good();
             Layout::new(record, trust, slots, |address| match address {
-                0..0x400 => Some(bytes(address / 128 * 128, 128)),
+                0..0x800 => Some(bytes(address / 128 * 128, 128)),
                 _ => block_at(address),
             })
         };
-        assert!(small([bytes(0, 256), bytes(256, 256)]).is_ok());
-        let too_short = small([bytes(0, 128), bytes(256, 256)]);
+        let longest = bytes(512, 512);
+        assert!(small([bytes(0, 512), longest]).is_ok());
+        let too_short = small([bytes(0, 384), longest]);
         assert_eq!(too_short, Err(LayoutError::Record(Place::Record(0))));
-        let askew = small([bytes(0, 256), bytes(384, 256)]);
+        let askew = small([bytes(0, 512), bytes(640, 512)]);
         assert_eq!(askew, Err(LayoutError::Record(Place::Record(1))));
     }
 

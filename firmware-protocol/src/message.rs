@@ -22,7 +22,7 @@ pub use self::check::{CheckGives, CheckInfo, CheckStatus, Reading};
 pub use self::chunk::{CHUNK_HEAD_BYTES, Chunk};
 pub use self::reply::{Ack, FromDevice, How, Reply};
 pub use self::request::{Request, ToDevice, TrialTerms};
-pub use self::status::{AreaInfo, Identity, LinkCounters, Status, TrialStatus};
+pub use self::status::{AreaInfo, Identity, LinkCounters, Status, TrialStatus, Wear};
 
 /// Oldest protocol version that this code speaks.
 pub const PROTOCOL_MIN: u8 = 1;
@@ -35,6 +35,8 @@ pub const MAX_REPLY_BYTES: usize = 512;
 pub const MAX_REQUEST_BYTES: usize = 1100;
 /// Most bytes of a document or block list in one request.
 pub const MAX_PIECE_BYTES: usize = 1024;
+/// Most bytes of the boot record in one reply.
+pub const MAX_RECORD_PIECE_BYTES: usize = 256;
 /// Blocks that one [`Reply::Missing`] tells of.
 pub const MISSING_BLOCKS: u32 = 512;
 

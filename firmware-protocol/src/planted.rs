@@ -38,11 +38,23 @@ pub enum Mistake {
     NoReadBack,
     /// A full range is taken without being erased.
     EraseForgotten,
+    /// An entry that reads well once is in force for good.
+    SealIgnored,
+    /// A place that looks blank is written to, whatever was begun there.
+    BegunIgnored,
+    /// A range that looks blank is taken without being erased.
+    BlankTrusted,
+    /// What a cut transfer was writing is kept when it reads well once.
+    RunIgnored,
+    /// A read that trapped is as good as any other.
+    TrapIgnored,
+    /// A new root record is stored over the one in force.
+    RootOverwritten,
 }
 
 impl Mistake {
     /// Every mistake.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 21] = [
         Self::TornEntryTrusted,
         Self::RecordBehindTheJump,
         Self::FloorBeforeConfirm,
@@ -58,6 +70,12 @@ impl Mistake {
         Self::ConfirmKeepsTrial,
         Self::NoReadBack,
         Self::EraseForgotten,
+        Self::SealIgnored,
+        Self::BegunIgnored,
+        Self::BlankTrusted,
+        Self::RunIgnored,
+        Self::TrapIgnored,
+        Self::RootOverwritten,
     ];
 
     /// Its name on a command line.
@@ -79,6 +97,12 @@ impl Mistake {
             Self::ConfirmKeepsTrial => "confirm-keeps-trial",
             Self::NoReadBack => "no-read-back",
             Self::EraseForgotten => "erase-forgotten",
+            Self::SealIgnored => "seal-ignored",
+            Self::BegunIgnored => "begun-ignored",
+            Self::BlankTrusted => "blank-trusted",
+            Self::RunIgnored => "run-ignored",
+            Self::TrapIgnored => "trap-ignored",
+            Self::RootOverwritten => "root-overwritten",
         }
     }
 

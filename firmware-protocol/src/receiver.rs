@@ -22,7 +22,7 @@ pub use self::read_back::{BackStep, ReadBack};
 
 use self::blocks::BlockMap;
 use self::listing::{DIGEST_BYTES, Listing};
-use self::read_back::PartStep;
+use self::read_back::{Flashed, PartStep};
 use self::writing::{Assembly, Writing};
 
 /// Where one component goes.
@@ -45,6 +45,9 @@ pub struct Target {
     pub parts: Vec<Part, MAX_COMPONENTS>,
     /// The slot held something before, so its blocks may be worth keeping.
     pub worth_listing: bool,
+    /// What an earlier start had begun to write: it may read well once and otherwise later, so nothing of it
+    /// is kept.
+    pub suspect: Range,
 }
 
 /// What became of a chunk.
@@ -81,9 +84,16 @@ pub struct Receiver {
     wear: Wear,
 }
 
+/// Shortest run of flash that is named before it is written, in bytes: what a power cut can cost beside the
+/// window, and with each run one entry of the record is written.
+pub const RUN_BYTES: u32 = 48 << 10;
+/// Longest run, as a share of its component.
+const RUNS_A_COMPONENT: u64 = 64;
+
 /// What a transfer has cost flash, over all its components.
 #[derive(Debug)]
 struct Wear {
+    /// Since they were last taken.
     erases: u32,
     /// Blocks that did not hold what was written to them.
     failures: u8,
@@ -98,6 +108,7 @@ impl Wear {
 struct OpenPart {
     index: usize,
     part: Part,
+    suspect: Range,
     map: BlockMap,
     assemblies: Vec<Assembly, { writing::MAX_ASSEMBLIES }>,
     writing: Option<Writing>,
@@ -123,10 +134,9 @@ impl Receiver {
         &self.target
     }
 
-    /// Blocks erased since the transfer began.
-    #[must_use]
-    pub const fn erases(&self) -> u32 {
-        self.wear.erases
+    /// Blocks erased since the last call.
+    pub const fn take_erases(&mut self) -> u32 {
+        core::mem::replace(&mut self.wear.erases, 0)
     }
 
     /// Goes on to component `index`; gives its number of blocks. Going on to the open one changes
@@ -142,6 +152,7 @@ impl Receiver {
             self.open = Some(OpenPart {
                 index,
                 part,
+                suspect: self.target.suspect,
                 map: BlockMap::new(blocks, complete),
                 assemblies: Vec::new(),
                 writing: None,
@@ -194,7 +205,29 @@ impl Receiver {
         }
     }
 
-    /// Does one step of writing.
+    /// The run of whole erase blocks that the next step would go on in, from the block it writes; `None`
+    /// when nothing is to be written.
+    pub fn next_run<F: Flash>(&self, flash: &F) -> Option<Run> {
+        let open = self.open.as_ref()?;
+        let block = open.writing.or_else(|| open.next_writing())?.block;
+        let place = whole_blocks(flash, block_range(&open.part, block)?)?;
+        Some(Run::from(flash, place, body(flash, &open.part)?, &open.part))
+    }
+
+    /// Whether everything in `range` was written and read back, or never touched, since the device started. What
+    /// lies behind a component's end is proven by the read-back alone.
+    pub fn is_proven<F: Flash>(&self, flash: &F, range: Range) -> bool {
+        self.target.parts.iter().enumerate().all(|(index, part)| {
+            let common = range.common(part.range);
+            let is_body = body(flash, part).is_some_and(|body| body.covers(common));
+            let complete = self.complete.get(index) == Some(&true);
+            let open = self.open.as_ref().filter(|open| open.index == index);
+            common.is_empty()
+                || is_body && (complete || open.is_some_and(|open| open.holds(common)))
+        })
+    }
+
+    /// Does one step of writing. What it writes in has been named before, see [`Receiver::next_run`].
     ///
     /// # Errors
     /// When a block does not hold what was written to it, several times over.
@@ -256,7 +289,7 @@ impl Receiver {
         ReadBack::of(0)
     }
 
-    /// Reads on.
+    /// Reads on. Blocks behind a component are erased in `named` only, which the record names.
     ///
     /// # Errors
     /// When flash cannot be read or erased.
@@ -264,6 +297,7 @@ impl Receiver {
         &mut self,
         flash: &mut F,
         back: &mut ReadBack,
+        named: Range,
     ) -> Result<BackStep, FlashError> {
         let Some(part) = self.target.parts.get(back.index).copied() else {
             // What was read back is what stays: no chunk finds a place any more.
@@ -271,8 +305,10 @@ impl Receiver {
             self.open = None;
             return Ok(BackStep::AllMatch);
         };
-        match back.step(flash, &part, &mut self.wear.erases)? {
+        let Target { suspect, .. } = self.target;
+        match back.step(flash, &part, Flashed { named, suspect }, &mut self.wear.erases)? {
             PartStep::Working => Ok(BackStep::Working),
+            PartStep::Names(run) => Ok(BackStep::Names(run)),
             PartStep::Matches => {
                 *back = ReadBack::of(back.index.saturating_add(1));
                 Ok(BackStep::Working)
@@ -289,7 +325,40 @@ impl Receiver {
     }
 }
 
+/// Flash that is written next, and has to be named in the record before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// What the next step needs.
+    pub place: Range,
+    /// What is worth naming at once: it begins with `place`.
+    pub all: Range,
+}
+
+impl Run {
+    /// From `place` on, but not beyond `within`.
+    fn from<F: Flash>(flash: &F, place: Range, within: Range, part: &Part) -> Self {
+        let share = part.variant.length.checked_div(RUNS_A_COMPONENT).unwrap_or(0);
+        let wanted = u32::try_from(share).unwrap_or(u32::MAX).max(RUN_BYTES);
+        let mut all = place;
+        while all.len_bytes < wanted
+            && all.end() < within.end()
+            && let Some(block) = flash.block_at(all.end())
+        {
+            all = all.hull(block);
+        }
+        Self { place, all }
+    }
+}
+
 impl OpenPart {
+    /// Whether every block in `range` is there.
+    fn holds(&self, range: Range) -> bool {
+        let size = self.part.variant.block_size.max(1);
+        let from = range.start.saturating_sub(self.part.range.start).checked_div(size);
+        let to = range.end().saturating_sub(self.part.range.start).div_ceil(size);
+        (from.unwrap_or(0)..to.min(self.map.blocks())).all(|block| self.map.is_done(block))
+    }
+
     /// Counts every block as missing that shares an erase block with `block`.
     fn spoil<F: Flash>(&mut self, flash: &F, block: u32) {
         let Some(range) = block_range(&self.part, block) else { return };
@@ -310,6 +379,17 @@ fn block_range(part: &Part, block: u32) -> Option<Range> {
     let length = u32::try_from(part.variant.length).ok()?;
     let len_bytes = size.min(length.checked_sub(offset)?);
     Some(Range { start: part.range.start.checked_add(offset)?, len_bytes })
+}
+
+/// The whole erase blocks that a range lies in.
+fn whole_blocks<F: Flash>(flash: &F, range: Range) -> Option<Range> {
+    let first = flash.block_at(range.start)?;
+    Some(first.hull(flash.block_at(range.end().checked_sub(1)?)?))
+}
+
+/// The whole erase blocks that a component lies in.
+fn body<F: Flash>(flash: &F, part: &Part) -> Option<Range> {
+    whole_blocks(flash, part.range.split_at(part.variant.length)?.0)
 }
 
 /// The area behind the component's end.

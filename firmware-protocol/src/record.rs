@@ -1,37 +1,40 @@
 //! The boot record on flash (BOOT.md, "Record").
 //!
-//! Two ranges of erase blocks hold entries of 256 bytes, appended one behind the other; each is
-//! checked by its own CRC, and the valid entry with the highest sequence number is in force. So one
-//! program of one entry is the commit point of every change, and a torn entry is as if it had never
-//! been begun. When a range is full, the other one is erased and written from its start; the entry
-//! in force is never in the range that is erased.
+//! Two ranges of erase blocks are cut into places of 512 bytes. Each takes one entry, which is checked by
+//! its own CRC; the valid one with the highest number is in force. So the program of one entry is the commit
+//! point of every change, and a torn entry is as if it had never been begun. When a range is full, the
+//! other one is erased and written from its start; the entry in force is never in the range that is
+//! erased.
 //!
 //! A number belongs to a place: the next place has the next number, whatever became of the place before.
 //! So an entry that only seemed to fail, or that cannot be read at one start and can at the next, never
 //! has the number of a later one.
+//!
+//! Flash that lost its power in an operation may read differently each time. What was in flight is therefore
+//! never believed: see [`RecordStore::is_settled`].
 
+mod clearing;
 mod entry;
+mod place;
 
 use thiserror::Error;
 
 use crate::boot::BootState;
-use crate::flash::{Flash, FlashError, Range, is_blank};
+use crate::flash::{Flash, FlashError, Range};
 use crate::planted::Mistake;
-use crate::scan::BlankScan;
+use crate::scan;
 
-use self::entry::{decode, encode};
+use self::clearing::{Cleared, Clearing};
+use self::entry::{Encoded, decode, encode};
+use self::place::{Place, address_of, is_untouched, places_in};
 
-/// Bytes from one entry to the next.
-pub const ENTRY_BYTES: usize = 256;
-/// Newest entry layout that this code writes and fully understands.
-pub const RECORD_VERSION: u8 = 1;
+pub use self::entry::{ENTRY_BYTES, EntryHead, read_entry};
+pub use self::place::PLACE_BYTES;
 
-const STRIDE: u32 = 256;
-/// How often an entry is read before it counts as unreadable: one that is missed for a single failed read
-/// would bring back the state that it replaced.
-const READ_TRIES: u32 = 3;
 /// Places that one step looks at: 4 KiB.
-const PLACES_A_STEP: u32 = 16;
+const PLACES_A_STEP: u32 = 8;
+/// More than the steps of one entry in pages of a byte, its marks, and the erase and look of a block.
+const STEPS_A_PLACE: u32 = 1024;
 
 /// Where the next entry goes, and what the last one said.
 #[derive(Debug, Clone)]
@@ -39,6 +42,7 @@ pub struct RecordStore {
     ranges: [Range; 2],
     state: Option<BootState>,
     sequence: u32,
+    settled: bool,
     /// Range of the entry in force; never erased while there is one.
     home: usize,
     /// Number of the first place in `home`.
@@ -50,19 +54,20 @@ pub struct RecordStore {
     /// Ranges in which an entry may hide that is newer than all that can be read: they are erased before
     /// anything is written.
     doubtful: [bool; 2],
-    /// Bytes of the entry at `next_index` that are programmed.
-    programmed: usize,
-    /// Erases since the last entry or move: bounds what a block that never reads blank can cost.
-    erases: u32,
-    /// The range to move to, as far as it was looked at.
+    writes: Writes,
+    /// The range to move to, as far as it is erased.
     clearing: Option<Clearing>,
 }
 
-/// The block of a range that is looked at before the record moves there; those behind it are blank.
-#[derive(Debug, Clone)]
-struct Clearing {
-    block: Range,
-    scan: BlankScan,
+/// What the next step of writing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writes {
+    /// To find the next place, and mark it as begun.
+    Place,
+    /// To program the entry from this byte on.
+    Entry { from: usize },
+    /// To seal the entry.
+    Seal,
 }
 
 /// What [`RecordStore::step`] has done.
@@ -70,9 +75,9 @@ struct Clearing {
 pub enum WriteStep {
     /// Erased one block; more steps follow.
     Erased,
-    /// Programmed one page of the entry, or looked for its place; more steps follow.
+    /// Programmed a mark or a page of the entry, or looked for its place; more steps follow.
     Moved,
-    /// The entry is written and in force.
+    /// The entry is written, sealed and in force.
     Written,
 }
 
@@ -85,6 +90,9 @@ pub enum RecordError {
     /// The ranges of the layout hold no entry.
     #[error("the record's ranges are too small for one entry")]
     Layout,
+    /// Every number was used.
+    #[error("the record has used up its numbers")]
+    UsedUp,
 }
 
 impl RecordStore {
@@ -94,22 +102,21 @@ impl RecordStore {
             ranges,
             state: None,
             sequence: 0,
+            settled: true,
             home: 0,
             first: 1,
             current: 0,
             next_index: 0,
             doubtful: [false; 2],
-            programmed: 0,
-            erases: 0,
+            writes: Writes::Place,
             clearing: None,
         };
         let found = [0, 1].map(|number| store.look_through(flash, number));
-        for (number, (doubtful, found)) in store.doubtful.iter_mut().zip(found).enumerate() {
-            // A range is blank when the record moves there, so one with an old entry holds no newer one.
-            *doubtful = found.used > 0 && !found.entries;
-            if number == store.home {
-                store.next_index = found.used;
-            }
+        match found {
+            [home, other] if store.state.is_some() && store.home == 0 => store.settle(home, other),
+            [other, home] if store.state.is_some() => store.settle(home, other),
+            // A range that looks blank is erased all the same: what it reads as proves nothing.
+            [_, other] => store.doubtful = [true, other.used > 0],
         }
         store
     }
@@ -117,36 +124,45 @@ impl RecordStore {
     /// Takes over the newest entry of a range, if none is newer so far.
     fn look_through<F: Flash>(&mut self, flash: &mut F, number: usize) -> Found {
         let range = self.ranges.get(number).copied().unwrap_or_default();
-        let erased = flash.geometry().erased;
-        let mut found = Found { used: 0, entries: false };
-        for index in 0..entries_in(range) {
-            let mut bytes = [0; ENTRY_BYTES];
-            let address = entry_address(range, index);
-            let read = (0..READ_TRIES).any(|_| flash.read(address, &mut bytes).is_ok());
-            if read && is_blank(&bytes, erased) {
-                continue;
-            }
-            let entry = if read { decode(&bytes) } else { None };
+        let mut found = Found::default();
+        for index in 0..places_in(range) {
+            let place = Place::look(flash, address_of(range, index));
+            let was_begun = found.begun && !Mistake::BegunIgnored.is_planted();
+            found.begun = place.begun_next;
+            let entry = place.entry.as_ref().and_then(decode);
             if entry.is_none() && Mistake::TornPlaceReused.is_planted() {
                 continue;
             }
-            found.used = index.saturating_add(1);
+            if place.is_touched(was_begun) {
+                found.used = index.saturating_add(1);
+            }
             let Some((sequence, state)) = entry else { continue };
             found.entries = true;
-            // Equal numbers are those of a writer that counted entries, not places: what it wrote later lies
-            // further on, or at the start of the range it moved to.
-            let later = number == self.home || index <= self.sequence.wrapping_sub(self.first);
-            let equal = sequence == self.sequence;
             let revived = Mistake::OldEntryRevived.is_planted();
-            if self.state.is_none() || sequence > self.sequence || (equal && later) || revived {
+            if self.state.is_none() || sequence > self.sequence || revived {
                 self.state = Some(state);
                 self.sequence = sequence;
-                self.first = sequence.wrapping_sub(index);
+                self.first = sequence.saturating_sub(index);
                 self.home = number;
                 self.current = number;
+                self.settled = place.sealed || Mistake::SealIgnored.is_planted();
             }
         }
         found
+    }
+
+    /// Works out the next place, and whether anything newer than the entry in force was begun.
+    fn settle(&mut self, home: Found, other: Found) {
+        self.next_index = home.used;
+        let index = self.sequence.saturating_sub(self.first);
+        let is_last = index.saturating_add(1) == home.used;
+        let has_moved = home.used >= self.places(self.home) && home.begun;
+        // A range is erased when the record moves there, so one with an entry holds none that is newer.
+        let hides = other.used > 0 && !other.entries;
+        if let Some(doubtful) = self.doubtful.get_mut(usize::from(self.home == 0)) {
+            *doubtful = hides;
+        }
+        self.settled &= (is_last && !has_moved && !hides) || Mistake::SealIgnored.is_planted();
     }
 
     /// The state in force; `None` when no entry can be read.
@@ -155,14 +171,28 @@ impl RecordStore {
         self.state.as_ref()
     }
 
+    /// Whether the state in force stands whatever flash reads as from now on. If not, it is to be written
+    /// anew before anything is done because of it: a cut may have left cells in it, or behind it, that
+    /// read differently each time.
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        self.settled
+    }
+
     /// How many places were ever written to, as far as the record tells: a measure of wear.
     #[must_use]
     pub const fn sequence(&self) -> u32 {
         self.sequence
     }
 
+    /// Places that a range has.
+    #[must_use]
+    pub const fn places_in(range: Range) -> u32 {
+        places_in(range)
+    }
+
     /// Takes one step towards writing `state`: at most one erase or one program, and
-    /// 4 KiB read to find the entry's place, 256 bytes to compare it.
+    /// 4 KiB read to find the entry's place or to look through an erased block, 448 bytes to compare it.
     ///
     /// Call it with the same state until it gives [`WriteStep::Written`].
     ///
@@ -173,42 +203,11 @@ impl RecordStore {
         flash: &mut F,
         state: &BootState,
     ) -> Result<WriteStep, RecordError> {
-        if self.programmed == 0 {
-            if self.doubtful.contains(&true) {
-                return self.clear_step(flash);
-            }
-            match self.find_place(flash) {
-                Place::Here => {}
-                Place::FurtherOn => return Ok(WriteStep::Moved),
-                Place::Full => return self.clear_step(flash),
-            }
+        match self.writes {
+            Writes::Place => self.place_step(flash),
+            Writes::Entry { from } => self.entry_step(flash, state, from),
+            Writes::Seal => self.seal_step(flash, state),
         }
-        let range = self.ranges.get(self.current).copied().ok_or(RecordError::Layout)?;
-        let sequence = self.number_of(self.next_index);
-        let bytes = encode(state, sequence, flash.geometry().erased);
-        let address = entry_address(range, self.next_index);
-        // A program that fails may still have left bytes, or all of them: that place is never used again, nor
-        // is its number.
-        let from = core::mem::take(&mut self.programmed);
-        self.next_index = self.next_index.saturating_add(1);
-        let page = page_of(&bytes, from, flash.geometry().page_bytes);
-        flash.program(address.saturating_add(u32::try_from(from).unwrap_or(u32::MAX)), page)?;
-        let until = from.saturating_add(page.len());
-        if until < ENTRY_BYTES {
-            self.programmed = until;
-            self.next_index = self.next_index.saturating_sub(1);
-            return Ok(WriteStep::Moved);
-        }
-        let mut back = [0; ENTRY_BYTES];
-        flash.read(address, &mut back)?;
-        if back != bytes {
-            return Err(RecordError::Flash(FlashError::Failed));
-        }
-        self.first = self.number_of(0);
-        self.home = self.current;
-        self.sequence = sequence;
-        self.state = Some(state.clone());
-        Ok(WriteStep::Written)
     }
 
     /// Writes `state` at once, for callers that may take their time.
@@ -216,10 +215,9 @@ impl RecordStore {
     /// # Errors
     /// As [`RecordStore::step`].
     pub fn write<F: Flash>(&mut self, flash: &mut F, state: &BootState) -> Result<(), RecordError> {
-        // No block is shorter than an entry, no page shorter than a byte; each place is looked at
-        // once as the next one, and before and behind an erase of its range.
-        let steps = self.ranges.iter().map(|range| entries_in(*range)).max().unwrap_or(0);
-        for _ in 0..=steps.saturating_mul(8).saturating_add(STRIDE) {
+        let places = [0, 1].map(|number| self.places(number).saturating_add(1));
+        let steps = places.into_iter().fold(0_u32, u32::saturating_add);
+        for _ in 0..steps.saturating_mul(STEPS_A_PLACE) {
             if self.step(flash, state)? == WriteStep::Written {
                 return Ok(());
             }
@@ -227,101 +225,172 @@ impl RecordStore {
         Err(RecordError::Layout)
     }
 
-    /// The number of a place in the current range. The range that is moved to counts on behind the last
-    /// place of the one before, used or not.
-    fn number_of(&self, index: u32) -> u32 {
-        let home = self.ranges.get(self.home).copied().unwrap_or_default();
-        let before = if self.current == self.home { 0 } else { entries_in(home) };
-        self.first.wrapping_add(before).wrapping_add(index)
+    fn place_step<F: Flash>(&mut self, flash: &mut F) -> Result<WriteStep, RecordError> {
+        if self.doubtful.contains(&true) {
+            return self.clear_step(flash);
+        }
+        match self.find_place(flash) {
+            Search::FurtherOn => Ok(WriteStep::Moved),
+            Search::Full => self.clear_step(flash),
+            Search::Here if self.number_of(self.next_index).is_none() => Err(RecordError::UsedUp),
+            Search::Here => {
+                if let Err(error) = self.mark_begun(flash) {
+                    self.next_index = self.next_index.saturating_add(1);
+                    return Err(error.into());
+                }
+                self.writes = Writes::Entry { from: 0 };
+                Ok(WriteStep::Moved)
+            }
+        }
     }
 
-    /// Looks for the next blank place in the current range, a few places a step.
-    fn find_place<F: Flash>(&mut self, flash: &mut F) -> Place {
-        let range = self.ranges.get(self.current).copied().unwrap_or_default();
-        let erased = flash.geometry().erased;
+    /// Says in the place before that the next one may have been written to.
+    fn mark_begun<F: Flash>(&self, flash: &mut F) -> Result<(), FlashError> {
+        let before = match self.next_index.checked_sub(1) {
+            Some(index) => self.address(self.current, index),
+            None if self.current == self.home => return Ok(()),
+            None => self.address(self.home, self.places(self.home).saturating_sub(1)),
+        };
+        if Mistake::BegunIgnored.is_planted() {
+            return Ok(());
+        }
+        place::mark_begun(flash, before)
+    }
+
+    fn entry_step<F: Flash>(
+        &mut self,
+        flash: &mut F,
+        state: &BootState,
+        from: usize,
+    ) -> Result<WriteStep, RecordError> {
+        let Encoded { bytes, padded } = self.encoded(state, flash)?;
+        let address = self.address(self.current, self.next_index);
+        // A program that fails may still have left bytes, or all of them: that place is never used again, nor
+        // is its number.
+        self.spend_place();
+        let page =
+            page_of(bytes.get(..padded).unwrap_or(&bytes), from, flash.geometry().page_bytes);
+        flash.program(address.saturating_add(u32::try_from(from).unwrap_or(u32::MAX)), page)?;
+        let until = from.saturating_add(page.len());
+        if until >= padded && !scan::holds(flash, address, &bytes) {
+            return Err(RecordError::Flash(FlashError::Failed));
+        }
+        self.next_index = self.next_index.saturating_sub(1);
+        self.writes = if until < padded { Writes::Entry { from: until } } else { Writes::Seal };
+        Ok(WriteStep::Moved)
+    }
+
+    fn seal_step<F: Flash>(
+        &mut self,
+        flash: &mut F,
+        state: &BootState,
+    ) -> Result<WriteStep, RecordError> {
+        let sequence = self.number_of(self.next_index).ok_or(RecordError::UsedUp)?;
+        let address = self.address(self.current, self.next_index);
+        self.spend_place();
+        place::seal(flash, address)?;
+        self.first = self.number_of(0).unwrap_or(self.first);
+        self.home = self.current;
+        self.sequence = sequence;
+        self.state = Some(state.clone());
+        self.settled = true;
+        Ok(WriteStep::Written)
+    }
+
+    /// The place that is being written to is used, whatever becomes of it.
+    const fn spend_place(&mut self) {
+        self.writes = Writes::Place;
+        self.next_index = self.next_index.saturating_add(1);
+    }
+
+    fn encoded<F: Flash>(&self, state: &BootState, flash: &F) -> Result<Encoded, RecordError> {
+        let sequence = self.number_of(self.next_index).ok_or(RecordError::UsedUp)?;
+        Ok(encode(state, sequence, flash.geometry()))
+    }
+
+    /// The number of a place in the current range, if there are numbers left. The range that is moved to
+    /// counts on behind the last place of the one before, used or not.
+    fn number_of(&self, index: u32) -> Option<u32> {
+        let before = if self.current == self.home { 0 } else { self.places(self.home) };
+        self.first.checked_add(before)?.checked_add(index)
+    }
+
+    /// Looks for the next untouched place in the current range, a few places a step.
+    fn find_place<F: Flash>(&mut self, flash: &mut F) -> Search {
         for _ in 0..PLACES_A_STEP {
-            if self.next_index >= entries_in(range) {
-                return Place::Full;
+            if self.next_index >= self.places(self.current) {
+                return Search::Full;
             }
-            let mut bytes = [0; ENTRY_BYTES];
-            let read = flash.read(entry_address(range, self.next_index), &mut bytes);
-            let is_free = read.is_ok() && is_blank(&bytes, erased);
+            let is_free = is_untouched(flash, self.address(self.current, self.next_index));
             if is_free || Mistake::TornPlaceReused.is_planted() {
-                return Place::Here;
+                return Search::Here;
             }
             self.next_index = self.next_index.saturating_add(1);
         }
-        Place::FurtherOn
+        Search::FurtherOn
     }
 
-    /// Looks on through a range without the entry in force, erases what is not blank, and moves
-    /// over to it when all of it is.
-    ///
-    /// From the end to the start: the first place is blank only when the whole range is.
+    /// Erases a range without the entry in force, and moves over to it when all of it is blank.
     fn clear_step<F: Flash>(&mut self, flash: &mut F) -> Result<WriteStep, RecordError> {
         let other = usize::from(self.home == 0) ^ usize::from(Mistake::SingleCopy.is_planted());
         let target = self.doubtful.iter().position(|doubtful| *doubtful).unwrap_or(other);
         let range = self.ranges.get(target).copied().ok_or(RecordError::Layout)?;
-        if entries_in(range) == 0 {
+        if places_in(range) == 0 {
             return Err(RecordError::Layout);
         }
         // Taken out, so that a step that fails begins anew at the end.
         let mut clearing = match self.clearing.take() {
             Some(clearing) => clearing,
-            None => Clearing::of(flash, range.end().saturating_sub(1))?,
+            None => Clearing::new(flash, range)?,
         };
-        match clearing.scan.step(flash) {
-            Ok(None) => self.clearing = Some(clearing),
-            Ok(Some(true)) if clearing.block.start <= range.start => {
-                self.erases = 0;
-                self.move_to(target);
-            }
-            Ok(Some(true)) => {
-                let below = clearing.block.start.saturating_sub(1);
-                self.clearing = Some(Clearing::of(flash, below)?);
-            }
-            Ok(Some(false)) if Mistake::EraseForgotten.is_planted() => {
-                self.current = other;
-                self.next_index = 0;
-            }
-            Ok(Some(false)) | Err(_) => {
-                if self.erases >= entries_in(range) {
-                    self.erases = 0;
-                    return Err(RecordError::Flash(FlashError::Failed));
-                }
-                self.erases = self.erases.saturating_add(1);
-                flash.erase(clearing.block)?;
-                self.clearing = Some(Clearing::of(flash, clearing.block.start)?);
+        match clearing.step(flash)? {
+            Cleared::Erased => {
+                self.clearing = Some(clearing);
                 return Ok(WriteStep::Erased);
             }
+            Cleared::Looked => self.clearing = Some(clearing),
+            Cleared::All => self.move_to(target),
         }
         Ok(WriteStep::Moved)
     }
 
-    /// Goes on in a range that is blank.
+    /// Goes on in a range that was erased just now.
     fn move_to(&mut self, target: usize) {
         if let Some(doubtful) = self.doubtful.get_mut(target) {
             *doubtful = false;
         }
-        self.current = target;
-        self.next_index = 0;
+        // A range that was erased for what it might hide is there for later.
+        let is_next = self.next_index >= self.places(self.current);
         if self.state.is_none() {
-            self.first = self.number_of(0);
-            self.home = target;
+            self.next_index = 0;
+        } else if is_next {
+            self.next_index = 0;
+            self.current = target;
         }
+    }
+
+    fn address(&self, number: usize, index: u32) -> u32 {
+        address_of(self.ranges.get(number).copied().unwrap_or_default(), index)
+    }
+
+    fn places(&self, number: usize) -> u32 {
+        places_in(self.ranges.get(number).copied().unwrap_or_default())
     }
 }
 
 /// What a range holds.
+#[derive(Debug, Clone, Copy, Default)]
 struct Found {
-    /// Places up to the last one that is not blank.
+    /// Places up to the last one that was touched.
     used: u32,
-    /// Some can be read.
+    /// Some hold an entry that can be read.
     entries: bool,
+    /// The last place says that what comes behind it was begun.
+    begun: bool,
 }
 
 /// Where the next entry goes.
-enum Place {
+enum Search {
     /// At the next index.
     Here,
     /// Not in the places that one step looks at.
@@ -330,23 +399,8 @@ enum Place {
     Full,
 }
 
-impl Clearing {
-    fn of<F: Flash>(flash: &F, address: u32) -> Result<Self, FlashError> {
-        let block = flash.block_at(address).ok_or(FlashError::OutOfBounds)?;
-        Ok(Self { block, scan: BlankScan::new(block) })
-    }
-}
-
-/// The next page of an entry. Entries lie at multiples of their length, so no page is crossed.
-fn page_of(entry: &[u8; ENTRY_BYTES], from: usize, page_bytes: u32) -> &[u8] {
+/// The next page of an entry. Places lie at multiples of their length, so no page is crossed.
+fn page_of(entry: &[u8], from: usize, page_bytes: u32) -> &[u8] {
     let page = usize::try_from(page_bytes).unwrap_or(ENTRY_BYTES).max(1);
-    entry.get(from..ENTRY_BYTES.min(from.saturating_add(page))).unwrap_or_default()
-}
-
-const fn entries_in(range: Range) -> u32 {
-    range.len_bytes / STRIDE
-}
-
-const fn entry_address(range: Range, index: u32) -> u32 {
-    range.start.saturating_add(index.saturating_mul(STRIDE))
+    entry.get(from..entry.len().min(from.saturating_add(page))).unwrap_or_default()
 }

@@ -200,6 +200,14 @@ pub enum Refusal {
         "the device lost its boot record and still holds another root record: enrol it under that one"
     )]
     InRecovery,
+    /// A root record of this device's root, and not the next one.
+    #[error("root record {got}, the device takes {expected} next: new ones are taken one by one")]
+    RootVersion {
+        /// The one behind the one in force.
+        expected: u32,
+        /// The one offered.
+        got: u32,
+    },
 }
 
 /// When a bundle was rejected, in words; outside a trial there is no number.

@@ -3,7 +3,7 @@
 //! It never speaks, and what it gives back is all that the image it starts learns of it. The caller
 //! starts the watchdog first, then calls [`boot()`], then jumps.
 
-use crate::boot::{self, BootRow, Decision, Finding, Findings, ResetCause, Start};
+use crate::boot::{self, BootRow, Decision, Finding, Findings, RECORD_VERSION, ResetCause, Start};
 use crate::digest::Digest;
 use crate::flash::{Flash, FlashError};
 use crate::layout::{Layout, SlotLayout};
@@ -32,6 +32,9 @@ pub struct Handover {
     pub row: BootRow,
     /// Why the device reset.
     pub cause: ResetCause,
+    /// Newest layout of the boot record that the boot stage knows: an image writes no field that would change
+    /// what an older boot stage decides.
+    pub record_version: u8,
     /// Until the trial's hardware deadline, in milliseconds; `None` outside a trial. A board that has
     /// a second timer starts it before the jump.
     pub deadline_ms: Option<u32>,
@@ -51,7 +54,8 @@ pub fn boot<F: Flash>(
     let mut store = RecordStore::load(flash, layout.record());
     let mut findings = Findings::default();
     let mut decision = decide_verified(flash, layout, &store, &mut findings, cause, check);
-    let changed = store.state().is_some_and(|before| *before != decision.state);
+    let stands = store.is_settled();
+    let changed = store.state().is_some_and(|before| !stands || *before != decision.state);
     let stored = !changed
         || Mistake::RecordBehindTheJump.is_planted()
         || store.write(flash, &decision.state).is_ok();
@@ -67,7 +71,7 @@ pub fn boot<F: Flash>(
         }
         _ => None,
     };
-    Handover { start, row, cause, deadline_ms }
+    Handover { start, row, cause, record_version: RECORD_VERSION, deadline_ms }
 }
 
 /// How far the hardware deadline lies behind the engine's own: the engine first gets the time to

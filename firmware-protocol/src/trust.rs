@@ -239,13 +239,60 @@ pub fn verify_first_root(bytes: &[u8]) -> Result<Verified<RootRecord>, TrustErro
     Ok(Verified { claims, digest: envelope.body_digest() })
 }
 
-/// The digest of the root record at the front of `bytes`, if there is a whole one that its own keys
+/// Why a document is not the root record that follows the one in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum NextRootError {
+    /// Too few of the root keys in force signed it.
+    #[error("not signed by enough root keys in force")]
+    Stranger,
+    /// It is not the next one.
+    #[error("root record {got}, expected {expected}")]
+    Version {
+        /// The one behind the one in force.
+        expected: u32,
+        /// What it says.
+        got: u32,
+    },
+    /// It is no root record, or its own keys did not sign it.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+}
+
+/// Verifies the root record that follows `current`: its version is the next one, and enough keys signed it of
+/// those in force and of those it names (TRUST.md, "A new root record").
+///
+/// # Errors
+/// The first of these that does not hold.
+pub fn verify_next_root(
+    bytes: &[u8],
+    current: &RootRecord,
+) -> Result<Verified<RootRecord>, NextRootError> {
+    let envelope = Envelope::parse(bytes, BodyType::Root).map_err(TrustError::from)?;
+    meet_threshold(&envelope, &current.root).map_err(|_| NextRootError::Stranger)?;
+    let claims = manifest::decode_root(envelope.body).map_err(TrustError::from)?;
+    let expected = current.version.saturating_add(1);
+    if claims.version != expected || claims.version == current.version {
+        return Err(NextRootError::Version { expected, got: claims.version });
+    }
+    meet_threshold(&envelope, &claims.root)?;
+    Ok(Verified { claims, digest: envelope.body_digest() })
+}
+
+/// SHA-256 of the body of a root record's envelope. Nobody has vouched for it yet.
+///
+/// # Errors
+/// When it is no envelope of a root record.
+pub fn root_digest(bytes: &[u8]) -> Result<Digest, TrustError> {
+    Ok(Envelope::parse(bytes, BodyType::Root)?.body_digest())
+}
+
+/// The root record at the front of `bytes`, if there is a whole one that its own keys
 /// signed; what stands behind it does not matter.
 #[must_use]
-pub fn stored_root(bytes: &[u8]) -> Option<Digest> {
+pub fn stored_root(bytes: &[u8]) -> Option<Verified<RootRecord>> {
     let (_, rest) = Envelope::parse_front(bytes, BodyType::Root).ok()?;
     let envelope = bytes.get(..bytes.len().checked_sub(rest.len())?)?;
-    verify_first_root(envelope).ok().map(|root| root.digest())
+    verify_first_root(envelope).ok()
 }
 
 /// Takes back a root record that was verified before and whose digest was recorded then.

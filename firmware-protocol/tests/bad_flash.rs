@@ -97,7 +97,10 @@ fn a_rollback_behind_a_confirm_that_only_seemed_to_fail_stays_rolled_back() {
         ("the program is done and reported as failed", |flash| flash.fails_after = Some(256)),
         ("the program is done and not read back", |flash| flash.read_back_fails = true),
     ];
-    for (name, fault) in faults {
+    let mut failed = 0;
+    // The erase of a range, the mark that the place is begun, the entry, its seal.
+    for (operation, (name, fault)) in (0..4).flat_map(|number| faults.map(|fault| (number, fault)))
+    {
         let mut bench = Bench::enrolled();
         bench.confirmed(&Bundle::new(1, 9000));
         let two = Bundle::new(2, 9000);
@@ -105,9 +108,15 @@ fn a_rollback_behind_a_confirm_that_only_seemed_to_fail_stays_rolled_back() {
         let trial_id = bench.armed(&two, TERMS);
         let before = bench.reset().status();
         let boot_nonce = bench.boot_nonce;
+        bench.flash().sound_until = bench.flash().mutations() + operation;
         fault(bench.flash());
-        let confirm = Request::Confirm { trial_id, boot_nonce };
-        assert_eq!(bench.ask(confirm), Err(Refusal::Flash), "{name}");
+        let answer = bench.ask(Request::Confirm { trial_id, boot_nonce });
+        // A mark that is read once more is there.
+        if answer.is_ok() && name.contains("not read back") {
+            continue;
+        }
+        assert_eq!(answer, Err(Refusal::Flash), "{name}");
+        failed += 1;
         assert_eq!(bench.ask(Request::Rollback { trial_id }), Ok(Reply::Done(How::Done)), "{name}");
         bench.until_reset();
         bench.restart(ResetCause::Requested).open_session();
@@ -115,6 +124,7 @@ fn a_rollback_behind_a_confirm_that_only_seemed_to_fail_stays_rolled_back() {
         assert_eq!((after.active, after.accept_floor), (before.active, 7), "{name}");
         assert_eq!(bench.handover.start, Start::Slot(SlotId::A), "{name}");
     }
+    assert!(failed >= 3, "only {failed} confirms seemed to fail");
 }
 
 /// A version that a read too many has hidden must not let a bundle in that may not come from it.

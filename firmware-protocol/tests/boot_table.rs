@@ -219,7 +219,10 @@ fn spends_before_it_starts(before: &BootState, decision: &Decision) -> bool {
 
 fn keeps_what_it_must(before: &BootState, decision: &Decision) -> bool {
     let after = &decision.state;
-    let identity = after.root_digest == before.root_digest && after.unknown == before.unknown;
+    let identity = after.root_digest == before.root_digest
+        && after.erases == before.erases
+        && after.touched == before.touched
+        && after.carried == before.carried;
     let no_promotion = SlotId::ALL.iter().all(|slot| {
         let (old, new) = (before.slots.get(*slot), after.slots.get(*slot));
         old == new || matches!(new, SlotState::Rejected { .. })

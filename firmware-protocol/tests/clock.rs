@@ -27,7 +27,10 @@ fn a_clock_that_goes_back_gives_a_lease_one_call_s_time_at_most() {
             let goes_back = passed_ms % 700 == 600 && steps_back < 10;
             steps_back += u32::from(goes_back);
             bench.now_ms = if goes_back { back_to_ms } else { bench.now_ms + 100 };
-            bench.poll(Input::Nothing);
+            // What it has to do at once, it does at once: an entry of the record takes a few calls.
+            for _ in 0..8 {
+                bench.poll(Input::Nothing);
+            }
             passed_ms += 100;
             assert!(bench.last.wake_ms <= bench.now_ms + 100, "{:?}", bench.last);
         }
@@ -42,9 +45,7 @@ fn a_clock_that_goes_back_gives_a_lease_one_call_s_time_at_most() {
 fn a_clock_that_jumps_to_its_end_and_back_ends_the_lease_and_goes_on() {
     let mut bench = on_trial(0);
     bench.now_ms = u64::MAX;
-    for _ in 0..5 {
-        bench.poll(Input::Nothing);
-    }
+    bench.rest();
     assert_eq!(bench.last.effect, Effect::Reset);
     assert_ended(&mut bench);
     let open = Request::OpenSession { take_over: false, trial_id: 0 };

@@ -5,20 +5,20 @@ mod support;
 use firmware_protocol::boot::{BootRow, ResetCause, Start};
 use firmware_protocol::device::Effect;
 use firmware_protocol::digest::Digest;
+use firmware_protocol::manifest::RootRecord;
 use firmware_protocol::message::{How, Reply, Request, TrialTerms};
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::slot::{RejectReason, SlotId, SlotState};
 
 use support::bench::{Bench, PLAN, TERMS};
-use support::bundle::{self, Bundle, root_record, signed_root};
+use support::bundle::{self, Bundle, role, root_record, root_signed_by, signed_root};
 
 #[test]
 fn a_device_enrols_once_and_finds_the_same_root_done() {
     let mut bench = Bench::enrolled();
     assert_eq!(bench.ask(Request::Enroll), Ok(Reply::Done(How::FoundDone)));
-    let mut other = root_record();
-    other.made_at_s += 1;
-    bench.offer(&signed_root(&other));
+    let stranger = RootRecord { root: role(&[7], 1), ..root_record() };
+    bench.offer(&root_signed_by(&stranger, &[7]));
     assert_eq!(bench.ask(Request::Enroll), Err(Refusal::AlreadyEnrolled));
     bench.restart(ResetCause::PowerOn).open_session().offer(&signed_root(&root_record()));
     assert_eq!(bench.ask(Request::Enroll), Ok(Reply::Done(How::FoundDone)));
@@ -130,8 +130,9 @@ fn the_lease_also_ends_a_trial_that_is_paused() {
 fn a_boot_that_outlives_its_limit_ends_the_trial_although_it_is_renewed() {
     let (mut bench, trial_id) = on_trial(TERMS);
     while bench.last.effect != Effect::Reset {
-        bench.now_ms += 2_000;
-        assert!(bench.now_ms < 70_000, "no reset after the limit");
+        // An entry of the record takes a few calls.
+        bench.now_ms += if bench.now_ms < 60_000 { 2_000 } else { 10 };
+        assert!(bench.now_ms < 61_000, "no reset after the limit");
         if bench.now_ms < 60_000 {
             assert!(bench.ask(Request::Renew).is_ok());
         }
@@ -252,18 +253,14 @@ fn a_confirmed_image_that_crashes_gives_way_and_recovery_gives_it_no_new_budget(
     bench.restart(ResetCause::Crash).open_session();
     assert_eq!(bench.handover.row, BootRow::CrashedAlone);
     bench.now_ms += 100_000;
-    for _ in 0..3 {
-        bench.step();
-    }
+    bench.rest();
     assert_eq!(bench.status().crash_left, 0);
     bench.restart(ResetCause::Crash);
     assert_eq!(bench.handover.start, Start::Recovery);
     bench.restart(ResetCause::PowerOn).open_session();
     assert_eq!(bench.handover.start, Start::Slot(SlotId::A), "a power-on gives it one more try");
     bench.now_ms += 100_000;
-    for _ in 0..3 {
-        bench.step();
-    }
+    bench.rest();
     assert_eq!(bench.status().crash_left, 3, "it ran well for long");
 }
 

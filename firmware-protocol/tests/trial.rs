@@ -137,14 +137,10 @@ fn a_crash_is_forgotten_only_behind_a_minute_without_another() {
     while bench.now_ms < 59_900 {
         assert_eq!(bench.status().crash_left, CONFIRMED_CRASH_BUDGET - 1, "{} ms", bench.now_ms);
         bench.now_ms += 100;
-        for _ in 0..3 {
-            bench.step();
-        }
+        bench.rest();
     }
     bench.now_ms = 60_001;
-    for _ in 0..3 {
-        bench.step();
-    }
+    bench.rest();
     assert_eq!(bench.status().crash_left, CONFIRMED_CRASH_BUDGET);
 }
 
@@ -183,8 +179,12 @@ enum Said {
 /// How long a trial lives while this is said every second, in milliseconds.
 fn lives_on(bench: &mut Bench, said: Said) -> u64 {
     let (began_ms, session) = (bench.now_ms, bench.session);
-    while bench.last.effect != Effect::Reset {
+    loop {
         assert!(bench.now_ms < 200_000, "no end");
+        bench.rest();
+        if bench.last.effect == Effect::Reset {
+            return bench.now_ms - began_ms;
+        }
         bench.now_ms += 1_000;
         let id = bench.now_ms as u32;
         let (session, request) = match said {
@@ -199,9 +199,7 @@ fn lives_on(bench: &mut Bench, said: Said) -> u64 {
         };
         bench.session = session;
         bench.tell(id, request);
-        bench.step();
     }
-    bench.now_ms - began_ms
 }
 
 /// A bench on which slot A is confirmed and slot B's bundle runs on trial.

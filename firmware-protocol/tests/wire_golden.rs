@@ -8,8 +8,8 @@ use firmware_protocol::frame::{Framing, Header, Kind};
 use firmware_protocol::manifest::LifeCycle;
 use firmware_protocol::message::{
     Ack, AreaInfo, CheckGives, CheckInfo, CheckStatus, Chunk, FromDevice, How, Identity,
-    LinkCounters, MAX_PIECE_BYTES, MAX_REPLY_BYTES, MAX_REQUEST_BYTES, Reading, Reply, Request,
-    Status, ToDevice, TrialStatus, TrialTerms, encode,
+    LinkCounters, MAX_PIECE_BYTES, MAX_RECORD_PIECE_BYTES, MAX_REPLY_BYTES, MAX_REQUEST_BYTES,
+    Reading, Reply, Request, Status, ToDevice, TrialStatus, TrialTerms, Wear, encode,
 };
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::slot::{PerSlot, RejectReason, SlotId, SlotState};
@@ -22,7 +22,7 @@ const TERMS: TrialTerms =
 #[test]
 fn every_request_has_its_frozen_bytes() {
     let d = "d1".repeat(32);
-    let cases: [(Request<'_>, String); 23] = [
+    let cases: [(Request<'_>, String); 25] = [
         (Request::Hello { min: 1, current: 2 }, "000102".into()),
         (Request::Identify, "01".into()),
         (Request::Status, "02".into()),
@@ -52,6 +52,8 @@ fn every_request_has_its_frozen_bytes() {
         (Request::RunCheck { index: 2 }, "1402".into()),
         (Request::HashComponent { slot: SlotId::B, area: 1 }, "150101".into()),
         (Request::Withdraw { trial_id: 5 }, "1605".into()),
+        (Request::Wear, "17".into()),
+        (Request::RecordBytes { offset: 512, length: 256 }, "1880048002".into()),
     ];
     for (request, bytes) in cases {
         let asked = ToDevice { id: 7, session: 300, request };
@@ -69,6 +71,12 @@ fn every_reply_has_its_frozen_bytes() {
     let hello =
         Reply::Hello { version: 1, max_frame_bytes: 2048, window_bytes: 16384, boot_nonce: 1 };
     let bits = [0xf0_u8].into_iter().collect();
+    let wear = Wear {
+        slot_erases: PerSlot { a: 1, b: 2 },
+        slot_blocks: PerSlot { a: 3, b: 4 },
+        record_entries: 5,
+        record_places: 128,
+    };
     let value = CheckInfo { name: "v", gives: CheckGives::Value { unit: "V" } };
     let cases = [
         (hello, "00018010808001 01".replace(' ', "")),
@@ -92,6 +100,8 @@ fn every_reply_has_its_frozen_bytes() {
         (Reply::Checked(status), "0f0104036f6c64".into()),
         (Reply::Hash { digest: D, length: 700, tail_blank: true }, format!("10{d}bc0501")),
         (Reply::Working { left_bytes: 4096 }, "118020".into()),
+        (Reply::Wear(wear), "12 01 02 03 04 05 8001".replace(' ', "")),
+        (Reply::RecordBytes { total_bytes: 8192, bytes: &[1, 2, 3] }, "13804003010203".into()),
     ];
     for (reply, bytes) in cases {
         let said = FromDevice::Reply { id: 7, reply: Ok(reply.clone()) };
@@ -138,6 +148,7 @@ fn every_refusal_has_its_frozen_bytes() {
         (Refusal::Flash, "20"),
         (Refusal::RejectedBefore { trial_id: 4 }, "2104"),
         (Refusal::InRecovery, "22"),
+        (Refusal::RootVersion { expected: 2, got: 4 }, "230204"),
     ];
     for (refusal, bytes) in cases {
         let said = FromDevice::Reply { id: 7, reply: Err(refusal) };
@@ -240,6 +251,7 @@ fn the_largest_messages_fit() {
         Reply::Status(status),
         Reply::Missing { first_block: u32::MAX, missing: u32::MAX, bits },
         Reply::Checked(Reading::Status { status: CheckStatus::Stale, detail }),
+        Reply::RecordBytes { total_bytes: u32::MAX, bytes: &[7; MAX_RECORD_PIECE_BYTES] },
     ];
     for reply in replies {
         let said = FromDevice::Reply { id: u32::MAX, reply: Ok(reply) };

@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use firmware_protocol::flash::{MAX_COMPONENTS, Range};
 use firmware_protocol::layout::{self, Area, Layout, SlotLayout};
-use firmware_protocol::record::ENTRY_BYTES;
+use firmware_protocol::record::PLACE_BYTES;
 use firmware_protocol::slot::{PerSlot, SlotId};
 use firmware_protocol::trust::MAX_ENVELOPE_BYTES;
 use thiserror::Error;
@@ -57,8 +57,8 @@ pub(crate) fn lay_out(scenario: &Scenario) -> Result<(FlashSpec, Layout), Layout
     let mut cutter =
         Cutter { lengths: Box::new(scenario.flash.block_lengths()), taken: Vec::new(), end: 0 };
     let envelope_bytes = u32::try_from(MAX_ENVELOPE_BYTES).unwrap_or(u32::MAX);
-    let entry_bytes = u32::try_from(ENTRY_BYTES).unwrap_or(u32::MAX);
-    let record = [cutter.cut(entry_bytes)?, cutter.cut(entry_bytes)?];
+    let place_bytes = u32::try_from(PLACE_BYTES).unwrap_or(u32::MAX);
+    let record = [cutter.cut(place_bytes)?, cutter.cut(place_bytes)?];
     let trust = [cutter.cut(envelope_bytes)?, cutter.cut(envelope_bytes)?];
     let mut slot = || -> Result<SlotLayout, LayoutError> {
         let manifest = cutter.cut(envelope_bytes)?;

@@ -1,11 +1,12 @@
 //! What the device remembers between boots, and how a trial changes it.
 
 use crate::digest::Digest;
+use crate::flash::Range;
 use crate::manifest::LifeCycle;
 use crate::planted::Mistake;
 use crate::slot::{PerSlot, RejectReason, SlotId, SlotState};
 
-use super::CONFIRMED_CRASH_BUDGET;
+use super::{CONFIRMED_CRASH_BUDGET, RECORD_VERSION};
 
 /// What the device remembers between boots; one entry of [`crate::record`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,12 +31,32 @@ pub struct BootState {
     pub root_version: u32,
     /// SHA-256 of the body of the root record in force.
     pub root_digest: Digest,
+    /// Blocks erased in each slot, ever: a measure of wear, as far as it came on record.
+    pub erases: PerSlot<u32>,
+    /// Flash that the stage under way has begun to write since this state was stored; empty for none. Behind a
+    /// start, what it reads as is not believed (BOOT.md, "Slot states").
+    pub touched: Range,
     /// What a newer writer appended; carried through untouched.
-    pub unknown: heapless::Vec<u8, UNKNOWN_BYTES>,
+    pub carried: Carried,
+}
+
+/// Fields that this code does not know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Carried {
+    /// Version of the newest writer whose fields are in the record.
+    pub version: u8,
+    /// What it appended.
+    pub bytes: heapless::Vec<u8, CARRIED_BYTES>,
 }
 
 /// Most bytes of a newer writer that are carried through.
-pub const UNKNOWN_BYTES: usize = 32;
+pub const CARRIED_BYTES: usize = 64;
+
+impl Default for Carried {
+    fn default() -> Self {
+        Self { version: RECORD_VERSION, bytes: heapless::Vec::new() }
+    }
+}
 
 impl Default for BootState {
     fn default() -> Self {
@@ -50,7 +71,9 @@ impl Default for BootState {
             life_cycle: LifeCycle::Factory,
             root_version: 0,
             root_digest: Digest::default(),
-            unknown: heapless::Vec::new(),
+            erases: PerSlot::default(),
+            touched: Range::default(),
+            carried: Carried::default(),
         }
     }
 }

@@ -63,6 +63,7 @@ pub(super) fn admit<F: Flash>(
         bundle: manifest.digest(),
         parts,
         worth_listing: !matches!(place.state.slots.get(place.spare), SlotState::Empty),
+        suspect: Range::default(),
     })
 }
 

@@ -1,9 +1,12 @@
 //! What a device tells of itself.
 
 use crate::boot::{BootState, Start};
-use crate::flash::Flash;
+use crate::flash::{Flash, Range};
 use crate::layout::Layout;
-use crate::message::{AreaInfo, Identity, Reply, Request, Status, TrialStatus};
+use crate::message::{
+    AreaInfo, Identity, MAX_RECORD_PIECE_BYTES, Reply, Request, Status, TrialStatus, Wear,
+};
+use crate::record::RecordStore;
 use crate::refusal::Refusal;
 use crate::slot::{PerSlot, SlotId};
 use crate::trust::{self, MAX_ENVELOPE_BYTES};
@@ -67,7 +70,6 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
 
     pub(super) fn status(&self) -> Status {
         let state = self.state();
-        let receiver_erases = self.receiver.as_ref().map_or(0, crate::receiver::Receiver::erases);
         Status {
             active: state.active,
             slots: state.slots,
@@ -87,8 +89,58 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             uptime_ms: self.now_ms,
             link: self.received.counters,
             record_entries: self.store.sequence(),
-            erases: self.erases.saturating_add(receiver_erases),
+            erases: self.erases,
         }
+    }
+
+    pub(super) fn wear(&self) -> Wear {
+        let state = self.state();
+        let blocks = |slot| {
+            let slot = self.layout.slot(slot);
+            let areas = slot.areas.iter().map(|area| area.range);
+            areas.fold(self.blocks_in(slot.manifest), |sum, area| {
+                sum.saturating_add(self.blocks_in(area))
+            })
+        };
+        let places = self.layout.record().map(RecordStore::places_in);
+        Wear {
+            slot_erases: state.erases,
+            slot_blocks: PerSlot { a: blocks(SlotId::A), b: blocks(SlotId::B) },
+            record_entries: self.store.sequence(),
+            record_places: places.into_iter().fold(0, u32::saturating_add),
+        }
+    }
+
+    fn blocks_in(&self, range: Range) -> u32 {
+        let mut at = range.start;
+        let mut blocks: u32 = 0;
+        while let Some(block) = self.flash.block_at(at).filter(|block| block.start < range.end()) {
+            blocks = blocks.saturating_add(1);
+            at = block.end();
+        }
+        blocks
+    }
+
+    /// Bytes of the boot record's two ranges, one behind the other.
+    pub(super) fn record_bytes<'b>(
+        &mut self,
+        offset: u32,
+        length: u16,
+        bytes: &'b mut [u8; MAX_RECORD_PIECE_BYTES],
+    ) -> Result<Reply<'b>, Refusal> {
+        let [first, second] = self.layout.record();
+        let total_bytes = first.len_bytes.saturating_add(second.len_bytes);
+        let (range, within) = match offset.checked_sub(first.len_bytes) {
+            None => (first, offset),
+            Some(within) => (second, within),
+        };
+        let left = range.len_bytes.saturating_sub(within);
+        let length = usize::try_from(left).unwrap_or(usize::MAX).min(usize::from(length));
+        let piece = bytes.get_mut(..length.min(MAX_RECORD_PIECE_BYTES));
+        let piece = piece.ok_or(Refusal::NoSuchItem { index: offset })?;
+        let address = range.start.saturating_add(within);
+        self.flash.read(address, piece).map_err(|_| Refusal::Flash)?;
+        Ok(Reply::RecordBytes { total_bytes, bytes: piece })
     }
 
     /// Answers whose text is the board's own.

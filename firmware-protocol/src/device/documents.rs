@@ -5,10 +5,11 @@ use crate::digest::Digest;
 use crate::flash::{Flash, Range};
 use crate::manifest::{LifeCycle, RootRecord};
 use crate::message::{How, Reply};
+use crate::planted::Mistake;
 use crate::refusal::Refusal;
-use crate::trust::{self, MAX_ENVELOPE_BYTES};
+use crate::trust::{self, MAX_ENVELOPE_BYTES, NextRootError, Verified};
 
-use super::job::{Job, MAX_ROOT_BYTES, Then};
+use super::job::{Job, MAX_ROOT_BYTES, StoreCursor, Then};
 use super::link::Asked;
 use super::requests::{Answer, done};
 use super::{Board, Device, staging};
@@ -46,37 +47,59 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         Ok(Answer::Now(Reply::Offered { held_bytes }))
     }
 
+    /// Takes the offered document as the root record: the first one, the one that follows the one in force, or
+    /// the one in force once more.
     pub(super) fn enroll(&mut self, asked: Asked) -> Result<Answer<'static>, Refusal> {
-        let document = self.window.as_ref().get(..self.document_bytes).unwrap_or_default();
-        if document.len() > MAX_ROOT_BYTES {
-            let got = u32::try_from(document.len()).unwrap_or(u32::MAX);
+        if self.document_bytes > MAX_ROOT_BYTES {
+            let got = u32::try_from(self.document_bytes).unwrap_or(u32::MAX);
             let limit = u32::try_from(MAX_ROOT_BYTES).unwrap_or(u32::MAX);
             return Err(Refusal::DocumentTooLong { got, limit });
         }
-        let root = trust::verify_first_root(document)?;
-        if self.store.state().is_none() {
-            // A device that lost its record is not one that never had a root.
-            let stored = stored_roots(&mut self.flash, self.layout.trust());
-            if stored.into_iter().flatten().any(|digest| digest != root.digest()) {
-                return Err(Refusal::InRecovery);
-            }
-        }
         let state = self.state();
-        if state.life_cycle != LifeCycle::Factory {
-            let same = state.root_digest == root.digest();
-            return if same { done(How::FoundDone) } else { Err(Refusal::AlreadyEnrolled) };
+        let document = self.window.as_ref().get(..self.document_bytes).unwrap_or_default();
+        let root = if state.life_cycle == LifeCycle::Factory {
+            trust::verify_first_root(document)?
+        } else if trust::root_digest(document)? == state.root_digest {
+            return self.store_root_again(state.root_version, asked);
+        } else {
+            let current = self.root()?;
+            let document = self.window.as_ref().get(..self.document_bytes).unwrap_or_default();
+            verify_next_root(document, &current)?
+        };
+        if self.store.state().is_none()
+            && self.stored_root().is_some_and(|held| held != root.digest())
+        {
+            // A device that lost its record is not one that never had a root.
+            return Err(Refusal::InRecovery);
         }
+        let claims = root.claims();
         let enrolled = BootState {
-            life_cycle: root.claims().life_cycle,
-            root_version: root.claims().version,
+            life_cycle: claims.life_cycle,
+            root_version: claims.version,
             root_digest: root.digest(),
             ..state
         };
-        let range = self.trust_range(root.claims().version);
-        staging::fits(document, range)?;
-        let store = Job::store(range, self.document_bytes);
+        let turn = u32::from(Mistake::RootOverwritten.is_planted());
+        let store = self.root_store(claims.version.wrapping_add(turn))?;
         self.job = store.followed_by_record(enrolled, Then::Done, asked);
         Ok(Answer::Later)
+    }
+
+    /// The root record in force is offered once more: nothing to do, unless flash has lost it.
+    fn store_root_again(&mut self, version: u32, asked: Asked) -> Result<Answer<'static>, Refusal> {
+        if self.root().is_ok() {
+            return done(How::FoundDone);
+        }
+        self.job = self.root_store(version)?.alone(Then::Done, asked);
+        Ok(Answer::Later)
+    }
+
+    /// The document is to be stored as root record number `version`.
+    fn root_store(&self, version: u32) -> Result<StoreCursor, Refusal> {
+        let range = self.trust_range(version);
+        let document = self.window.as_ref().get(..self.document_bytes).unwrap_or_default();
+        staging::fits(document, range)?;
+        Ok(Job::store(range, self.document_bytes))
     }
 
     /// The root record in force.
@@ -85,11 +108,20 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         if state.life_cycle == LifeCycle::Factory {
             return Err(Refusal::NotEnrolled);
         }
-        let range = self.trust_range(state.root_version);
-        let mut bytes = [0; MAX_ROOT_BYTES];
-        self.flash.read(range.start, &mut bytes).map_err(|_| Refusal::Flash)?;
+        let place = self.trust_range(state.root_version);
+        let bytes = read_root(&mut self.flash, place)?;
         let root = trust::admitted_root(&bytes, state.root_digest).map_err(|_| Refusal::Flash)?;
         Ok(root.claims().clone())
+    }
+
+    /// Digest of the newest whole root record that flash still holds.
+    fn stored_root(&mut self) -> Option<Digest> {
+        let held = self.layout.trust().map(|range| {
+            let bytes = read_root(&mut self.flash, range).ok()?;
+            trust::stored_root(&bytes)
+        });
+        let newest = held.into_iter().flatten().max_by_key(|root| root.claims().version);
+        newest.map(|root| root.digest())
     }
 
     /// Root records of odd and even versions have a place each, so the one in force is never
@@ -100,11 +132,23 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     }
 }
 
-/// Digests of the whole root records that flash still holds.
-fn stored_roots<F: Flash>(flash: &mut F, places: [Range; 2]) -> [Option<Digest>; 2] {
-    places.map(|range| {
-        let mut bytes = [0; MAX_ROOT_BYTES];
-        flash.read(range.start, &mut bytes).ok()?;
-        trust::stored_root(&bytes)
-    })
+fn read_root<F: Flash>(flash: &mut F, place: Range) -> Result<[u8; MAX_ROOT_BYTES], Refusal> {
+    let mut bytes = [0; MAX_ROOT_BYTES];
+    flash.read(place.start, &mut bytes).map_err(|_| Refusal::Flash)?;
+    Ok(bytes)
+}
+
+/// A stranger's root record is refused as another one; one of the same root in its own words.
+fn verify_next_root(
+    document: &[u8],
+    current: &RootRecord,
+) -> Result<Verified<RootRecord>, Refusal> {
+    match trust::verify_next_root(document, current) {
+        Ok(root) => Ok(root),
+        Err(NextRootError::Stranger) => Err(Refusal::AlreadyEnrolled),
+        Err(NextRootError::Version { expected, got }) => {
+            Err(Refusal::RootVersion { expected, got })
+        }
+        Err(NextRootError::Trust(error)) => Err(error.into()),
+    }
 }

@@ -9,11 +9,15 @@ use crate::receiver::{BackStep, ListStep, ReadBack, Step};
 use crate::record::WriteStep;
 use crate::refusal::Refusal;
 use crate::scan::{self, BlankScan, HashScan};
+use crate::trust::MAX_ENVELOPE_BYTES;
 
 use super::link::{Asked, Outgoing};
 use super::requests::trial_reply;
 use super::{Board, Device, HEALTHY_MS, board};
 
+/// Longest document, in bytes.
+const MAX_DOCUMENT_BYTES: u32 = 4096;
+const _: () = assert!(MAX_ENVELOPE_BYTES == 4096 && MAX_ROOT_BYTES <= MAX_ENVELOPE_BYTES);
 /// Longest root record envelope, in bytes.
 pub(super) const MAX_ROOT_BYTES: usize = 1024;
 
@@ -22,10 +26,24 @@ pub(super) const MAX_ROOT_BYTES: usize = 1024;
 pub(super) enum Job {
     Idle,
     Write(WriteJob),
-    Listing { asked: Asked },
-    ReadBack { asked: Asked, back: ReadBack },
+    Listing {
+        asked: Asked,
+    },
+    ReadBack {
+        asked: Asked,
+        back: ReadBack,
+    },
+    /// What a read-back is to erase next is named before.
+    Naming {
+        named: BootState,
+        asked: Asked,
+        back: ReadBack,
+    },
     Hash(HashJob),
-    Check { asked: Asked, index: u8 },
+    Check {
+        asked: Asked,
+        index: u8,
+    },
 }
 
 /// A record entry to be written, a document to be stored, or both in the order that is safe.
@@ -46,7 +64,11 @@ pub(super) enum Then {
     Reset,
     DoneAndReset,
     Trial,
-    Stage { how: How },
+    Stage {
+        how: How,
+    },
+    /// The transfer goes on in the run that is named now.
+    Transfer,
     Staged,
 }
 
@@ -57,6 +79,14 @@ pub(super) struct StoreCursor {
     document_bytes: usize,
     erased_bytes: u32,
     programmed_bytes: u32,
+}
+
+/// What a step of storing a document did.
+enum StoreStep {
+    Erased,
+    Programmed,
+    /// All of it is on flash.
+    Stored,
 }
 
 /// A component that is being hashed, then looked at behind its end.
@@ -78,6 +108,17 @@ impl StoreCursor {
         self.job(state, false, then, asked)
     }
 
+    /// Nothing on record changes.
+    pub(super) const fn alone(self, then: Then, asked: Asked) -> Job {
+        Job::Write(WriteJob {
+            record: None,
+            store: Some(self),
+            record_first: false,
+            then,
+            asked: Some(asked),
+        })
+    }
+
     fn job(self, state: BootState, record_first: bool, then: Then, asked: Asked) -> Job {
         Job::Write(WriteJob {
             record: Some(state),
@@ -88,14 +129,15 @@ impl StoreCursor {
         })
     }
 
-    /// One erase or one program; true when the document is stored.
-    fn step<F: Flash>(&mut self, flash: &mut F, window: &mut [u8]) -> Result<bool, Refusal> {
+    /// One erase or one program.
+    fn step<F: Flash>(&mut self, flash: &mut F, window: &mut [u8]) -> Result<StoreStep, Refusal> {
         let at = self.range.start.saturating_add(self.erased_bytes);
-        if self.erased_bytes < self.range.len_bytes {
+        // As far as a document is ever read, whatever its length.
+        if self.erased_bytes < self.range.len_bytes.min(MAX_DOCUMENT_BYTES) {
             let block = flash.block_at(at).ok_or(Refusal::Flash)?;
             flash.erase(block).map_err(|_| Refusal::Flash)?;
             self.erased_bytes = block.end().saturating_sub(self.range.start);
-            return Ok(false);
+            return Ok(StoreStep::Erased);
         }
         let geometry = flash.geometry();
         let word = usize::try_from(geometry.word_bytes).unwrap_or(1).max(1);
@@ -114,7 +156,8 @@ impl StoreCursor {
         }
         let written = u32::try_from(piece.len()).unwrap_or(0);
         self.programmed_bytes = self.programmed_bytes.saturating_add(written);
-        Ok(from.saturating_add(piece.len()) >= padded)
+        let ended = from.saturating_add(piece.len()) >= padded;
+        Ok(if ended { StoreStep::Stored } else { StoreStep::Programmed })
     }
 }
 
@@ -141,7 +184,20 @@ impl Job {
 
     /// What is under way must not be replaced: it writes the record.
     pub(super) const fn writes(&self) -> bool {
-        matches!(self, Self::Write(_))
+        matches!(self, Self::Write(_) | Self::Naming { .. })
+    }
+
+    /// Blocks may come into the window meanwhile.
+    pub(super) const fn leaves_the_window(&self) -> bool {
+        match self {
+            Self::Idle => true,
+            Self::Write(job) => matches!(job.then, Then::Transfer),
+            Self::Listing { .. }
+            | Self::ReadBack { .. }
+            | Self::Naming { .. }
+            | Self::Hash(_)
+            | Self::Check { .. } => false,
+        }
     }
 
     /// How far the work that `asked` waits for has come.
@@ -152,6 +208,7 @@ impl Job {
             | Self::Write(_)
             | Self::Listing { .. }
             | Self::ReadBack { .. }
+            | Self::Naming { .. }
             | Self::Check { .. } => 0,
         };
         (self.asked() == Some(asked)).then_some(Reply::Working { left_bytes: left })
@@ -162,9 +219,10 @@ impl Job {
         match self {
             Self::Idle => None,
             Self::Write(job) => job.asked,
-            Self::Listing { asked } | Self::Check { asked, .. } | Self::ReadBack { asked, .. } => {
-                Some(*asked)
-            }
+            Self::Listing { asked }
+            | Self::Check { asked, .. }
+            | Self::ReadBack { asked, .. }
+            | Self::Naming { asked, .. } => Some(*asked),
             Self::Hash(job) => Some(job.asked),
         }
     }
@@ -178,17 +236,24 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             Job::Write(job) => self.write_step(job, out),
             Job::Listing { asked } => self.listing_step(asked, out),
             Job::ReadBack { asked, back } => self.read_back_step(asked, back, out),
+            Job::Naming { named, asked, back } => self.naming_step(named, asked, back, out),
             Job::Hash(job) => self.hash_step(job, out),
             Job::Check { asked, index } => return self.check_step(asked, index, out),
         }
         true
     }
 
-    /// Writes blocks that are whole; gives a confirmed image its crash budget back once it has run
-    /// well for a while.
+    /// Writes blocks that are whole, each in a run that the record names; writes a record anew that does not
+    /// stand; gives a confirmed image its crash budget back once it has run well for a while.
     pub(super) fn idle_work(&mut self) -> bool {
+        if self.name_run() {
+            return true;
+        }
         if let Some(receiver) = &mut self.receiver {
-            match receiver.step(&mut self.flash, self.window.as_ref()) {
+            let step = receiver.step(&mut self.flash, self.window.as_ref());
+            let erases = receiver.take_erases();
+            self.count_slot_erases(erases);
+            match step {
                 Ok(Step::Idle) => {}
                 Ok(Step::Worked) => return true,
                 Ok(Step::BlockWritten) => {
@@ -202,42 +267,50 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
                 }
             }
         }
-        let state = self.store.state();
-        let healthy = self.now_ms >= HEALTHY_MS;
-        match state {
-            Some(state)
-                if healthy
-                    && self.now_ms >= self.retry_at_ms
-                    && state.crash_left < CONFIRMED_CRASH_BUDGET
-                    && state.active.map(Start::Slot) == Some(self.handover.start) =>
-            {
-                let state = BootState { crash_left: CONFIRMED_CRASH_BUDGET, ..state.clone() };
-                self.job = Job::write_record(state, Then::Nothing, None);
-                true
-            }
-            Some(_) | None => false,
+        let Some(state) = self.store.state().filter(|_| self.now_ms >= self.retry_at_ms) else {
+            return false;
+        };
+        let is_healthy = self.now_ms >= HEALTHY_MS
+            && state.crash_left < CONFIRMED_CRASH_BUDGET
+            && state.active.map(Start::Slot) == Some(self.handover.start);
+        if !is_healthy && self.store.is_settled() {
+            return false;
         }
+        let crash_left = if is_healthy { CONFIRMED_CRASH_BUDGET } else { state.crash_left };
+        let state = BootState { crash_left, ..state.clone() };
+        self.job = Job::write_record(state, Then::Nothing, None);
+        true
     }
 
     fn write_step(&mut self, mut job: WriteJob, out: &mut Outgoing) {
         let record_now = job.record_first || job.store.is_none();
         let ended = match (&job.record, &mut job.store) {
-            (Some(state), _) if record_now => {
-                self.store.step(&mut self.flash, state).map_err(|_| Refusal::Flash).map(|step| {
-                    match step {
-                        WriteStep::Erased => self.erases = self.erases.saturating_add(1),
-                        WriteStep::Moved => {}
-                        WriteStep::Written => job.record = None,
-                    }
-                    job.record.is_none() && job.store.is_none()
-                })
-            }
-            (_, Some(store)) => store.step(&mut self.flash, self.window.as_mut()).map(|stored| {
-                if stored {
-                    job.store = None;
+            (Some(state), _) if record_now => match self.store.step(&mut self.flash, state) {
+                Ok(WriteStep::Erased) => {
+                    self.erases = self.erases.saturating_add(1);
+                    Ok(false)
                 }
-                job.record.is_none() && job.store.is_none()
-            }),
+                Ok(WriteStep::Moved) => Ok(false),
+                Ok(WriteStep::Written) => {
+                    job.record = None;
+                    Ok(job.store.is_none())
+                }
+                Err(_) => Err(Refusal::Flash),
+            },
+            (_, Some(store)) => match store.step(&mut self.flash, self.window.as_mut()) {
+                Ok(StoreStep::Erased) => {
+                    self.erases = self.erases.saturating_add(1);
+                    let in_slot = u32::from(matches!(job.then, Then::Stage { .. }));
+                    self.unrecorded_erases = self.unrecorded_erases.saturating_add(in_slot);
+                    Ok(false)
+                }
+                Ok(StoreStep::Programmed) => Ok(false),
+                Ok(StoreStep::Stored) => {
+                    job.store = None;
+                    Ok(job.record.is_none())
+                }
+                Err(refusal) => Err(refusal),
+            },
             (_, None) => Ok(true),
         };
         match ended {
@@ -266,15 +339,19 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
                 }
                 None => Reply::Done(How::Done),
             },
-            Then::Nothing | Then::Done | Then::Reset | Then::DoneAndReset => Reply::Done(How::Done),
+            Then::Nothing | Then::Done | Then::Reset | Then::DoneAndReset | Then::Transfer => {
+                Reply::Done(How::Done)
+            }
         });
         match (&reply, asked) {
             (Ok(_), _) => {}
-            (Err(_), Some(_)) => self.session.note_fault(),
-            (Err(_), None) => self.retry_at_ms = self.now_ms.saturating_add(super::RETRY_MS),
+            (Err(_), None) if then != Then::Transfer => {
+                self.retry_at_ms = self.now_ms.saturating_add(super::RETRY_MS);
+            }
+            (Err(_), _) => self.session.note_fault(),
         }
-        // A slot whose mark or manifest may not be stored must not be written to.
-        if reply.is_err() && matches!(then, Then::Stage { .. }) {
+        // A slot whose mark, manifest or next run may not be stored must not be written to.
+        if reply.is_err() && matches!(then, Then::Stage { .. } | Then::Transfer) {
             self.receiver = None;
         }
         // Only a trial that is known to be over may be left for good; a reset is safe in any case.
@@ -288,6 +365,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             | Then::Done
             | Then::Trial
             | Then::Stage { .. }
+            | Then::Transfer
             | Then::Staged => {}
         }
         if let Some(asked) = asked {
@@ -309,9 +387,17 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     }
 
     fn read_back_step(&mut self, asked: Asked, mut back: ReadBack, out: &mut Outgoing) {
+        let named = self.state().touched;
         let Some(receiver) = &mut self.receiver else { return };
-        match receiver.read_back_step(&mut self.flash, &mut back) {
+        let step = receiver.read_back_step(&mut self.flash, &mut back, named);
+        let erases = receiver.take_erases();
+        self.count_slot_erases(erases);
+        match step {
             Ok(BackStep::Working) => self.job = Job::ReadBack { asked, back },
+            Ok(BackStep::Names(run)) => {
+                let named = self.naming(run);
+                self.job = Job::Naming { named, asked, back };
+            }
             Ok(BackStep::AllMatch) => {
                 if let Some(state) = self.staged_state() {
                     self.job = Job::write_record(state, Then::Staged, Some(asked));
@@ -321,11 +407,25 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
                 let component = u8::try_from(component).unwrap_or(u8::MAX);
                 self.sender.reply_kept(asked, Err(Refusal::Incomplete { component }), out);
             }
-            Err(_) => {
-                self.session.note_fault();
-                self.sender.reply_kept(asked, Err(Refusal::Flash), out);
-            }
+            Err(_) => self.give_up_read_back(asked, out),
         }
+    }
+
+    fn naming_step(&mut self, named: BootState, asked: Asked, back: ReadBack, out: &mut Outgoing) {
+        match self.store.step(&mut self.flash, &named) {
+            Ok(WriteStep::Written) => self.job = Job::ReadBack { asked, back },
+            Ok(step) => {
+                let erased = u32::from(step == WriteStep::Erased);
+                self.erases = self.erases.saturating_add(erased);
+                self.job = Job::Naming { named, asked, back };
+            }
+            Err(_) => self.give_up_read_back(asked, out),
+        }
+    }
+
+    fn give_up_read_back(&mut self, asked: Asked, out: &mut Outgoing) {
+        self.session.note_fault();
+        self.sender.reply_kept(asked, Err(Refusal::Flash), out);
     }
 
     fn hash_step(&mut self, mut job: HashJob, out: &mut Outgoing) {

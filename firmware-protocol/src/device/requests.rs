@@ -69,6 +69,11 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     )]
     fn answer(&mut self, asked: Asked, message: ToDevice<'_>, out: &mut Outgoing) {
         match message.request {
+            Request::RecordBytes { offset, length } => {
+                let mut bytes = [0; message::MAX_RECORD_PIECE_BYTES];
+                let reply = self.record_bytes(offset, length, &mut bytes);
+                self.sender.reply(asked, reply, out);
+            }
             Request::Identify | Request::Area { .. } | Request::Check { .. } => {
                 let mut bytes = [0; message::MAX_REPLY_BYTES];
                 let reply =
@@ -98,11 +103,15 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         match request {
             Request::Hello { min, current } => self.hello(min, current),
             Request::Status => Ok(Answer::Now(Reply::Status(self.status()))),
+            Request::Wear => Ok(Answer::Now(Reply::Wear(self.wear()))),
             Request::OpenSession { take_over, trial_id } => {
                 self.open_session(asked, take_over, trial_id)
             }
             // Answered before; listed so that a new request has to choose its place.
-            Request::Identify | Request::Area { .. } | Request::Check { .. } => Err(Refusal::Busy),
+            Request::Identify
+            | Request::Area { .. }
+            | Request::Check { .. }
+            | Request::RecordBytes { .. } => Err(Refusal::Busy),
             other => {
                 self.session.admit(session, self.now_ms)?;
                 self.decide_in_session(asked, other)
@@ -123,7 +132,10 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             request,
             Request::Reset { .. } | Request::Rollback { .. } | Request::Withdraw { .. }
         );
-        if !matches!(self.job, Job::Idle) && (self.job.writes() || !ends) {
+        // Only looks on while a run is named; nothing that a transfer waits for.
+        let looks = matches!(request, Request::OpenComponent { .. } | Request::Missing { .. })
+            && self.job.leaves_the_window();
+        if !matches!(self.job, Job::Idle) && (self.job.writes() || !ends) && !looks {
             return Err(Refusal::Busy);
         }
         // Confirm and rollback stay: they end a trial, and the trial's end bounds them.
@@ -172,6 +184,8 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             | Request::Area { .. }
             | Request::Check { .. }
             | Request::OpenSession { .. }
+            | Request::Wear
+            | Request::RecordBytes { .. }
             | Request::Renew => Err(Refusal::Busy),
         }
     }

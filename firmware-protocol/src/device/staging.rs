@@ -4,10 +4,10 @@ use crate::boot::{BootState, CONFIRMED_CRASH_BUDGET, Start};
 use crate::flash::{Flash, Range};
 use crate::message::{How, Reply};
 use crate::planted::Mistake;
-use crate::receiver::Receiver;
+use crate::receiver::{Receiver, Run};
 use crate::refusal::Refusal;
 use crate::scan;
-use crate::slot::SlotState;
+use crate::slot::{SlotId, SlotState};
 use crate::trust;
 
 use super::admission::{self, Place, Running};
@@ -48,7 +48,8 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             spare,
             window_bytes: self.window.as_ref().len(),
         };
-        let target = admission::admit(&manifest, &place, &self.flash)?;
+        let mut target = admission::admit(&manifest, &place, &self.flash)?;
+        target.suspect = self.suspect;
         fits(document, self.layout.slot(spare).manifest)?;
         let bundle = target.bundle;
         let how = match *state.slots.get(spare) {
@@ -70,7 +71,9 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         });
         let range = self.layout.slot(spare).manifest;
         let document = self.window.as_ref().get(..self.document_bytes).unwrap_or_default();
-        let resumes = how == How::Resumed && scan::holds(&mut self.flash, range.start, document);
+        let resumes = how == How::Resumed
+            && range.common(self.suspect).is_empty()
+            && scan::holds(&mut self.flash, range.start, document);
         if how == How::FoundDone || resumes {
             return Ok(Answer::Now(Reply::Stage { slot: spare, how }));
         }
@@ -83,6 +86,8 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         if !Mistake::SlotNotMarked.is_planted() {
             *writing.slots.get_mut(spare) = SlotState::Writing { bundle };
         }
+        // What an earlier transfer has left half-written stays named until it is written again.
+        writing.touched = writing.touched.hull(range);
         let store = Job::store(range, self.document_bytes);
         self.job = store.behind_record(writing, Then::Stage { how }, asked);
         Ok(Answer::Later)
@@ -130,11 +135,58 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     }
 
     /// The state in which the slot that was received is staged.
-    pub(super) fn staged_state(&self) -> Option<BootState> {
-        let target = self.receiver.as_ref()?.target();
+    pub(super) fn staged_state(&mut self) -> Option<BootState> {
+        let (slot, bundle) = {
+            let target = self.receiver.as_ref()?.target();
+            (target.slot, target.bundle)
+        };
         let mut state = self.state();
-        *state.slots.get_mut(target.slot) = SlotState::Staged { bundle: target.bundle };
+        *state.slots.get_mut(slot) = SlotState::Staged { bundle };
+        state.touched = Range::default();
+        self.suspect = Range::default();
+        self.record_erases(&mut state, slot);
         Some(state)
+    }
+
+    /// Begins to name the run that the transfer goes on to write, unless it is named; true when that, or
+    /// another try of it, is what comes next.
+    pub(super) fn name_run(&mut self) -> bool {
+        let Some(run) = self.receiver.as_ref().and_then(|receiver| receiver.next_run(&self.flash))
+        else {
+            return false;
+        };
+        if self.store.state().is_some_and(|state| state.touched.covers(run.place)) {
+            return false;
+        }
+        let named = self.naming(run);
+        self.job = Job::write_record(named, Then::Transfer, None);
+        true
+    }
+
+    /// The state that names `run`, and what was named before as far as it is not proven.
+    pub(super) fn naming(&mut self, run: Run) -> BootState {
+        let mut state = self.state();
+        let Some(receiver) = &self.receiver else { return state };
+        let slot = receiver.target().slot;
+        if receiver.is_proven(&self.flash, state.touched) {
+            self.suspect = Range::default();
+            state.touched = run.all;
+        } else {
+            state.touched = state.touched.hull(run.all);
+        }
+        self.record_erases(&mut state, slot);
+        state
+    }
+
+    /// Puts the erases of the spare slot that are not on record yet into what is stored next.
+    fn record_erases(&mut self, state: &mut BootState, slot: SlotId) {
+        let erases = state.erases.get_mut(slot);
+        *erases = erases.saturating_add(core::mem::take(&mut self.unrecorded_erases));
+    }
+
+    pub(super) const fn count_slot_erases(&mut self, erases: u32) {
+        self.erases = self.erases.saturating_add(erases);
+        self.unrecorded_erases = self.unrecorded_erases.saturating_add(erases);
     }
 }
 

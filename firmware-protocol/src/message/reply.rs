@@ -8,7 +8,7 @@ use crate::refusal::Refusal;
 use crate::slot::SlotId;
 
 use super::check::{CheckInfo, Reading};
-use super::status::{AreaInfo, Identity, Status};
+use super::status::{AreaInfo, Identity, Status, Wear};
 
 /// What a device says. Append only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,6 +142,15 @@ pub enum Reply<'a> {
     Working {
         /// Bytes still to be hashed, where that is known; else zero.
         left_bytes: u32,
+    },
+    /// To `Wear`.
+    Wear(Wear),
+    /// To `RecordBytes`.
+    RecordBytes {
+        /// Length of both ranges together.
+        total_bytes: u32,
+        /// The bytes asked for, fewer at the end.
+        bytes: &'a [u8],
     },
 }
 

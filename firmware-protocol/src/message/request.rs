@@ -138,6 +138,15 @@ pub enum Request<'a> {
         /// The open trial.
         trial_id: u32,
     },
+    /// How worn is the flash?
+    Wear,
+    /// Bytes of the boot record as flash holds them: both its ranges, one behind the other.
+    RecordBytes {
+        /// First byte asked for.
+        offset: u32,
+        /// How many, at most [`super::MAX_RECORD_PIECE_BYTES`].
+        length: u16,
+    },
 }
 
 /// Bounds of a trial.

@@ -99,6 +99,19 @@ pub struct LinkCounters {
     pub repeated_bytes: u64,
 }
 
+/// What flash has been through, as far as the record tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Wear {
+    /// Blocks erased in each slot, ever.
+    pub slot_erases: PerSlot<u32>,
+    /// Erase blocks that each slot has.
+    pub slot_blocks: PerSlot<u32>,
+    /// Places of the boot record written, ever.
+    pub record_entries: u32,
+    /// Places that the boot record has: so often it is written before each of its blocks is erased once more.
+    pub record_places: u32,
+}
+
 /// One component area, as large as it is in the smaller slot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AreaInfo {

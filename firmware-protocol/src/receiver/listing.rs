@@ -89,8 +89,10 @@ impl OpenPart {
         let (Some(told), Some(range)) = (told, block_range(&self.part, listing.blocks)) else {
             return ListStep::Forged;
         };
+        let is_suspect = !range.common(self.suspect).is_empty();
         let scan = listing.scan.get_or_insert_with(|| HashScan::new(range));
         let held = match scan.step(flash) {
+            _ if is_suspect => false,
             Ok(None) => return ListStep::Working,
             Ok(Some(digest)) => digest.0 == *told,
             Err(_) => false,

@@ -4,7 +4,7 @@ use crate::flash::{Flash, FlashError, Range};
 use crate::planted::Mistake;
 use crate::scan::{BlankScan, HashScan};
 
-use super::{Part, tail};
+use super::{Part, Run, tail};
 
 /// A slot that is being read back.
 #[derive(Debug)]
@@ -17,6 +17,10 @@ pub struct ReadBack {
 enum BackPhase {
     Begin,
     Hash(HashScan),
+    /// The erase block at `at` lies behind the component and is to be erased.
+    Erase {
+        at: u32,
+    },
     Tail {
         at: u32,
         scan: BlankScan,
@@ -25,8 +29,19 @@ enum BackPhase {
     },
 }
 
+/// What is known of a slot's flash besides what it reads as.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Flashed {
+    /// The record names it, so it may be erased.
+    pub(super) named: Range,
+    /// An earlier start may have been at it: that it looks blank proves nothing.
+    pub(super) suspect: Range,
+}
+
 pub(super) enum PartStep {
     Working,
+    /// This is to be named before it is erased.
+    Names(Run),
     Matches,
     Differs,
 }
@@ -36,6 +51,8 @@ pub(super) enum PartStep {
 pub enum BackStep {
     /// More is to be read.
     Working,
+    /// Blocks behind a component have to be erased: they are to be named before.
+    Names(Run),
     /// Every component is what the manifest says, and erased behind its end.
     AllMatch,
     /// A component is not; it has to be sent again.
@@ -55,6 +72,7 @@ impl ReadBack {
         &mut self,
         flash: &mut F,
         part: &Part,
+        flashed: Flashed,
         erases: &mut u32,
     ) -> Result<PartStep, FlashError> {
         match &mut self.phase {
@@ -68,47 +86,61 @@ impl ReadBack {
             BackPhase::Hash(scan) => match scan.step(flash)? {
                 None => Ok(PartStep::Working),
                 Some(digest) if digest != part.variant.digest => Ok(PartStep::Differs),
-                Some(_) => self.go_on(flash, part, tail(part).start, false),
+                Some(_) => self.go_on(flash, part, flashed.suspect, tail(part).start),
             },
+            BackPhase::Erase { at } => {
+                let at = *at;
+                let block = block_at(flash, at)?;
+                if !flashed.named.covers(block) {
+                    return Ok(PartStep::Names(Run::from(flash, block, part.range, part)));
+                }
+                flash.erase(block)?;
+                *erases = erases.saturating_add(1);
+                self.phase = BackPhase::Tail { at, scan: BlankScan::new(block), again: true };
+                Ok(PartStep::Working)
+            }
             BackPhase::Tail { at, scan, again } => {
                 let (at, again) = (*at, *again);
                 match scan.step(flash)? {
                     None => Ok(PartStep::Working),
                     Some(true) => {
-                        let end = flash.block_at(at).ok_or(FlashError::OutOfBounds)?.end();
-                        self.go_on(flash, part, end, false)
+                        let end = block_at(flash, at)?.end();
+                        self.go_on(flash, part, flashed.suspect, end)
                     }
+                    Some(false) if block_at(flash, at)?.start < at => Ok(PartStep::Differs),
+                    Some(false) if again => Err(FlashError::Failed),
                     Some(false) => {
-                        let block = flash.block_at(at).ok_or(FlashError::OutOfBounds)?;
-                        if block.start < at {
-                            return Ok(PartStep::Differs);
-                        }
-                        if again {
-                            return Err(FlashError::Failed);
-                        }
-                        flash.erase(block)?;
-                        *erases = erases.saturating_add(1);
-                        self.go_on(flash, part, at, true)
+                        self.phase = BackPhase::Erase { at };
+                        Ok(PartStep::Working)
                     }
                 }
             }
         }
     }
 
-    /// Looks at the erase block at `at`, unless the area ends there.
+    /// Goes on to the erase block at `at`, unless the area ends there.
     fn go_on<F: Flash>(
         &mut self,
         flash: &mut F,
         part: &Part,
+        suspect: Range,
         at: u32,
-        again: bool,
     ) -> Result<PartStep, FlashError> {
         if at >= part.range.end() {
             return Ok(PartStep::Matches);
         }
-        let block = flash.block_at(at).ok_or(FlashError::OutOfBounds)?;
-        let rest = Range { start: at, len_bytes: block.end().saturating_sub(at) };
-        self.phase = BackPhase::Tail { at, scan: BlankScan::new(rest), again };
+        let block = block_at(flash, at)?;
+        let is_suspect = block.start == at && !block.common(suspect).is_empty();
+        self.phase = if is_suspect {
+            BackPhase::Erase { at }
+        } else {
+            let rest = Range { start: at, len_bytes: block.end().saturating_sub(at) };
+            BackPhase::Tail { at, scan: BlankScan::new(rest), again: false }
+        };
         Ok(PartStep::Working)
     }
+}
+
+fn block_at<F: Flash>(flash: &F, address: u32) -> Result<Range, FlashError> {
+    flash.block_at(address).ok_or(FlashError::OutOfBounds)
 }

@@ -25,7 +25,7 @@ pub(super) struct Assembly {
 /// A whole block on its way to flash.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Writing {
-    block: u32,
+    pub(super) block: u32,
     place: u8,
     /// Erased up to here, then programmed up to here; offsets in the block.
     erased_bytes: u32,
@@ -144,7 +144,7 @@ impl OpenPart {
         Ok(Step::Worked)
     }
 
-    fn next_writing(&self) -> Option<Writing> {
+    pub(super) fn next_writing(&self) -> Option<Writing> {
         let whole = self.assemblies.iter().find(|assembly| assembly.whole)?;
         let (block, place) = (whole.block, whole.place);
         Some(Writing { block, place, erased_bytes: 0, programmed_bytes: 0 })

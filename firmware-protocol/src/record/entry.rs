@@ -1,42 +1,52 @@
-//! The byte layout of one record entry (BOOT.md, "Record"): frozen, `tests/record.rs` pins it.
+//! The byte layout of one record entry (BOOT.md, "Bytes of an entry"): frozen, `tests/record.rs` pins it.
 
 use heapless::Vec;
 
-use crate::boot::{BootState, Trial, UNKNOWN_BYTES};
+use crate::boot::{BootState, CARRIED_BYTES, Carried, RECORD_VERSION, Trial};
 use crate::digest::Digest;
+use crate::flash::{Geometry, Range};
 use crate::frame::crc32c;
 use crate::manifest::LifeCycle;
 use crate::planted::Mistake;
 use crate::slot::{PerSlot, RejectReason, SlotId, SlotState};
 
-use super::{ENTRY_BYTES, RECORD_VERSION};
+/// Room for one entry; what lies behind its end stays erased.
+pub const ENTRY_BYTES: usize = 448;
 
 const MAGIC: [u8; 4] = *b"NFR1";
 const HEAD_BYTES: usize = 12;
-const KNOWN_BYTES: usize = 204;
+const KNOWN_BYTES: usize = 220;
 const CRC_BYTES: usize = 4;
 
-/// The bytes of one entry: magic, length, version, sequence, the known fields in fixed places, what
-/// a newer writer appended, CRC-32C; the rest of the stride stays erased.
-pub(super) fn encode(state: &BootState, sequence: u32, erased: u8) -> [u8; ENTRY_BYTES] {
+/// One entry, ready to be programmed.
+pub(super) struct Encoded {
+    /// The entry, erased behind its end.
+    pub(super) bytes: [u8; ENTRY_BYTES],
+    /// Length of what has to be programmed: whole words.
+    pub(super) padded: usize,
+}
+
+/// Magic, length, version, number, the known fields in fixed places, what a newer writer appended, CRC-32C.
+pub(super) fn encode(state: &BootState, sequence: u32, geometry: Geometry) -> Encoded {
     let mut out = Writer { bytes: Vec::new() };
     let length = HEAD_BYTES
         .saturating_add(KNOWN_BYTES)
-        .saturating_add(state.unknown.len())
+        .saturating_add(state.carried.bytes.len())
         .saturating_add(CRC_BYTES);
     out.put(&MAGIC);
     out.put(&u16::try_from(length).unwrap_or(u16::MAX).to_le_bytes());
-    out.put(&[RECORD_VERSION, 0]);
+    out.put(&[state.carried.version.max(RECORD_VERSION), 0]);
     out.put(&sequence.to_le_bytes());
     encode_fields(state, &mut out);
-    out.put(&state.unknown);
+    out.put(&state.carried.bytes);
     let crc = crc32c(&out.bytes);
     out.put(&crc.to_le_bytes());
-    let mut entry = [erased; ENTRY_BYTES];
-    for (place, byte) in entry.iter_mut().zip(&out.bytes) {
+    let mut bytes = [geometry.erased; ENTRY_BYTES];
+    for (place, byte) in bytes.iter_mut().zip(&out.bytes) {
         *place = *byte;
     }
-    entry
+    let word = usize::try_from(geometry.word_bytes).unwrap_or(1).max(1);
+    Encoded { bytes, padded: length.next_multiple_of(word).min(ENTRY_BYTES) }
 }
 
 fn encode_fields(state: &BootState, out: &mut Writer) {
@@ -50,6 +60,11 @@ fn encode_fields(state: &BootState, out: &mut Writer) {
     for slot in SlotId::ALL {
         encode_slot(state.slots.get(slot), out);
     }
+    for slot in SlotId::ALL {
+        out.put(&state.erases.get(slot).to_le_bytes());
+    }
+    out.put(&state.touched.start.to_le_bytes());
+    out.put(&state.touched.len_bytes.to_le_bytes());
     match state.trial {
         Some(trial) => encode_trial(&trial, out),
         None => out.put(&[0; TRIAL_BYTES]),
@@ -88,7 +103,23 @@ fn encode_trial(trial: &Trial, out: &mut Writer) {
     out.put(&[0; 4]);
 }
 
-/// The sequence and state of a valid entry.
+/// What stands at the front of an entry, for whoever looks at a record from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryHead {
+    /// Version of the newest writer whose fields it holds.
+    pub version: u8,
+    /// Number of its place.
+    pub sequence: u32,
+}
+
+/// Takes the front and the state from an entry's bytes; `None` unless all of it is whole.
+#[must_use]
+pub fn read_entry(entry: &[u8; ENTRY_BYTES]) -> Option<(EntryHead, BootState)> {
+    let (sequence, state) = decode(entry)?;
+    Some((EntryHead { version: state.carried.version, sequence }, state))
+}
+
+/// The number and state of a valid entry.
 pub(super) fn decode(entry: &[u8; ENTRY_BYTES]) -> Option<(u32, BootState)> {
     let mut head = Reader { rest: entry };
     if head.take::<4>()? != MAGIC {
@@ -100,13 +131,14 @@ pub(super) fn decode(entry: &[u8; ENTRY_BYTES]) -> Option<(u32, BootState)> {
     if !is_whole && !Mistake::TornEntryTrusted.is_planted() {
         return None;
     }
-    let _version_and_spare: [u8; 2] = head.take()?;
+    let [version, _spare] = head.take()?;
     let sequence = u32::from_le_bytes(head.take()?);
     let mut fields = Reader { rest: covered.get(HEAD_BYTES..)? };
     let mut state = decode_fields(&mut fields)?;
     // A newer writer's fields stand behind ours; keep as many as there is room for.
-    let kept = fields.rest.len().min(UNKNOWN_BYTES);
-    state.unknown = Vec::from_slice(fields.rest.get(..kept)?).ok()?;
+    let kept = fields.rest.len().min(CARRIED_BYTES);
+    let bytes = Vec::from_slice(fields.rest.get(..kept)?).ok()?;
+    state.carried = Carried { version, bytes };
     Some((sequence, state))
 }
 
@@ -123,6 +155,13 @@ fn decode_fields(from: &mut Reader<'_>) -> Option<BootState> {
     let next_trial_id = u32::from_le_bytes(from.take()?);
     let confirmed_trial_id = u32::from_le_bytes(from.take()?);
     let _spare: [u8; 4] = from.take()?;
+    let slots = PerSlot { a: decode_slot(from)?, b: decode_slot(from)? };
+    let erases =
+        PerSlot { a: u32::from_le_bytes(from.take()?), b: u32::from_le_bytes(from.take()?) };
+    let touched = Range {
+        start: u32::from_le_bytes(from.take()?),
+        len_bytes: u32::from_le_bytes(from.take()?),
+    };
     Some(BootState {
         active: slot_from(active)?,
         crash_left,
@@ -132,9 +171,11 @@ fn decode_fields(from: &mut Reader<'_>) -> Option<BootState> {
         accept_floor,
         next_trial_id,
         confirmed_trial_id,
-        slots: PerSlot { a: decode_slot(from)?, b: decode_slot(from)? },
+        slots,
+        erases,
+        touched,
         trial: decode_trial(from)?,
-        unknown: Vec::new(),
+        carried: Carried::default(),
     })
 }
 

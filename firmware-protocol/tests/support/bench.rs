@@ -140,6 +140,14 @@ impl Bench {
         self.poll(Input::Nothing)
     }
 
+    /// Polls for as long as the device has work at once, and a bit longer: an entry of the record is written
+    /// in a few steps.
+    pub fn rest(&mut self) {
+        for _ in 0..12 {
+            self.poll(Input::Nothing);
+        }
+    }
+
     /// Sends a request in the session under a fresh id.
     pub fn ask(&mut self, request: Request<'_>) -> Answer {
         let id = self.next_id;
@@ -159,13 +167,19 @@ impl Bench {
     }
 
     pub fn offer(&mut self, document: &[u8]) -> &mut Self {
+        let reply = self.try_offer(document);
+        assert_eq!(reply, Ok(Reply::Offered { held_bytes: document.len() as u32 }));
+        self
+    }
+
+    pub fn try_offer(&mut self, document: &[u8]) -> Answer {
         let total_bytes = document.len() as u32;
+        let mut reply = Err(Refusal::Busy);
         for (index, bytes) in document.chunks(1024).enumerate() {
             let offset = index as u32 * 1024;
-            let reply = self.ask(Request::Offer { total_bytes, offset, bytes });
-            assert_eq!(reply, Ok(Reply::Offered { held_bytes: offset + bytes.len() as u32 }));
+            reply = self.ask(Request::Offer { total_bytes, offset, bytes });
         }
-        self
+        reply
     }
 
     /// A session on an enrolled device.

@@ -62,7 +62,11 @@ pub fn encode<T: serde::Serialize>(value: &T) -> Vec<u8> {
 }
 
 pub fn signed_root(root: &RootRecord) -> Vec<u8> {
-    envelope(BodyType::Root, &encode(root), &[ROOT])
+    root_signed_by(root, &[ROOT])
+}
+
+pub fn root_signed_by(root: &RootRecord, signers: &[u8]) -> Vec<u8> {
+    envelope(BodyType::Root, &encode(root), signers)
 }
 
 /// A bundle: its signed manifest, and the bytes of its components.

@@ -7,6 +7,25 @@ use firmware_protocol::flash::{Flash, FlashError, Geometry, Range, is_blank};
 pub struct Cut {
     pub operation: u64,
     pub bytes: usize,
+    /// The cells behind those bytes read as before the operation, or as behind it, as [`RamFlash::mood`]
+    /// says.
+    pub weak: bool,
+}
+
+impl Cut {
+    /// The cells behind `bytes` are as they were.
+    pub const fn clean(operation: u64, bytes: usize) -> Self {
+        Self { operation, bytes, weak: false }
+    }
+}
+
+/// How cells read that lost power on their way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    /// As if they had never set out.
+    Old,
+    /// As if they had arrived.
+    New,
 }
 
 #[derive(Debug, Clone)]
@@ -14,6 +33,11 @@ pub struct RamFlash {
     pub geometry: Geometry,
     pub blocks: Vec<Range>,
     pub bytes: Vec<u8>,
+    /// What the part would hold had no weak cut struck; equal to `bytes` where cells are sound.
+    arrived: Vec<u8>,
+    weak: Vec<bool>,
+    /// How weak cells read.
+    pub mood: Mood,
     /// Words programmed since their erase: a second program of one would be an ECC error.
     programmed: Vec<bool>,
     pub erases: u64,
@@ -32,6 +56,8 @@ pub struct RamFlash {
     pub flaky: Option<(Range, u32)>,
     /// Programs here report an error and change nothing.
     pub refuses: Option<Range>,
+    /// Before this mutation, counted from 0, neither of the two next faults strikes.
+    pub sound_until: u64,
     /// The next program does that many bytes of its work and reports a failure.
     pub fails_after: Option<usize>,
     /// The next read behind a program fails.
@@ -40,6 +66,8 @@ pub struct RamFlash {
     programmed_last: bool,
     /// This byte's lowest bit never reads as erased.
     pub stuck: Option<u32>,
+    /// Nothing else may be written now.
+    pub reach: Option<Range>,
 }
 
 impl RamFlash {
@@ -59,6 +87,9 @@ impl RamFlash {
             geometry,
             blocks,
             bytes: vec![geometry.erased; len],
+            arrived: vec![geometry.erased; len],
+            weak: vec![false; len],
+            mood: Mood::Old,
             programmed: vec![false; len / geometry.word_bytes as usize + 1],
             erases: 0,
             programs: 0,
@@ -71,10 +102,12 @@ impl RamFlash {
             unreadable: Vec::new(),
             flaky: None,
             refuses: None,
+            sound_until: 0,
             fails_after: None,
             read_back_fails: false,
             programmed_last: false,
             stuck: None,
+            reach: None,
         }
     }
 
@@ -97,6 +130,11 @@ impl RamFlash {
         &self.bytes[range.start as usize..range.end() as usize]
     }
 
+    fn check_reach(&self, range: Range) {
+        let within = self.reach.is_none_or(|reach| reach.covers(range));
+        assert!(within, "{range:?} is written, {:?} may be", self.reach);
+    }
+
     /// Bytes of the operation that still happen; counts it.
     fn power(&mut self, len: usize) -> Result<usize, FlashError> {
         if self.dead {
@@ -109,6 +147,44 @@ impl RamFlash {
             }
             Some(_) | None => Ok(len),
         }
+    }
+
+    /// Changes cells in both of what they may read as; `done` of them for sure.
+    fn change(&mut self, from: usize, len: usize, done: usize, cell: impl Fn(u8, usize) -> u8) {
+        let weak = self.dead && self.cut.is_some_and(|cut| cut.weak);
+        let arrives = if weak { len } else { done };
+        for at in 0..len {
+            let place = from + at;
+            // Tests write into `bytes` as they like; sound cells follow.
+            if !self.weak_at(place) {
+                self.arrived[place] = self.bytes[place];
+            }
+            if at < done {
+                self.bytes[place] = cell(self.bytes[place], at);
+            }
+            if at < arrives {
+                self.arrived[place] = cell(self.arrived[place], at);
+            }
+            self.weak[place] = self.weak_at(place) || (at >= done && at < arrives);
+            self.weak[place] &= self.bytes[place] != self.arrived[place];
+        }
+    }
+
+    fn weak_at(&self, place: usize) -> bool {
+        self.weak[place]
+    }
+
+    /// The cells lose what they held, as if it had never been programmed.
+    pub fn lose(&mut self, range: Range) {
+        let (from, to) = (range.start as usize, range.end() as usize);
+        self.bytes[from..to].fill(self.geometry.erased);
+        let word = self.geometry.word_bytes as usize;
+        self.programmed[from / word..to.div_ceil(word)].fill(false);
+    }
+
+    /// Cells that read as they like.
+    pub fn weak_cells(&self) -> usize {
+        self.weak.iter().filter(|weak| **weak).count()
     }
 
     fn stick(&mut self) {
@@ -136,7 +212,9 @@ impl Flash for RamFlash {
         if let Some(reads) = &mut self.reads {
             reads.push(Range { start: address, len_bytes: buffer.len() as u32 });
         }
-        if std::mem::take(&mut self.programmed_last) && std::mem::take(&mut self.read_back_fails) {
+        let strikes = std::mem::take(&mut self.programmed_last) && self.read_back_fails;
+        if strikes && self.mutations() > self.sound_until {
+            self.read_back_fails = false;
             return Err(FlashError::Unreadable);
         }
         let end = address + buffer.len() as u32;
@@ -151,6 +229,11 @@ impl Flash for RamFlash {
             return Err(FlashError::Unreadable);
         }
         buffer.copy_from_slice(bytes);
+        if self.mood == Mood::New {
+            for (at, byte) in buffer.iter_mut().enumerate().filter(|(at, _)| self.weak[from + at]) {
+                *byte = self.arrived[from + at];
+            }
+        }
         Ok(())
     }
 
@@ -165,20 +248,31 @@ impl Flash for RamFlash {
             self.programs += 1;
             return Err(FlashError::Failed);
         }
+        self.check_reach(Range { start: address, len_bytes: len as u32 });
         let powered = self.power(len)?;
-        let fails_after = self.fails_after.take();
+        let fails_after =
+            self.fails_after.take_if(|_| self.programs + self.erases >= self.sound_until);
         let done = fails_after.map_or(powered, |bytes| bytes.min(powered));
         self.programmed_last = true;
         self.programs += 1;
         self.log.push(Range { start: address, len_bytes: len as u32 });
-        for (index, byte) in bytes.iter().take(done).enumerate() {
+        for index in (0..len).step_by(word_bytes as usize) {
             let word = (from + index) / word_bytes as usize;
-            let first = index % word_bytes as usize == 0;
-            assert!(!first || !self.programmed[word], "word at {address:#x} programmed twice");
-            self.programmed[word] = true;
-            let cell = &mut self.bytes[from + index];
-            *cell = if erased == 0xff { *cell & *byte } else { *cell | *byte };
+            let cells = from + index..from + index + word_bytes as usize;
+            let start = address + index as u32;
+            let overlaps = |bad: &Range| bad.start < start + word_bytes && start < bad.end();
+            if self.weak[cells].contains(&true) || self.unreadable.iter().any(overlaps) {
+                // It may look blank, or cannot be looked at: a second program is then an ECC error, and no
+                // mistake of the caller.
+                self.unreadable.push(Range { start, len_bytes: word_bytes });
+            } else if index < done {
+                assert!(!self.programmed[word], "word at {address:#x} programmed twice");
+                self.programmed[word] = true;
+            }
         }
+        self.change(from, len, done, |cell, at| {
+            if erased == 0xff { cell & bytes[at] } else { cell | bytes[at] }
+        });
         self.programmed_bytes += done as u64;
         self.stick();
         if done < len || fails_after.is_some() { Err(FlashError::Failed) } else { Ok(()) }
@@ -186,12 +280,14 @@ impl Flash for RamFlash {
 
     fn erase(&mut self, block: Range) -> Result<(), FlashError> {
         assert!(self.blocks.contains(&block), "erase of {block:?}, which is no erase block");
+        self.check_reach(block);
         let len = block.len_bytes as usize;
         let done = self.power(len)?;
         self.erases += 1;
         let from = block.start as usize;
         let word = self.geometry.word_bytes as usize;
-        self.bytes[from..from + done].fill(self.geometry.erased);
+        let erased = self.geometry.erased;
+        self.change(from, len, done, |_, _| erased);
         // Where it was cut short, a word that reads as erased is taken for erased: nothing tells more.
         for (place, bytes) in self.bytes.chunks(word).enumerate().skip(from / word).take(len / word)
         {

@@ -44,6 +44,8 @@ pub fn every(named: Named<'_>) -> Vec<Request<'_>> {
         Request::RunCheck { index: 0 },
         Request::HashComponent { slot: SlotId::B, area: 0 },
         Request::Withdraw { trial_id },
+        Request::Wear,
+        Request::RecordBytes { offset: 0, length: 256 },
     ]
 }
 
@@ -60,7 +62,9 @@ fn needs_session(request: &Request<'_>) -> bool {
         | Request::Status
         | Request::Area { .. }
         | Request::Check { .. }
-        | Request::OpenSession { .. } => false,
+        | Request::OpenSession { .. }
+        | Request::Wear
+        | Request::RecordBytes { .. } => false,
         Request::CloseSession
         | Request::Offer { .. }
         | Request::Enroll

@@ -1,7 +1,6 @@
 //! The device, its flash part and what its images do.
 
 use firmware_protocol::flash::{Geometry, NAME_BYTES};
-use firmware_protocol::record::ENTRY_BYTES;
 use firmware_protocol::trust::MAX_ENVELOPE_BYTES;
 use serde::Deserialize;
 
@@ -158,11 +157,9 @@ impl FlashKeys {
         let word = self.word_bytes;
         let problem = format!("expected 1, 2, 4, 8, 16 or 32, got {word}");
         Problem::unless(word.is_power_of_two() && word <= 32, "flash.word_bytes", problem)?;
-        // The boot record's entries are written by one program each.
-        let entry = u32::try_from(ENTRY_BYTES).unwrap_or(u32::MAX);
         let page = self.page_bytes;
-        let problem = format!("expected a power of two from {entry} to 65536, got {page}");
-        let fits = page.is_power_of_two() && (entry..=65_536).contains(&page);
+        let problem = format!("expected a power of two from the word's {word} to 65536, got {page}");
+        let fits = page.is_power_of_two() && (word..=65_536).contains(&page);
         Problem::unless(fits, "flash.page_bytes", problem)?;
         let problem = format!("expected 0 or 255, got {}", self.erased);
         Problem::unless(matches!(self.erased, 0 | 0xFF), "flash.erased", problem)?;

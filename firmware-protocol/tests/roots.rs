@@ -1,0 +1,166 @@
+//! A root record follows the one before it, under both; and one that flash has lost is stored again.
+
+mod support;
+
+use firmware_protocol::boot::ResetCause;
+use firmware_protocol::manifest::RootRecord;
+use firmware_protocol::message::{How, Reply, Request};
+use firmware_protocol::refusal::Refusal;
+use firmware_protocol::trust::{self, NextRootError, TrustError};
+
+use support::bench::{Answer, Bench};
+use support::bundle::{Bundle, RELEASE, ROOT, role, root_record, root_signed_by, signed_root};
+use support::flash::Cut;
+
+/// The key of the second root, and of releases under it.
+const NEXT_ROOT: u8 = 11;
+const NEXT_RELEASE: u8 = 12;
+
+#[test]
+fn a_new_root_record_needs_the_keys_in_force_and_its_own() {
+    let mut bench = Bench::enrolled();
+    let next = signed(&next_root(2, NEXT_RELEASE), &[ROOT, NEXT_ROOT]);
+    for (signers, refusal) in [
+        (&[NEXT_ROOT][..], Refusal::AlreadyEnrolled),
+        (&[RELEASE, NEXT_ROOT][..], Refusal::AlreadyEnrolled),
+        (&[ROOT][..], Refusal::UntrustedSignature { valid: 0, needed: 1 }),
+    ] {
+        let before = bench.flash().mutations();
+        let lacking = signed(&next_root(2, NEXT_RELEASE), signers);
+        assert_eq!(enroll(&mut bench, &lacking), Err(refusal), "{signers:?}");
+        assert_eq!(bench.flash().mutations(), before, "refused before touched");
+    }
+    assert_eq!(enroll(&mut bench, &next), Ok(Reply::Done(How::Done)));
+    assert_eq!(enroll(&mut bench, &next), Ok(Reply::Done(How::FoundDone)));
+    bench.restart(ResetCause::PowerOn).open_session();
+    assert_eq!(root_version(&mut bench), 2);
+    // The keys of the one before are nothing any more; a bundle under the new ones is admitted.
+    let old = Bundle::new(1, 9000);
+    let untrusted = Err(Refusal::UntrustedSignature { valid: 0, needed: 1 });
+    assert_eq!(bench.stage(&old, false), untrusted);
+}
+
+/// One at a time, forwards: not the same number again, not an older one, none left out.
+#[test]
+fn root_records_are_taken_in_order() {
+    let mut bench = Bench::enrolled();
+    for (version, got) in [(1, 1), (3, 3), (0, 0)] {
+        let root = RootRecord { made_at_s: 1, ..next_root(version, RELEASE) };
+        let refusal = if version == 0 {
+            Refusal::Malformed
+        } else {
+            Refusal::RootVersion { expected: 2, got }
+        };
+        let document = signed(&root, &[ROOT, NEXT_ROOT]);
+        assert_eq!(enroll(&mut bench, &document), Err(refusal), "{version}");
+    }
+    for version in 2..6 {
+        let root = RootRecord { root: role(&[ROOT], 1), ..next_root(version, RELEASE) };
+        let document = signed(&root, &[ROOT]);
+        assert_eq!(enroll(&mut bench, &document), Ok(Reply::Done(How::Done)));
+        assert_eq!(root_version(&mut bench), version);
+    }
+    let old = signed_root(&root_record());
+    let refusal = Refusal::RootVersion { expected: 6, got: 1 };
+    assert_eq!(enroll(&mut bench, &old), Err(refusal), "the first one is over");
+}
+
+/// No number follows the last one.
+#[test]
+fn the_last_root_record_has_no_next_one() {
+    let last = RootRecord { version: u32::MAX, ..root_record() };
+    let again = signed_root(&last);
+    let refusal = NextRootError::Version { expected: u32::MAX, got: u32::MAX };
+    assert_eq!(trust::verify_next_root(&again, &last), Err(refusal));
+    let garbage = trust::verify_next_root(b"no envelope", &last);
+    assert!(matches!(garbage, Err(NextRootError::Trust(TrustError::Envelope(_)))));
+}
+
+/// Power fails at any byte while a root record is replaced: the one before or the new one is in force, and
+/// whole; and the same request brings the new one.
+#[test]
+fn a_cut_while_a_root_record_is_replaced_leaves_one_of_them_in_force() {
+    let next = signed(&next_root(2, NEXT_RELEASE), &[ROOT, NEXT_ROOT]);
+    let mut dry = Bench::enrolled();
+    let before = dry.flash().mutations();
+    assert!(enroll(&mut dry, &next).is_ok());
+    let operations = dry.flash().mutations() - before;
+    let mut seen = [0, 0];
+    for operation in 0..operations {
+        for bytes in (0..256).step_by(16) {
+            let mut bench = Bench::enrolled();
+            let start = bench.flash().mutations();
+            bench.flash().cut = Some(Cut::clean(start + operation, bytes));
+            let answer = enroll(&mut bench, &next);
+            assert_eq!(answer.is_ok(), !bench.flash().dead);
+            bench.restart(ResetCause::PowerOn).open_session();
+            let version = root_version(&mut bench);
+            seen[version as usize - 1] += 1;
+            // Whichever it is, it is there to judge by.
+            let bundle = Bundle::new(1, 3000);
+            let staged = bench.stage(&bundle, false);
+            assert_eq!(staged.is_ok(), version == 1, "cut {operation}.{bytes}: {staged:?}");
+            assert!(enroll(&mut bench, &next).is_ok(), "cut {operation}.{bytes}");
+            assert_eq!(root_version(&mut bench), 2, "cut {operation}.{bytes}");
+        }
+    }
+    assert!(seen[0] > 20 && seen[1] > 0, "{seen:?}");
+}
+
+/// The record knows the digest of a root record that flash has lost; so nobody else's can take its place.
+#[test]
+fn a_lost_root_record_is_stored_again_and_no_other_one_is() {
+    let mut bench = Bench::enrolled();
+    let place = bench.layout.trust()[1];
+    bench.flash().lose(place);
+    bench.restart(ResetCause::PowerOn).open_session();
+    let bundle = Bundle::new(1, 3000);
+    assert_eq!(bench.stage(&bundle, false), Err(Refusal::Flash));
+    let stranger = RootRecord { root: role(&[7], 1), ..root_record() };
+    let other = root_signed_by(&stranger, &[7]);
+    assert_eq!(enroll(&mut bench, &other), Err(Refusal::Flash));
+    let same = signed_root(&root_record());
+    assert_eq!(enroll(&mut bench, &same), Ok(Reply::Done(How::Done)));
+    assert!(bench.stage(&bundle, false).is_ok());
+}
+
+/// A device without a record believes the newest root record that it holds, not an older one.
+#[test]
+fn a_device_without_a_record_goes_back_to_no_older_root_record() {
+    let mut bench = Bench::enrolled();
+    let first = signed_root(&root_record());
+    let next = signed(&next_root(2, NEXT_RELEASE), &[ROOT, NEXT_ROOT]);
+    assert!(enroll(&mut bench, &next).is_ok());
+    for range in bench.layout.record() {
+        bench.flash().lose(range);
+    }
+    bench.restart(ResetCause::PowerOn).open_session();
+    assert_eq!(root_version(&mut bench), 0);
+    assert_eq!(enroll(&mut bench, &first), Err(Refusal::InRecovery));
+    assert_eq!(enroll(&mut bench, &next), Ok(Reply::Done(How::Done)));
+    assert_eq!(root_version(&mut bench), 2);
+}
+
+fn next_root(version: u32, release: u8) -> RootRecord {
+    RootRecord {
+        version,
+        root: role(&[NEXT_ROOT], 1),
+        release: role(&[release], 1),
+        ..root_record()
+    }
+}
+
+fn signed(root: &RootRecord, signers: &[u8]) -> Vec<u8> {
+    root_signed_by(root, signers)
+}
+
+fn enroll(bench: &mut Bench, document: &[u8]) -> Answer {
+    bench.offer(document).ask(Request::Enroll)
+}
+
+fn root_version(bench: &mut Bench) -> u32 {
+    match bench.ask(Request::Identify) {
+        Ok(Reply::Identity(identity)) => identity.root_version,
+        other => panic!("{other:?}"),
+    }
+}
