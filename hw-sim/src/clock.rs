@@ -27,6 +27,10 @@ pub(crate) enum Purpose {
     Tear = 3,
     /// Damage on links.
     Line = 4,
+    /// What weak flash cells read as.
+    Weak = 5,
+    /// When the supply fails next, and how.
+    Power = 6,
 }
 
 /// A seeded stream of random numbers.

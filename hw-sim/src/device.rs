@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use firmware_protocol::boot::{ResetCause, Start};
+use firmware_protocol::flash::{Guarded, TrapFlag as _};
 use firmware_protocol::frame::Framing;
 use firmware_protocol::layout::Layout;
 use firmware_protocol::manifest::decode_manifest;
@@ -32,9 +33,10 @@ use thiserror::Error;
 
 use crate::clock::{NEVER_US, us};
 use crate::factory::{FactoryBundle, FactoryError, provision};
-use crate::fault::{FlipFault, PowerCut, Tear};
+use crate::fault::{Fault, FlipFault, Mishaps, Tear};
 use crate::flash::{FlashHandle, SimFlash};
 use crate::layout::{LayoutError, lay_out};
+use crate::power::{Failures, PowerCuts};
 use crate::scenario::{ImageSpec, Scenario};
 use crate::state::{Opened, StateDir, StateError};
 use crate::stats::{Fired, LinkStats, Stats};
@@ -67,6 +69,8 @@ pub struct DeviceConfig {
     pub root: Option<Vec<u8>>,
     /// Folder that keeps flash and counters; memory by default.
     pub state: Option<PathBuf>,
+    /// Lets the supply fail at random, over and over.
+    pub power_cuts: Option<PowerCuts>,
 }
 
 /// Why a device cannot be made.
@@ -96,6 +100,8 @@ pub struct SimDevice {
     ports: [Port; 3],
     flips: Vec<FlipFault>,
     flipped: u64,
+    mishaps: Mishaps,
+    failures: Option<Failures>,
     /// Starts of each version since the process began.
     starts: BTreeMap<String, u32>,
     stats: Stats,
@@ -104,8 +110,15 @@ pub struct SimDevice {
 
 #[derive(Debug)]
 enum Power {
-    Off { until_us: u64 },
-    BootStage { until_us: u64, cause: ResetCause },
+    /// `cause` is what the device learns when power is back.
+    Off {
+        until_us: u64,
+        cause: ResetCause,
+    },
+    BootStage {
+        until_us: u64,
+        cause: ResetCause,
+    },
     Running(Box<Running>),
 }
 
@@ -127,19 +140,21 @@ impl SimDevice {
             provision(&scenario, &layout, &mut flash, bundle, root)?;
             (flash, None, Stats::default())
         };
-        let cut =
-            |at_operation| PowerCut { at_operation, tear: Tear::Seeded { seed: config.seed } };
-        flash.set_power_cut(scenario.power.cut_at_operation.map(cut));
+        let cut = |at_operation| Fault::cut(at_operation, Tear::Seeded { seed: config.seed });
+        let cut = scenario.power.cut_at_operation.map(cut);
+        cut.into_iter().chain(scenario.faults.iter().copied()).for_each(|it| flash.set_fault(it));
         let mut device = Self {
             seed: config.seed,
             tcp_only: config.tcp_only,
             layout,
             flash: FlashHandle::new(flash),
             state: dir,
-            power: Power::Off { until_us: 0 },
+            power: Power::Off { until_us: 0, cause: ResetCause::PowerOn },
             ports: ports(&scenario, config.seed, config.baud, &stats),
             flips: scenario.flips.clone(),
             flipped: 0,
+            mishaps: Mishaps::of(&scenario.faults),
+            failures: config.power_cuts.map(Failures::new),
             starts: BTreeMap::new(),
             scenario,
             stats,
@@ -179,7 +194,7 @@ impl SimDevice {
     #[must_use]
     pub fn next_wake_us(&self) -> u64 {
         let power_us = match &self.power {
-            Power::Off { until_us } | Power::BootStage { until_us, .. } => *until_us,
+            Power::Off { until_us, .. } | Power::BootStage { until_us, .. } => *until_us,
             Power::Running(running) => running.next_us(&self.ports),
         };
         let heard_us = |port: &Port| if self.listens() { NEVER_US } else { port.heard_us() };
@@ -216,7 +231,7 @@ impl SimDevice {
 
     /// Cuts the power now; it returns by itself after `off_ms`.
     pub fn cut_power(&mut self, off_ms: u64) {
-        self.lose_power(us(off_ms));
+        self.lose_power(us(off_ms), ResetCause::PowerOn);
     }
 
     /// What runs; `None` while the device is off, boots or resets.
@@ -246,8 +261,10 @@ impl SimDevice {
         let mut stats = self.stats.clone();
         stats.links = self.link_stats();
         stats.flash = self.flash.lock().counters();
-        let own =
-            Fired { flips: self.flipped, power_cuts: stats.flash.power_cuts, ..Fired::default() };
+        let mut faults = self.flash.lock().fired().clone();
+        faults.extend(self.mishaps.fired());
+        let (flips, power_cuts) = (self.flipped, stats.flash.power_cuts);
+        let own = Fired { faults, power_cuts, flips, ..Fired::default() };
         stats.fired = self.ports.iter().fold(own, |sum, port| sum.plus(port.fired()));
         stats
     }
@@ -274,9 +291,10 @@ impl SimDevice {
     fn step(&mut self) {
         self.flip_due();
         match &mut self.power {
-            Power::Off { until_us } if *until_us <= self.now_us => {
-                self.flash.lock().power_on();
-                self.enter_boot_stage(ResetCause::PowerOn);
+            Power::Off { until_us, cause } if *until_us <= self.now_us => {
+                let cause = *cause;
+                self.power_on();
+                self.enter_boot_stage(cause);
             }
             Power::BootStage { until_us, cause } if *until_us <= self.now_us => {
                 let cause = *cause;
@@ -292,9 +310,9 @@ impl SimDevice {
                     boot: self.stats.boots(),
                     serial_console: !self.tcp_only,
                 };
-                match running.step(&around, &mut self.ports, self.now_us) {
+                match running.step(&around, &mut self.mishaps, &mut self.ports, self.now_us) {
                     Some(End::Reset(cause)) => self.enter_boot_stage(cause),
-                    Some(End::PowerLost) => self.lose_power(us(self.scenario.power.off_ms)),
+                    Some(End::PowerLost) => self.supply_failed(),
                     None => {}
                 }
             }
@@ -332,18 +350,45 @@ impl SimDevice {
         self.power = Power::BootStage { until_us, cause };
     }
 
-    fn lose_power(&mut self, off_us: u64) {
+    /// Power is back, and with it the time until a supply that fails at random fails next.
+    fn power_on(&mut self) {
+        let mut flash = self.flash.lock();
+        flash.power_on();
+        let operations = flash.counters().operations;
+        if let Some(failures) = &mut self.failures {
+            flash.clear_waiting();
+            flash.set_fault(failures.next(operations));
+        }
+    }
+
+    fn supply_failed(&mut self) {
+        let flash = self.flash.lock();
+        let cause = if flash.is_brown_out() { ResetCause::BrownOut } else { ResetCause::PowerOn };
+        let counters = flash.counters();
+        drop(flash);
+        let (cuts, operation) = (counters.power_cuts, counters.operations);
+        tracing::info!(serial = self.serial(), operation, cuts, "the supply has failed");
+        self.lose_power(us(self.scenario.power.off_ms), cause);
+    }
+
+    fn lose_power(&mut self, off_us: u64, cause: ResetCause) {
         self.ports.iter_mut().for_each(Port::stop);
-        self.power = Power::Off { until_us: self.now_us.saturating_add(off_us) };
+        self.power = Power::Off { until_us: self.now_us.saturating_add(off_us), cause };
     }
 
     /// The boot stage's end: its decision, stored, and the jump.
     fn start_image(&mut self, cause: ResetCause) {
-        let handover = boot(&mut self.flash, &self.layout, cause, BootCheck::Full);
+        let mut trap = self.flash.lock().trap_line();
+        let mut flash = Guarded::new(self.flash.clone(), trap.clone());
+        let handover = boot(&mut flash, &self.layout, cause, BootCheck::Full);
         let busy_us = self.flash.lock().take_busy_us();
         if !self.flash.lock().is_powered() {
-            return self.lose_power(us(self.scenario.power.off_ms));
+            return self.supply_failed();
         }
+        if trap.take() {
+            return self.enter_boot_stage(ResetCause::Crash);
+        }
+        self.mishaps.restart();
         let image = match handover.start {
             Start::Slot(slot) => self.image_in(slot),
             Start::Recovery => ImageSpec::default(),

@@ -1,17 +1,99 @@
-//! Faults as data: what strikes, where and when. Each place that carries one out counts how often it
-//! has fired ([`crate::Fired`]), because a fault test whose fault never fired proves nothing.
+//! Faults as data: what strikes, where and when (SIMULATOR.md, "Faults"). Each place that carries one out
+//! counts how often it has fired ([`crate::Fired`]), because a fault test whose fault never fired proves
+//! nothing.
+//!
+//! A [`Fault`] is written in one word, as `cut@12:100`, and read back from it: what a failing run prints is
+//! what replays it.
 
+mod class;
+mod link;
+mod mishaps;
+mod text;
+
+pub use self::class::FaultClass;
+pub(crate) use self::class::{Counts, count};
+pub use self::link::{Direction, LinkFault};
+pub use self::mishaps::{Mishap, Mishaps, RandomFaults};
+pub use self::text::FaultError;
+
+use firmware_protocol::boot::ResetCause;
 use firmware_protocol::slot::SlotId;
-use serde::Deserialize;
 
-/// Power fails in the middle of one flash operation.
+/// A fault of the flash part, the power supply or the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PowerCut {
-    /// The operation, program or erase, counted from 1 since the device was made or its state
-    /// folder opened.
-    pub at_operation: u64,
-    /// How much of the operation still happens.
-    pub tear: Tear,
+pub enum Fault {
+    /// Strikes at a flash operation.
+    Flash {
+        /// The operation, program or erase, counted from 1 since the part was made or its state folder
+        /// opened.
+        at_operation: u64,
+        /// What happens.
+        what: FlashFault,
+    },
+    /// Strikes at a call of the engine.
+    Device {
+        /// The call, counted from 1 since the device was made or its state folder opened.
+        at_poll: u64,
+        /// What happens.
+        what: DeviceFault,
+    },
+}
+
+/// What happens to flash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlashFault {
+    /// Power fails in the operation.
+    Cut(Tear),
+    /// Power fails in the operation, returns, and fails again.
+    BrownOut {
+        /// How many bytes of the operation happen.
+        bytes: u32,
+        /// The access of flash, counted from 1 behind its return, at which power fails again.
+        access: u32,
+    },
+    /// The operation reports a failure; power stays.
+    Fail {
+        /// How many bytes of it happen.
+        bytes: u32,
+    },
+    /// The operation does nothing and reports success.
+    Silent,
+    /// The operation is done at another place.
+    Misdirect {
+        /// Where; for an erase, somewhere in the block.
+        address: u32,
+    },
+    /// From this operation on a bit keeps its value, whatever is done to it.
+    Stuck {
+        /// Where.
+        address: u32,
+        /// Bit of the byte, 0 to 7.
+        bit: u8,
+    },
+    /// From this operation on a block fails to erase.
+    Worn {
+        /// Somewhere in the block.
+        address: u32,
+    },
+    /// Before the operation a bit turns, as by wear or radiation.
+    Flip {
+        /// Where.
+        address: u32,
+        /// Bit of the byte, 0 to 7.
+        bit: u8,
+    },
+    /// Before the operation the word at an address becomes unreadable, until it is erased.
+    Ecc {
+        /// Somewhere in the word.
+        address: u32,
+    },
+    /// Behind the operation the next reads fail that touch an address.
+    Unread {
+        /// Where.
+        address: u32,
+        /// How many.
+        times: u32,
+    },
 }
 
 /// What a power cut leaves of the operation that it strikes.
@@ -34,78 +116,59 @@ pub enum Tear {
         /// Decides which bits.
         seed: u64,
     },
-    /// Words in no order: some have happened, some have not. Of an erase, some bits of each byte.
+    /// Words in no order: some have happened, some have not, of some some bits.
     Scattered {
         /// Decides which.
         seed: u64,
     },
-}
-
-/// A fault of a link, in one direction or both.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, tag = "kind", rename_all = "snake_case")]
-pub enum LinkFault {
-    /// Bytes vanish. Serial only: TCP repairs it before anybody sees it.
-    Drop {
-        /// Share of the bytes that vanish, 0 to 1.
-        rate: f64,
-        /// Where.
-        #[serde(default)]
-        direction: Direction,
-    },
-    /// Bits flip. Serial only, as `Drop`.
-    Corrupt {
-        /// Bit error rate, 0 to 1.
-        rate: f64,
-        /// Where.
-        #[serde(default)]
-        direction: Direction,
-    },
-    /// Bytes arrive late.
-    Delay {
-        /// How late, in milliseconds.
-        delay_ms: u64,
-        /// Where.
-        #[serde(default)]
-        direction: Direction,
-    },
-    /// The cable is pulled once: what is on the way is lost. TCP connections end.
-    Disconnect {
-        /// After this many bytes have passed, counted in each of the directions named.
-        after_bytes: u64,
-        /// Until it is plugged in again, in milliseconds.
-        #[serde(default = "default_down_ms")]
-        down_ms: u64,
-        /// Whose bytes count.
-        #[serde(default)]
-        direction: Direction,
+    /// The first bytes are as they should be; those behind are weak: they read as before the operation, or
+    /// as behind it, and not the same way for ever. The rest is untouched.
+    Weak {
+        /// How many bytes are whole.
+        from: u32,
+        /// Where the weak ones end.
+        until: u32,
+        /// How they read.
+        reads: Reads,
     },
 }
 
-impl LinkFault {
-    /// The direction that the fault is on.
-    #[must_use]
-    pub const fn direction(&self) -> Direction {
-        match self {
-            Self::Drop { direction, .. }
-            | Self::Corrupt { direction, .. }
-            | Self::Delay { direction, .. }
-            | Self::Disconnect { direction, .. } => *direction,
-        }
-    }
+/// How weak cells read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reads {
+    /// As before the operation at the next start, as behind it from the one after that on.
+    OldFirst,
+    /// As behind the operation at the next start, as before it from the one after that on.
+    NewFirst,
+    /// Now so, now so, at each read anew.
+    Each {
+        /// Decides how.
+        seed: u64,
+    },
 }
 
-/// Directions of a link, as the device sees them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// Towards the device.
-    In,
-    /// Away from it.
-    Out,
-    /// Each of the two, by itself.
-    #[default]
-    Both,
+/// What happens to the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceFault {
+    /// It resets.
+    Reset {
+        /// Why, as its hardware tells.
+        cause: ResetCause,
+    },
+    /// The image stops calling its engine.
+    Hang,
+    /// Its clock jumps, forward or back, in milliseconds.
+    ClockJump {
+        /// How far.
+        by_ms: i64,
+    },
+    /// Its clock stands still until the next start.
+    ClockStop,
+    /// Its random source fails.
+    Random {
+        /// How often.
+        times: u32,
+    },
 }
 
 /// One bit of a component flips in flash, as by wear or radiation.
@@ -123,6 +186,54 @@ pub struct FlipFault {
     pub after_ms: u64,
 }
 
-const fn default_down_ms() -> u64 {
-    1000
+impl Fault {
+    /// Power fails in operation `at_operation`.
+    #[must_use]
+    pub const fn cut(at_operation: u64, tear: Tear) -> Self {
+        Self::Flash { at_operation, what: FlashFault::Cut(tear) }
+    }
+
+    /// Its class.
+    #[must_use]
+    pub const fn class(&self) -> FaultClass {
+        match self {
+            Self::Flash { what, .. } => what.class(),
+            Self::Device { what, .. } => what.class(),
+        }
+    }
+}
+
+impl FlashFault {
+    /// Its class.
+    #[must_use]
+    pub const fn class(&self) -> FaultClass {
+        match self {
+            Self::Cut(Tear::Behind { .. } | Tear::Seeded { .. }) => FaultClass::Cut,
+            Self::Cut(Tear::InWord { .. }) => FaultClass::Torn,
+            Self::Cut(Tear::Scattered { .. }) => FaultClass::Scatter,
+            Self::Cut(Tear::Weak { .. }) => FaultClass::Weak,
+            Self::BrownOut { .. } => FaultClass::BrownOut,
+            Self::Fail { .. } => FaultClass::Fail,
+            Self::Silent => FaultClass::Silent,
+            Self::Misdirect { .. } => FaultClass::Misdirect,
+            Self::Stuck { .. } => FaultClass::Stuck,
+            Self::Worn { .. } => FaultClass::Worn,
+            Self::Flip { .. } => FaultClass::Flip,
+            Self::Ecc { .. } => FaultClass::Ecc,
+            Self::Unread { .. } => FaultClass::Unread,
+        }
+    }
+}
+
+impl DeviceFault {
+    /// Its class.
+    #[must_use]
+    pub const fn class(&self) -> FaultClass {
+        match self {
+            Self::Reset { .. } => FaultClass::Reset,
+            Self::Hang => FaultClass::Hang,
+            Self::ClockJump { .. } | Self::ClockStop => FaultClass::Clock,
+            Self::Random { .. } => FaultClass::Random,
+        }
+    }
 }

@@ -1,24 +1,31 @@
-//! NOR flash that behaves like the part, and can lose power in the middle of an operation.
+//! NOR flash that behaves like the part, and can fail in every way that parts are known to fail in.
 //!
 //! A program only turns bits away from the erased value, as NOR cells do; asking for the other
 //! direction leaves the bit as it was and counts as a violation, which no correct driver causes.
 //! When power is cut every access fails until [`SimFlash::power_on`].
 
 mod backing;
+mod cells;
+mod handle;
 mod spec;
+mod strikes;
+mod striking;
 mod tear;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use firmware_protocol::flash::{Flash, FlashError, Geometry, Range};
 use serde::{Deserialize, Serialize};
 
-use crate::fault::PowerCut;
+use crate::fault::{Counts, FaultClass, Reads, count};
 
 use self::backing::Backing;
-pub use self::spec::FlashSpec;
+use self::cells::{CellError, Cells, Effect};
+pub use self::handle::{FlashHandle, TrapLine};
+pub use self::spec::{Ecc, FlashSpec};
+use self::strikes::{Strikes, Struck};
 
 /// What a flash part has been through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -39,11 +46,19 @@ pub struct FlashCounters {
 #[derive(Debug)]
 pub struct SimFlash {
     spec: FlashSpec,
-    backing: Backing,
+    cells: Cells,
     counters: FlashCounters,
     erases_by_block: Vec<u64>,
-    cut: Option<PowerCut>,
+    strikes: Strikes,
+    fired: Counts,
     powered: bool,
+    /// Accesses until power fails again.
+    accesses_left: Option<u32>,
+    /// The last failure of the supply was a brown-out.
+    browned_out: bool,
+    /// Starts until weak cells read the other way.
+    turns_in: Option<u32>,
+    trap: TrapLine,
     busy_us: u64,
     trace: Option<Vec<Operation>>,
 }
@@ -99,10 +114,47 @@ impl SimFlash {
         Self::new(spec, Backing::Memory(bytes))
     }
 
+    /// The same part as it is now, in memory, with its weak cells and unreadable words; its counters begin anew
+    /// and no fault waits for it.
+    ///
+    /// # Errors
+    /// When its file cannot be read.
+    pub fn fork(&self) -> io::Result<Self> {
+        let mut fork = Self::new(self.spec.clone(), Backing::Memory(Vec::new()));
+        fork.cells = self.cells.fork(self.spec.size_bytes() as usize)?;
+        (fork.powered, fork.turns_in) = (self.powered, self.turns_in);
+        Ok(fork)
+    }
+
     /// Everything that a part in memory holds; nothing of one in a file.
     #[must_use]
     pub fn contents(&self) -> &[u8] {
-        self.backing.in_memory()
+        self.cells.in_memory()
+    }
+
+    /// Addresses of weak cells, with what they read as when they do not read as [`SimFlash::contents`].
+    #[must_use]
+    pub const fn weak_cells(&self) -> &BTreeMap<u32, u8> {
+        self.cells.weak()
+    }
+
+    /// Whether a word in `range` cannot be read.
+    #[must_use]
+    pub fn has_unreadable(&self, range: Range) -> bool {
+        let word = self.spec.geometry.word_bytes.max(1);
+        let words = range.start / word..range.end().div_ceil(word);
+        self.cells.bad_words().range(words).next().is_some()
+    }
+
+    /// Numbers of the words that cannot be read.
+    pub fn unreadable_words(&self) -> impl Iterator<Item = u32> {
+        self.cells.bad_words().iter().copied()
+    }
+
+    /// How weak cells read from now on.
+    pub fn set_reads(&mut self, reads: Reads) {
+        self.turns_in = None;
+        self.cells.set_face(reads);
     }
 
     /// Writes down every operation from now on.
@@ -117,13 +169,19 @@ impl SimFlash {
 
     fn new(spec: FlashSpec, backing: Backing) -> Self {
         let erases_by_block = vec![0; spec.block_count()];
+        let cells = Cells::new(backing, &spec);
         Self {
             spec,
-            backing,
+            cells,
             counters: FlashCounters::default(),
             erases_by_block,
-            cut: None,
+            strikes: Strikes::default(),
+            fired: Counts::new(),
             powered: true,
+            accesses_left: None,
+            browned_out: false,
+            turns_in: None,
+            trap: TrapLine::default(),
             busy_us: 0,
             trace: None,
         }
@@ -147,11 +205,6 @@ impl SimFlash {
         self.erases_by_block.get(index).copied().unwrap_or(0)
     }
 
-    /// Lets power fail at a later operation; `None` takes that back.
-    pub const fn set_power_cut(&mut self, cut: Option<PowerCut>) {
-        self.cut = cut;
-    }
-
     /// False from a power cut until [`SimFlash::power_on`].
     #[must_use]
     pub const fn is_powered(&self) -> bool {
@@ -159,8 +212,22 @@ impl SimFlash {
     }
 
     /// Power is back.
-    pub const fn power_on(&mut self) {
+    pub fn power_on(&mut self) {
         self.powered = true;
+        self.turns_in = match self.turns_in {
+            Some(0) => {
+                self.cells.turn_face();
+                None
+            }
+            left => left.map(|left| left.saturating_sub(1)),
+        };
+    }
+
+    /// What a part with [`Ecc::Trap`] pulls when a read traps. One that nobody has let go is a fault to the
+    /// device, and ends its boot.
+    #[must_use]
+    pub fn trap_line(&self) -> TrapLine {
+        self.trap.clone()
     }
 
     /// Flips one bit, as wear or radiation would; no operation and no power is needed.
@@ -169,16 +236,15 @@ impl SimFlash {
     /// When `address` is outside the part, or its file fails.
     pub fn flip(&mut self, address: u32, bit: u8) -> Result<(), FlashError> {
         self.check(address, 1, FlashError::OutOfBounds)?;
-        let mut byte = [0];
-        self.fetch(address, &mut byte)?;
-        let [value] = byte;
-        self.store(address, &[value ^ (1 << (bit & 7))])
+        self.cells.flip(address, bit).map_err(|_| FlashError::Failed)?;
+        count(&mut self.fired, FaultClass::Flip);
+        Ok(())
     }
 
     /// Writes bytes as a factory's programmer does, before the device has ever run: uncounted.
     pub(crate) fn write_raw(&mut self, address: u32, bytes: &[u8]) -> Result<(), FlashError> {
         self.check(address, bytes.len(), FlashError::OutOfBounds)?;
-        self.store(address, bytes)
+        self.cells.write_raw(address, bytes).map_err(|_| FlashError::Failed)
     }
 
     /// Forgets what the factory did.
@@ -198,34 +264,18 @@ impl SimFlash {
         if end <= u64::from(self.spec.size_bytes()) { Ok(()) } else { Err(error) }
     }
 
-    fn fetch(&self, address: u32, buffer: &mut [u8]) -> Result<(), FlashError> {
-        self.backing.read(address as usize, buffer).map_err(|_| FlashError::Unreadable)
-    }
-
-    fn store(&mut self, address: u32, bytes: &[u8]) -> Result<(), FlashError> {
-        self.backing.write(address as usize, bytes).map_err(|_| FlashError::Failed)
-    }
-
-    /// Counts one operation; gives how it is torn when power fails in it.
-    fn begin(&mut self, duration_us: u64) -> Option<PowerCut> {
-        self.counters.operations = self.counters.operations.saturating_add(1);
-        self.busy_us = self.busy_us.saturating_add(duration_us);
-        let cut = self.cut.filter(|cut| cut.at_operation == self.counters.operations)?;
-        self.cut = None;
-        self.powered = false;
-        self.counters.power_cuts = self.counters.power_cuts.saturating_add(1);
-        Some(cut)
-    }
-
-    /// What the cells hold after `wanted` was programmed over `held`.
-    fn programmed(&mut self, held: &[u8], wanted: &[u8]) -> Vec<u8> {
-        let erased = self.spec.geometry.erased;
-        let against = |(held, wanted): (&u8, &u8)| (held ^ erased) & !(wanted ^ erased) != 0;
-        if held.iter().zip(wanted).any(against) {
-            self.counters.violations = self.counters.violations.saturating_add(1);
+    /// False when power is gone, or goes with this access.
+    const fn is_accessible(&mut self) -> bool {
+        match self.accesses_left {
+            Some(0 | 1) if self.powered => {
+                self.accesses_left = None;
+                self.powered = false;
+                self.counters.power_cuts = self.counters.power_cuts.saturating_add(1);
+            }
+            Some(left) if self.powered => self.accesses_left = Some(left.saturating_sub(1)),
+            Some(_) | None => {}
         }
-        let cell = |(held, wanted): (&u8, &u8)| ((held ^ erased) | (wanted ^ erased)) ^ erased;
-        held.iter().zip(wanted).map(cell).collect()
+        self.powered
     }
 }
 
@@ -240,10 +290,24 @@ impl Flash for SimFlash {
 
     fn read(&mut self, address: u32, buffer: &mut [u8]) -> Result<(), FlashError> {
         self.check(address, buffer.len(), FlashError::OutOfBounds)?;
-        if !self.powered {
+        if !self.is_accessible() {
             return Err(FlashError::Unreadable);
         }
-        self.fetch(address, buffer)
+        let end = address.saturating_add(u32::try_from(buffer.len()).unwrap_or(u32::MAX));
+        if self.strikes.fails_read(address, end) {
+            count(&mut self.fired, FaultClass::Unread);
+            return Err(FlashError::Unreadable);
+        }
+        match self.cells.read(address, buffer) {
+            Ok(()) => Ok(()),
+            Err(CellError::Unreadable) if self.spec.ecc == Ecc::Trap => {
+                count(&mut self.fired, FaultClass::Trap);
+                self.trap.pull();
+                buffer.fill(TRAP_BYTE);
+                Ok(())
+            }
+            Err(CellError::Unreadable | CellError::Io) => Err(FlashError::Unreadable),
+        }
     }
 
     fn program(&mut self, address: u32, bytes: &[u8]) -> Result<(), FlashError> {
@@ -254,88 +318,58 @@ impl Flash for SimFlash {
             return Err(FlashError::OutOfBounds);
         }
         self.check(address, bytes.len(), FlashError::OutOfBounds)?;
-        if !self.powered {
+        if !self.is_accessible() {
             return Err(FlashError::Failed);
         }
         if let Some(trace) = &mut self.trace {
             trace.push(Operation::Program { address, bytes: bytes.to_vec() });
         }
-        let cut = self.begin(self.spec.program_us);
-        let mut held = vec![0; bytes.len()];
-        self.fetch(address, &mut held)?;
-        let cells = self.programmed(&held, bytes);
-        let left = cut.map(|cut| tear::torn(&held, &cells, word_bytes, cut));
-        self.store(address, left.as_ref().unwrap_or(&cells))?;
-        if left.is_some() { Err(FlashError::Failed) } else { Ok(()) }
+        let struck = self.begin(self.spec.program_us);
+        let address = match struck {
+            Some(Struck::Misdirect(other)) => other.saturating_sub(other % word_bytes.max(1)),
+            Some(_) | None => address,
+        };
+        if self.check(address, bytes.len(), FlashError::OutOfBounds).is_err() {
+            return Ok(());
+        }
+        self.perform(struck, bytes.len(), |cells, torn| cells.program(address, bytes, torn))
     }
 
     fn erase(&mut self, block: Range) -> Result<(), FlashError> {
         let found = self.spec.block_at(block.start).filter(|(_, range)| *range == block);
         let (index, _) = found.ok_or(FlashError::OutOfBounds)?;
-        if !self.powered {
+        if !self.is_accessible() {
             return Err(FlashError::Failed);
         }
-        let len = block.len_bytes as usize;
         if let Some(trace) = &mut self.trace {
             trace.push(Operation::Erase { block });
         }
-        let cut = self.begin(self.spec.erase_us);
+        let struck = self.begin(self.spec.erase_us);
+        let block = match struck {
+            Some(Struck::Misdirect(other)) => match self.spec.block_at(other) {
+                Some((_, other)) => other,
+                None => return Ok(()),
+            },
+            Some(_) | None => block,
+        };
         self.counters.erases = self.counters.erases.saturating_add(1);
         if let Some(erases) = self.erases_by_block.get_mut(index) {
             *erases = erases.saturating_add(1);
             self.counters.most_erased = self.counters.most_erased.max(*erases);
         }
-        let blank = vec![self.spec.geometry.erased; len];
-        let left = match cut {
-            None => None,
-            Some(cut) => {
-                let mut held = vec![0; len];
-                self.fetch(block.start, &mut held)?;
-                Some(tear::torn(&held, &blank, self.spec.geometry.word_bytes, cut))
-            }
-        };
-        self.store(block.start, left.as_ref().unwrap_or(&blank))?;
-        if left.is_some() { Err(FlashError::Failed) } else { Ok(()) }
+        if struck.is_none() && self.strikes.is_worn(block.start, block.end()) {
+            count(&mut self.fired, FaultClass::Worn);
+            return Err(FlashError::Failed);
+        }
+        let len = block.len_bytes as usize;
+        self.perform(struck, len, |cells, torn| {
+            cells.erase(block.start, len, torn).map(|()| Effect::default())
+        })
     }
 }
 
-/// A flash part that its device and its tester hold at the same time.
-#[derive(Debug, Clone)]
-pub struct FlashHandle(Arc<Mutex<SimFlash>>);
-
-impl FlashHandle {
-    pub(crate) fn new(flash: SimFlash) -> Self {
-        Self(Arc::new(Mutex::new(flash)))
-    }
-
-    /// The part itself, for as long as the guard lives.
-    pub fn lock(&self) -> MutexGuard<'_, SimFlash> {
-        // A part is only bytes and counters: whatever a panicking holder left is still a part.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Flash for FlashHandle {
-    fn geometry(&self) -> Geometry {
-        self.lock().geometry()
-    }
-
-    fn block_at(&self, address: u32) -> Option<Range> {
-        self.lock().block_at(address)
-    }
-
-    fn read(&mut self, address: u32, buffer: &mut [u8]) -> Result<(), FlashError> {
-        self.lock().read(address, buffer)
-    }
-
-    fn program(&mut self, address: u32, bytes: &[u8]) -> Result<(), FlashError> {
-        self.lock().program(address, bytes)
-    }
-
-    fn erase(&mut self, block: Range) -> Result<(), FlashError> {
-        self.lock().erase(block)
-    }
-}
+/// What a read gives that has trapped.
+const TRAP_BYTE: u8 = 0xA5;
 
 #[cfg(test)]
 mod tests;

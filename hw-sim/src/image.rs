@@ -7,6 +7,7 @@ use firmware_protocol::device::{Board, BoardInfo, RandomFault};
 use firmware_protocol::message::{CheckGives, CheckInfo, CheckStatus, Reading};
 
 use crate::clock::{Chance, Purpose};
+use crate::fault::RandomFaults;
 use crate::scenario::{ImageSpec, Measure, Model, Scenario};
 
 /// The hardware as the engine sees it, with one image on it.
@@ -17,6 +18,7 @@ pub(crate) struct SimBoard {
     /// The device's measures, as this image makes them come out.
     measures: Vec<Measure>,
     random: Chance,
+    random_faults: RandomFaults,
     noise: Chance,
 }
 
@@ -32,8 +34,14 @@ impl SimBoard {
             fails: image.fails.clone(),
             measures: scenario.checks.measures.iter().map(own).collect(),
             random: Chance::new(seed, Purpose::Board, boot),
+            random_faults: RandomFaults::default(),
             noise: Chance::new(seed, Purpose::Sensors, boot),
         }
+    }
+
+    /// Its random source fails when these strike.
+    pub(crate) fn failing(self, random_faults: RandomFaults) -> Self {
+        Self { random_faults, ..self }
     }
 
     fn find(&self, index: u8) -> Option<Found<'_>> {
@@ -64,6 +72,9 @@ impl Board for SimBoard {
     }
 
     fn random(&mut self, out: &mut [u8]) -> Result<(), RandomFault> {
+        if self.random_faults.strikes() {
+            return Err(RandomFault);
+        }
         self.random.fill(out);
         Ok(())
     }

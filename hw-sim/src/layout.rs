@@ -76,6 +76,7 @@ pub(crate) fn lay_out(scenario: &Scenario) -> Result<(FlashSpec, Layout), Layout
     let mut spec = FlashSpec::new(scenario.flash.geometry(), cutter.taken);
     spec.erase_us = scenario.flash.erase_us;
     spec.program_us = scenario.flash.program_us;
+    spec.ecc = scenario.flash.ecc;
     let layout = Layout::new(record, trust, slots, |address| Some(spec.block_at(address)?.1))?;
     Ok((spec, layout))
 }

@@ -23,6 +23,7 @@ mod image;
 mod layout;
 mod line;
 mod options;
+mod power;
 mod scenario;
 mod serve;
 mod state;
@@ -31,10 +32,14 @@ mod visible;
 
 pub use device::{DeviceConfig, DeviceError, SERIAL_PORT, SimDevice, TCP_PORTS};
 pub use factory::{FactoryBundle, FactoryError};
-pub use fault::{Direction, FlipFault, LinkFault, PowerCut, Tear};
-pub use flash::{FlashCounters, FlashHandle, FlashSpec, Operation, SimFlash};
+pub use fault::{
+    DeviceFault, Direction, Fault, FaultClass, FaultError, FlashFault, FlipFault, LinkFault,
+    Mishap, Mishaps, RandomFaults, Reads, Tear,
+};
+pub use flash::{Ecc, FlashCounters, FlashHandle, FlashSpec, Operation, SimFlash, TrapLine};
 pub use layout::LayoutError;
 pub use options::ServeOptions;
+pub use power::{PowerCuts, PowerCutsError};
 pub use scenario::{Scenario, ScenarioError};
 pub use serve::{ReadyLine, SerialError, ServeError, serve};
 pub use state::{StateDir, StateError};

@@ -158,8 +158,8 @@ impl Line {
     }
 
     /// How often its faults have fired.
-    pub(crate) const fn fired(&self) -> Fired {
-        self.fired
+    pub(crate) fn fired(&self) -> Fired {
+        self.fired.clone()
     }
 
     fn pass(&mut self, count: u64, now_us: u64, arrived: &mut Arrived) {

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::power::PowerCuts;
+
 /// The options that name a port here; at least one is needed.
 const PORTS: &[&str] = if cfg!(unix) { &["serial", "tcp"] } else { &["tcp"] };
 
@@ -31,6 +33,10 @@ pub struct ServeOptions {
     /// Pace the serial line, in bits per second; 0 is unlimited
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub baud: u32,
+    /// Let the power fail over and over inside flash operations: random:SEED, or random:SEED:EVERY for one
+    /// failure in so many operations on average
+    #[arg(long, value_name = "HOW")]
+    pub power_cut: Option<PowerCuts>,
     /// Serve this many devices: PATH-0, PATH-1 and so on, on consecutive TCP ports
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub count: u16,

@@ -10,7 +10,7 @@ use firmware_protocol::slot::SlotId;
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::fault::{FlipFault, LinkFault};
+use crate::fault::{Fault, FaultError, FlipFault, LinkFault};
 use crate::files;
 
 pub(crate) use self::check::{Checks, Measure, Model};
@@ -31,6 +31,7 @@ pub struct Scenario {
     pub(crate) link_faults: Vec<LinkFault>,
     pub(crate) power: PowerKeys,
     pub(crate) flips: Vec<FlipFault>,
+    pub(crate) faults: Vec<Fault>,
 }
 
 /// Why a scenario cannot be used.
@@ -83,6 +84,8 @@ impl Default for PowerKeys {
 #[serde(deny_unknown_fields)]
 struct File {
     schema: String,
+    #[serde(default)]
+    faults: Vec<String>,
     #[serde(default)]
     device: DeviceSpec,
     #[serde(default)]
@@ -188,7 +191,14 @@ impl Scenario {
             checks.check_image(image)?;
         }
         let flips = file.flip.into_iter().map(|flip| flip.on(&file.device));
+        let fault = |text: &String| {
+            text.parse().map_err(|error: FaultError| Problem {
+                key: "faults".to_owned(),
+                problem: error.to_string(),
+            })
+        };
         Ok(Self {
+            faults: file.faults.iter().map(fault).collect::<Result<_, _>>()?,
             flips: flips.collect::<Result<_, _>>()?,
             device: file.device,
             flash: file.flash,
@@ -210,6 +220,7 @@ impl Default for Scenario {
             link_faults: Vec::new(),
             power: PowerKeys::default(),
             flips: Vec::new(),
+            faults: Vec::new(),
         }
     }
 }

@@ -210,6 +210,7 @@ async fn open_room(
         bundle: shared.bundle.clone(),
         root: shared.root.clone(),
         state: options.state.as_deref().map(|path| own_folder(path, index, many)),
+        power_cuts: options.power_cut.map(|cuts| cuts.of_device(index)),
     };
     let device = SimDevice::new(config)?;
     let path = options.serial.as_deref().map(|path| own_path(path, index, many));

@@ -7,6 +7,7 @@ use firmware_protocol::boot::{ResetCause, Start};
 use firmware_protocol::slot::{PerSlot, SlotId};
 use serde::{Deserialize, Serialize};
 
+use crate::fault::FaultClass;
 use crate::flash::FlashCounters;
 
 /// Everything that one device has counted since its state was made.
@@ -67,10 +68,12 @@ impl LinkStats {
 }
 
 /// How often each class of fault has struck.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Fired {
-    /// Power cuts inside a flash operation.
+    /// Faults of flash, power and device, by class.
+    pub faults: BTreeMap<FaultClass, u64>,
+    /// Power cuts inside a flash operation, of any class.
     pub power_cuts: u64,
     /// Bits flipped in flash.
     pub flips: u64,
@@ -87,8 +90,13 @@ pub struct Fired {
 impl Fired {
     /// Both together.
     #[must_use]
-    pub const fn plus(self, other: Self) -> Self {
+    pub fn plus(mut self, other: Self) -> Self {
+        for (class, count) in other.faults {
+            let sum = self.faults.entry(class).or_default();
+            *sum = sum.saturating_add(count);
+        }
         Self {
+            faults: self.faults,
             power_cuts: self.power_cuts.saturating_add(other.power_cuts),
             flips: self.flips.saturating_add(other.flips),
             dropped_bytes: self.dropped_bytes.saturating_add(other.dropped_bytes),

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use firmware_protocol::boot::{ResetCause, Start};
 use firmware_protocol::slot::{RejectReason, SlotId, SlotState};
-use hw_sim::{DeviceConfig, PowerCut, SERIAL_PORT, Tear};
+use hw_sim::{DeviceConfig, Fault, SERIAL_PORT, Tear};
 
 use common::bundle::{Bundle, CONFIG_BYTES, bundle, root};
 use common::{Host, config, scenario};
@@ -82,9 +82,11 @@ fn without_a_hardware_deadline_a_trial_that_feeds_its_own_watchdog_never_ends() 
 #[test]
 fn a_power_cut_anywhere_in_a_staging_is_survived_and_repaired_by_a_retry() {
     let release = bundle("1.1.0", 9000);
-    let staged = |cut: Option<PowerCut>| {
+    let staged = |cut: Option<Fault>| {
         let mut host = Host::on(SERIAL_PORT, enrolled(""));
-        host.device.flash().lock().set_power_cut(cut);
+        if let Some(cut) = cut {
+            host.device.flash().lock().set_fault(cut);
+        }
         host.pass(100);
         host.open_session();
         host
@@ -94,11 +96,8 @@ fn a_power_cut_anywhere_in_a_staging_is_survived_and_repaired_by_a_retry() {
     let operations = dry.device.stats().flash.operations;
     assert!(operations > 40);
     for at_operation in 1..=operations {
-        let mut host =
-            staged(Some(PowerCut { at_operation, tear: Tear::Seeded { seed: at_operation } }));
-        // The last operation may have done its work before it was torn.
-        let cut_short = host.try_stage(&release).is_err();
-        assert!(cut_short || at_operation == operations, "cut {at_operation}");
+        let mut host = staged(Some(Fault::cut(at_operation, Tear::Seeded { seed: at_operation })));
+        assert!(host.try_stage(&release).is_err(), "cut {at_operation}");
         assert_eq!(host.device.stats().fired.power_cuts, 1, "cut {at_operation} must have fired");
         host.pass(1000);
         assert_eq!(host.device.running(), Some(Start::Slot(SlotId::A)), "cut {at_operation}");

@@ -158,7 +158,7 @@ impl Port {
         self.hung_up = false;
     }
 
-    pub(super) const fn fired(&self) -> Fired {
+    pub(super) fn fired(&self) -> Fired {
         self.inbound.fired().plus(self.outbound.fired())
     }
 

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use firmware_protocol::boot::{ResetCause, Start};
 use firmware_protocol::device::{Device, Effect, Input, Next, Outgoing};
+use firmware_protocol::flash::{Guarded, TrapFlag as _};
 use firmware_protocol::layout::Layout;
 use firmware_protocol::slot::SlotId;
 use firmware_protocol::start::Handover;
 
 use crate::clock::{NEVER_US, us};
-use crate::flash::FlashHandle;
+use crate::fault::{Mishap, Mishaps, RandomFaults};
+use crate::flash::{FlashHandle, TrapLine};
 use crate::image::SimBoard;
 use crate::scenario::{Behaviour, ImageSpec, Scenario};
 
@@ -66,7 +68,8 @@ enum Stage {
 #[derive(Debug)]
 struct Serving {
     rogue: Option<Rogue>,
-    engine: Device<Vec<u8>, FlashHandle, SimBoard>,
+    engine: Device<Vec<u8>, Guarded<FlashHandle, TrapLine>, SimBoard>,
+    trap: TrapLine,
     outgoing: Outgoing,
     /// The port that was heard last.
     heard_last: u8,
@@ -136,6 +139,7 @@ impl Running {
     pub(super) fn step(
         &mut self,
         around: &Surroundings<'_>,
+        mishaps: &mut Mishaps,
         ports: &mut [Port],
         now_us: u64,
     ) -> Option<End> {
@@ -144,17 +148,28 @@ impl Running {
         }
         match &mut self.stage {
             Stage::Starting { until_us } if *until_us <= now_us => {
-                self.enter(around, ports, now_us);
+                self.enter(around, mishaps.random(), ports, now_us);
                 None
             }
             Stage::Serving(serving) if serving.is_due(ports, now_us) => {
+                let uptime_ms = now_us.saturating_sub(serving.started_us) / 1000;
+                let clock_ms = match mishaps.before_poll(uptime_ms) {
+                    Mishap::Poll { clock_ms } => clock_ms,
+                    Mishap::Reset { cause } => return Some(End::Reset(cause)),
+                    Mishap::Hang => {
+                        self.stage = Stage::Hung;
+                        return None;
+                    }
+                };
                 let mute = self.image.behaviour == Behaviour::NeverAnswers;
-                let next = serving.poll(ports, mute, now_us);
-                serving.rest(around.flash, next, now_us);
-                if around.flash.lock().is_powered() {
-                    self.carry_out(next.effect, now_us)
-                } else {
+                let next = serving.poll(ports, mute, clock_ms, now_us);
+                serving.rest(around.flash, next, clock_ms, now_us);
+                if !around.flash.lock().is_powered() {
                     Some(End::PowerLost)
+                } else if serving.trap.take() {
+                    Some(End::Reset(ResetCause::Crash))
+                } else {
+                    self.carry_out(next.effect, now_us)
                 }
             }
             Stage::Starting { .. } | Stage::Serving(_) | Stage::Hung => None,
@@ -174,10 +189,16 @@ impl Running {
     }
 
     /// The image has started up.
-    fn enter(&mut self, around: &Surroundings<'_>, ports: &mut [Port], now_us: u64) {
+    fn enter(
+        &mut self,
+        around: &Surroundings<'_>,
+        random: RandomFaults,
+        ports: &mut [Port],
+        now_us: u64,
+    ) {
         match self.image.behaviour {
             Behaviour::Healthy | Behaviour::Crashes | Behaviour::NeverAnswers => {
-                let mut serving = Serving::new(around, &self.image, self.handover, now_us);
+                let mut serving = Serving::new(around, &self.image, random, self.handover, now_us);
                 if self.image.behaviour != Behaviour::NeverAnswers {
                     print_console(&self.image, around.serial_console, &mut serving, ports, now_us);
                 }
@@ -207,13 +228,20 @@ impl Running {
 }
 
 impl Serving {
-    fn new(around: &Surroundings<'_>, image: &ImageSpec, handover: Handover, now_us: u64) -> Self {
+    fn new(
+        around: &Surroundings<'_>,
+        image: &ImageSpec,
+        random: RandomFaults,
+        handover: Handover,
+        now_us: u64,
+    ) -> Self {
         let device = &around.scenario.device;
         let board = SimBoard::new(around.scenario, image, around.seed, around.boot);
+        let trap = around.flash.lock().trap_line();
         let window = vec![0; device.window_bytes as usize];
         let engine = Device::new(
-            around.flash.clone(),
-            board,
+            Guarded::new(around.flash.clone(), trap.clone()),
+            board.failing(random),
             around.layout.clone(),
             window,
             device.max_frame_bytes,
@@ -229,6 +257,7 @@ impl Serving {
             .map(|mistake| Rogue::new(mistake, around.flash.clone(), around.layout.clone(), spare));
         Self {
             rogue,
+            trap,
             engine,
             outgoing: Outgoing::default(),
             heard_last: 0,
@@ -244,8 +273,7 @@ impl Serving {
     }
 
     /// Calls the engine once, with a frame if one has arrived.
-    fn poll(&mut self, ports: &mut [Port], mute: bool, now_us: u64) -> Next {
-        let uptime_ms = now_us.saturating_sub(self.started_us) / 1000;
+    fn poll(&mut self, ports: &mut [Port], mute: bool, clock_ms: u64, now_us: u64) -> Next {
         let Self { engine, outgoing, rogue, heard_last, .. } = self;
         // Whoever was heard last comes last: a host that sends without a pause keeps no other out.
         let (until_last, behind_last) = ports.split_at_mut(usize::from(*heard_last) + 1);
@@ -257,10 +285,10 @@ impl Serving {
                     rogue.hear(frame);
                 }
                 *heard_last = link;
-                engine.poll(uptime_ms, Input::Frame { link, frame }, outgoing)
+                engine.poll(clock_ms, Input::Frame { link, frame }, outgoing)
             })
         });
-        let next = heard.unwrap_or_else(|| engine.poll(uptime_ms, Input::Nothing, outgoing));
+        let next = heard.unwrap_or_else(|| engine.poll(clock_ms, Input::Nothing, outgoing));
         if let Some((link, header, payload)) = outgoing.take()
             && let Some(port) = ports.get_mut(usize::from(link)).filter(|_| !mute)
         {
@@ -271,10 +299,13 @@ impl Serving {
     }
 
     /// Passes the time that the call has taken.
-    fn rest(&mut self, flash: &FlashHandle, next: Next, now_us: u64) {
+    fn rest(&mut self, flash: &FlashHandle, next: Next, clock_ms: u64, now_us: u64) {
         let busy_us = flash.lock().take_busy_us();
         self.ready_us = now_us.saturating_add(STEP_US).saturating_add(busy_us);
-        self.wake_us = self.started_us.saturating_add(us(next.wake_ms));
+        // The engine asks on its own clock, which may be off.
+        let wait_us = us(next.wake_ms.saturating_sub(clock_ms));
+        let whole_ms_us = now_us.saturating_sub(now_us.saturating_sub(self.started_us) % 1000);
+        self.wake_us = whole_ms_us.saturating_add(wait_us);
     }
 }
 

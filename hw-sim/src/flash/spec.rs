@@ -1,6 +1,20 @@
 //! The flash part that is simulated: word, page, erased value and erase blocks of any sizes.
 
 use firmware_protocol::flash::{Geometry, Range};
+use serde::Deserialize;
+
+/// What a part does about words whose error-correcting code does not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ecc {
+    /// It has none.
+    #[default]
+    None,
+    /// The read fails.
+    Error,
+    /// The read traps and gives anything: a handler has to say so.
+    Trap,
+}
 
 /// A flash part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +25,8 @@ pub struct FlashSpec {
     pub erase_us: u64,
     /// How long one program does, in microseconds.
     pub program_us: u64,
+    /// What an error-correcting code makes of words that are torn, or programmed twice.
+    pub ecc: Ecc,
     /// Start of each erase block, then the end of the part.
     edges: Vec<u32>,
 }
@@ -28,7 +44,7 @@ impl FlashSpec {
             end = next;
             edges.push(end);
         }
-        Self { geometry, erase_us: 0, program_us: 0, edges }
+        Self { geometry, erase_us: 0, program_us: 0, ecc: Ecc::None, edges }
     }
 
     /// Length of the whole part, in bytes.

@@ -5,6 +5,7 @@ use firmware_protocol::trust::MAX_ENVELOPE_BYTES;
 use serde::Deserialize;
 
 use super::{Measure, Problem};
+use crate::flash::Ecc;
 
 /// `[device]`
 #[derive(Debug, Clone, Deserialize)]
@@ -116,6 +117,7 @@ pub(crate) struct FlashKeys {
     pub(crate) blocks: Vec<BlockKeys>,
     pub(crate) erase_us: u64,
     pub(crate) program_us: u64,
+    pub(crate) ecc: Ecc,
 }
 
 /// A number of erase blocks of one length.
@@ -134,7 +136,15 @@ const fn one() -> u32 {
 impl Default for FlashKeys {
     fn default() -> Self {
         let blocks = vec![BlockKeys { bytes: 4096, count: 1 }];
-        Self { word_bytes: 4, page_bytes: 256, erased: 0xFF, blocks, erase_us: 0, program_us: 0 }
+        Self {
+            word_bytes: 4,
+            page_bytes: 256,
+            erased: 0xFF,
+            blocks,
+            erase_us: 0,
+            program_us: 0,
+            ecc: Ecc::None,
+        }
     }
 }
 
@@ -158,7 +168,8 @@ impl FlashKeys {
         let problem = format!("expected 1, 2, 4, 8, 16 or 32, got {word}");
         Problem::unless(word.is_power_of_two() && word <= 32, "flash.word_bytes", problem)?;
         let page = self.page_bytes;
-        let problem = format!("expected a power of two from the word's {word} to 65536, got {page}");
+        let problem =
+            format!("expected a power of two from the word's {word} to 65536, got {page}");
         let fits = page.is_power_of_two() && (word..=65_536).contains(&page);
         Problem::unless(fits, "flash.page_bytes", problem)?;
         let problem = format!("expected 0 or 255, got {}", self.erased);

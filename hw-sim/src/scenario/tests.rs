@@ -1,5 +1,6 @@
 use super::*;
 use crate::fault::Direction;
+use crate::flash::Ecc;
 
 fn parse(body: &str) -> Result<Scenario, ScenarioError> {
     Scenario::parse(&format!("schema = \"hwsim/1\"\n{body}"), "s.toml")
@@ -38,13 +39,18 @@ fn an_image_is_found_by_its_version_before_the_star() {
 #[test]
 fn faults_are_read_with_their_defaults() {
     let scenario = parse(
-        "[power]\ncut_at_operation = 12\n\
+        "faults = [\"weak@9:0-8=new\", \"reset@80=pin\"]\n\
+         [flash]\necc = \"trap\"\n\
+         [power]\ncut_at_operation = 12\n\
          [[link_fault]]\nkind = \"corrupt\"\nrate = 1e-5\ndirection = \"in\"\n\
          [[link_fault]]\nkind = \"disconnect\"\nafter_bytes = 900\n\
          [[flip]]\ncomponent = \"app\"\nslot = \"B\"\noffset = 3\n",
     )
     .unwrap();
     assert_eq!(scenario.power.cut_at_operation, Some(12));
+    let words: Vec<String> = scenario.faults.iter().map(ToString::to_string).collect();
+    assert_eq!(words, ["weak@9:0-8=new", "reset@80=pin"]);
+    assert_eq!(scenario.flash.ecc, Ecc::Trap);
     assert_eq!(
         scenario.link_faults,
         [
@@ -69,7 +75,11 @@ fn a_value_that_no_device_can_have_is_named_with_what_was_expected() {
     let cases = [
         ("[flash]\nword_bytes = 3\n", "flash.word_bytes: expected 1, 2, 4, 8, 16 or 32, got 3"),
         ("[flash]\nerased = 7\n", "flash.erased: expected 0 or 255, got 7"),
-        ("[flash]\npage_bytes = 128\n", "flash.page_bytes: expected a power of two from 256"),
+        (
+            "[flash]\npage_bytes = 2\n",
+            "flash.page_bytes: expected a power of two from the word's 4",
+        ),
+        ("faults = [\"cut@1\"]\n", "faults: \"cut@1\" is no fault: expected one like cut@12:100"),
         ("[flash]\nblocks = [{ bytes = 1000 }]\n", "flash.blocks.bytes: expected a multiple"),
         ("[device]\nareas = []\n", "device.areas: expected at least one"),
         ("[device]\nproduct = \"\"\n", "device.product: expected 1 to 64 bytes, got 0"),
