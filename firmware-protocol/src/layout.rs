@@ -41,7 +41,12 @@ pub struct Layout {
     record: [Range; 2],
     trust: [Range; 2],
     slots: PerSlot<SlotLayout>,
+    run_bytes: u32,
 }
+
+/// Shortest run of slot flash that a transfer names on record before it writes there, in bytes, unless the
+/// firmware's author chooses otherwise.
+const RUN_BYTES: u32 = 48 << 10;
 
 /// A place of a layout, as its errors name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +95,7 @@ impl Layout {
         slots: PerSlot<SlotLayout>,
         block_at: impl Fn(u32) -> Option<Range>,
     ) -> Result<Self, LayoutError> {
-        let layout = Self { record, trust, slots };
+        let layout = Self { record, trust, slots, run_bytes: RUN_BYTES };
         for (index, (place, range)) in layout.places().enumerate() {
             whole_blocks(place, range, &block_at)?;
             let earlier = layout.places().take(index);
@@ -104,6 +109,19 @@ impl Layout {
             holds_entries(place, range)?;
         }
         if layout.areas_agree() { Ok(layout) } else { Err(LayoutError::Areas) }
+    }
+
+    /// The same, with another shortest run of slot flash that a transfer names on record before it writes there:
+    /// shorter ones cost entries of the record, longer ones are more to send again behind a power cut.
+    #[must_use]
+    pub fn with_run_bytes(self, run_bytes: u32) -> Self {
+        Self { run_bytes, ..self }
+    }
+
+    /// The shortest run of slot flash that a transfer names, in bytes; never less than an erase block.
+    #[must_use]
+    pub const fn run_bytes(&self) -> u32 {
+        self.run_bytes
     }
 
     /// The two ranges of the boot record.

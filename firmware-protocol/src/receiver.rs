@@ -48,6 +48,8 @@ pub struct Target {
     /// What an earlier start had begun to write: it may read well once and otherwise later, so nothing of it
     /// is kept.
     pub suspect: Range,
+    /// Shortest run that is named before it is written, in bytes.
+    pub run_bytes: u32,
 }
 
 /// What became of a chunk.
@@ -84,9 +86,6 @@ pub struct Receiver {
     wear: Wear,
 }
 
-/// Shortest run of flash that is named before it is written, in bytes: what a power cut can cost beside the
-/// window, and with each run one entry of the record is written.
-pub const RUN_BYTES: u32 = 48 << 10;
 /// Longest run, as a share of its component.
 const RUNS_A_COMPONENT: u64 = 64;
 
@@ -211,7 +210,8 @@ impl Receiver {
         let open = self.open.as_ref()?;
         let block = open.writing.or_else(|| open.next_writing())?.block;
         let place = whole_blocks(flash, block_range(&open.part, block)?)?;
-        Some(Run::from(flash, place, body(flash, &open.part)?, &open.part))
+        let wanted = wanted_bytes(self.target.run_bytes, &open.part);
+        Some(Run::from(flash, place, body(flash, &open.part)?, wanted))
     }
 
     /// Whether everything in `range` was written and read back, or never touched, since the device started. What
@@ -305,8 +305,9 @@ impl Receiver {
             self.open = None;
             return Ok(BackStep::AllMatch);
         };
-        let Target { suspect, .. } = self.target;
-        match back.step(flash, &part, Flashed { named, suspect }, &mut self.wear.erases)? {
+        let Target { suspect, run_bytes, .. } = self.target;
+        let flashed = Flashed { named, suspect, run_bytes: wanted_bytes(run_bytes, &part) };
+        match back.step(flash, &part, flashed, &mut self.wear.erases)? {
             PartStep::Working => Ok(BackStep::Working),
             PartStep::Names(run) => Ok(BackStep::Names(run)),
             PartStep::Matches => {
@@ -335,12 +336,10 @@ pub struct Run {
 }
 
 impl Run {
-    /// From `place` on, but not beyond `within`.
-    fn from<F: Flash>(flash: &F, place: Range, within: Range, part: &Part) -> Self {
-        let share = part.variant.length.checked_div(RUNS_A_COMPONENT).unwrap_or(0);
-        let wanted = u32::try_from(share).unwrap_or(u32::MAX).max(RUN_BYTES);
+    /// From `place` on, as long as is wanted, but not beyond `within`.
+    fn from<F: Flash>(flash: &F, place: Range, within: Range, wanted_bytes: u32) -> Self {
         let mut all = place;
-        while all.len_bytes < wanted
+        while all.len_bytes < wanted_bytes
             && all.end() < within.end()
             && let Some(block) = flash.block_at(all.end())
         {
@@ -379,6 +378,12 @@ fn block_range(part: &Part, block: u32) -> Option<Range> {
     let length = u32::try_from(part.variant.length).ok()?;
     let len_bytes = size.min(length.checked_sub(offset)?);
     Some(Range { start: part.range.start.checked_add(offset)?, len_bytes })
+}
+
+/// How long a run is in a component: longer in a long one.
+fn wanted_bytes(run_bytes: u32, part: &Part) -> u32 {
+    let share = part.variant.length.checked_div(RUNS_A_COMPONENT).unwrap_or(0);
+    u32::try_from(share).unwrap_or(u32::MAX).max(run_bytes)
 }
 
 /// The whole erase blocks that a range lies in.

@@ -35,13 +35,14 @@ struct Case {
     erased: u8,
     window_blocks: usize,
     chunk: usize,
+    run_bytes: u32,
 }
 
 fn cases() -> impl Strategy<Value = Case> {
     let sizes = (0_u32..4, 0_u32..5, any::<bool>(), 0_u32..6, 0_u32..4);
-    let rest = (any::<u64>(), 1_usize..30_000, any::<bool>(), 2_usize..6, 0_u32..6);
+    let rest = (any::<u64>(), 1_usize..30_000, any::<bool>(), 2_usize..6, 0_u32..6, 0_u32..12_000);
     (sizes, rest).prop_map(
-        |((block, erase, uneven, word, page), (seed, length, zero, window, chunk))| {
+        |((block, erase, uneven, word, page), (seed, length, zero, window, chunk, run_bytes))| {
             let block_size = 512 << block;
             Case {
                 seed,
@@ -54,6 +55,7 @@ fn cases() -> impl Strategy<Value = Case> {
                 erased: if zero { 0 } else { 0xff },
                 window_blocks: window,
                 chunk: (block_size / 32) as usize * (1 << chunk),
+                run_bytes,
             }
         },
     )
@@ -137,6 +139,7 @@ impl Receiving {
             parts: [part].into_iter().collect(),
             worth_listing: true,
             suspect: Range::default(),
+            run_bytes: case.run_bytes,
         };
         let mut receiver = Receiver::new(target.clone());
         receiver.open(0).unwrap();

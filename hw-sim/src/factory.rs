@@ -160,7 +160,7 @@ fn write_padded(flash: &mut SimFlash, place: Range, bytes: &[u8]) -> Result<(), 
     let word = flash.geometry().word_bytes as usize;
     let mut padded = bytes.to_vec();
     padded.resize(bytes.len().next_multiple_of(word), flash.geometry().erased);
-    Ok(flash.write_raw(place.start, &padded)?)
+    Ok(flash.overwrite(place.start, &padded)?)
 }
 
 /// A small image for the scenario's device, the same bytes every time.

@@ -138,6 +138,21 @@ impl SimFlash {
         self.cells.weak()
     }
 
+    /// What a read of `range` would give now; `None` when it cannot be read.
+    #[must_use]
+    pub fn peek(&self, range: Range) -> Option<Vec<u8>> {
+        if self.has_unreadable(range) {
+            return None;
+        }
+        self.cells.peek(range.start, range.len_bytes as usize).ok()
+    }
+
+    /// As [`SimFlash::peek`], one byte.
+    #[must_use]
+    pub fn peek_byte(&self, address: u32) -> Option<u8> {
+        self.peek(Range { start: address, len_bytes: 1 })?.first().copied()
+    }
+
     /// Whether a word in `range` cannot be read.
     #[must_use]
     pub fn has_unreadable(&self, range: Range) -> bool {
@@ -241,8 +256,11 @@ impl SimFlash {
         Ok(())
     }
 
-    /// Writes bytes as a factory's programmer does, before the device has ever run: uncounted.
-    pub(crate) fn write_raw(&mut self, address: u32, bytes: &[u8]) -> Result<(), FlashError> {
+    /// Puts bytes in place as a programmer on the bench does, whatever was there: uncounted.
+    ///
+    /// # Errors
+    /// When they reach beyond the part, or its file fails.
+    pub fn overwrite(&mut self, address: u32, bytes: &[u8]) -> Result<(), FlashError> {
         self.check(address, bytes.len(), FlashError::OutOfBounds)?;
         self.cells.write_raw(address, bytes).map_err(|_| FlashError::Failed)
     }

@@ -6,11 +6,12 @@
 //! invariants, starts three times more, and a host then goes on to the deed's end.
 //!
 //! - [`part`]: flash parts and where everything lies on them
-//! - [`release`]: root record and bundles
-//! - [`mod@unit`]: one device and a host in memory
+//! - [`release`]: root records and bundles
+//! - [`model`]: what a device has to be, by the rules of BOOT.md and by nothing of the engine
+//! - [`truth`]: what a device is seen to be, by its answers and by its flash's bytes
+//! - [`mod@unit`]: one device and a host in memory, and the model that follows it
+//! - [`deed`]: what is cut, and what it leads to
 //! - [`cut`]: where power fails, and what that leaves
-//! - [`deed`]: what is cut, and what it may lead to
-//! - [`truth`]: what a device is seen to be, in plain words; what the invariants speak of
 //! - [`judge`]: the invariants
 //! - [`sweep`]: every cut of a deed on a part
 //! - [`table`]: the figures
@@ -18,6 +19,7 @@
 pub mod cut;
 pub mod deed;
 pub mod judge;
+pub mod model;
 pub mod part;
 pub mod release;
 pub mod sweep;

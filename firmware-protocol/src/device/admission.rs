@@ -64,6 +64,7 @@ pub(super) fn admit<F: Flash>(
         parts,
         worth_listing: !matches!(place.state.slots.get(place.spare), SlotState::Empty),
         suspect: Range::default(),
+        run_bytes: place.layout.run_bytes(),
     })
 }
 

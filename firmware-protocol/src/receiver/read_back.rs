@@ -36,6 +36,8 @@ pub(super) struct Flashed {
     pub(super) named: Range,
     /// An earlier start may have been at it: that it looks blank proves nothing.
     pub(super) suspect: Range,
+    /// How much is named at once.
+    pub(super) run_bytes: u32,
 }
 
 pub(super) enum PartStep {
@@ -92,7 +94,8 @@ impl ReadBack {
                 let at = *at;
                 let block = block_at(flash, at)?;
                 if !flashed.named.covers(block) {
-                    return Ok(PartStep::Names(Run::from(flash, block, part.range, part)));
+                    let run = Run::from(flash, block, part.range, flashed.run_bytes);
+                    return Ok(PartStep::Names(run));
                 }
                 flash.erase(block)?;
                 *erases = erases.saturating_add(1);

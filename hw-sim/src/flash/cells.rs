@@ -121,6 +121,12 @@ impl Cells {
         Ok(())
     }
 
+    /// As [`Cells::read`], without a coin being tossed: cells that read otherwise each time are as they hold.
+    pub(super) fn peek(&self, address: u32, len: usize) -> io::Result<Vec<u8>> {
+        let (old, new) = self.faces(address, len)?;
+        Ok(if matches!(self.face, Face::New) { new } else { old })
+    }
+
     fn reads_new(&mut self) -> bool {
         match &mut self.face {
             Face::Old => false,

@@ -7,7 +7,6 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use clap::Parser;
-use integration::powercut::cut::Cut;
 use integration::powercut::deed::DEEDS;
 use integration::powercut::part::{Part, parts};
 use integration::powercut::release::Releases;
@@ -25,22 +24,20 @@ struct Options {
     /// Only this sweep: PART/DEED/AGE, as failures name it
     #[arg(long, value_name = "PLACE")]
     place: Option<String>,
-    /// Only this cut of it, as failures name it: OPERATION:BYTES, or torn by a seed
-    #[arg(long, value_name = "CUT", requires = "place")]
-    cut: Option<Cut>,
+    /// A line for each sweep
+    #[arg(long)]
+    each: bool,
 }
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    #[cfg(feature = "planted")]
-    if let Some(name) = &options.plant {
-        return plant(name, &options);
-    }
     let (parts, releases) = (parts(), Releases::new());
-    let table = run(&sweeps(&parts, &releases, &options), options.cut, false);
-    for line in table.lines() {
+    let table = run(&sweeps(&parts, &releases, &options), false);
+    let lines = if options.each { table.by_sweep() } else { table.by_part() };
+    for line in lines.into_iter().chain([String::new()]).chain(table.by_deed()) {
         println!("{line}");
     }
+    println!("{:?}", table.fired());
     table.failures().for_each(|failure| print(failure, ""));
     if table.sweeps() == 0 {
         eprintln!(
@@ -49,29 +46,6 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     ExitCode::from(u8::from(table.failures().next().is_some()))
-}
-
-/// Proves that a mistake is noticed: 1 when it is, as for a device that is wrong; 2 when it is not.
-#[cfg(feature = "planted")]
-fn plant(name: &str, options: &Options) -> ExitCode {
-    use firmware_protocol::planted::{Mistake, plant};
-    if name == "list" {
-        Mistake::ALL.iter().for_each(|mistake| println!("{}", mistake.name()));
-        return ExitCode::SUCCESS;
-    }
-    let Some(mistake) = Mistake::ALL.into_iter().find(|mistake| mistake.name() == name) else {
-        eprintln!("error: there is no mistake {name:?}; --plant list names them");
-        return ExitCode::from(2);
-    };
-    plant(Some(mistake));
-    let (parts, releases) = (parts(), Releases::new());
-    let table = run(&sweeps(&parts, &releases, options), options.cut, true);
-    let Some(failure) = table.failures().min_by_key(|failure| failure.cut.is_some()) else {
-        eprintln!("error: no promise notices {name}");
-        return ExitCode::from(2);
-    };
-    print(failure, &format!("--features planted --bin powercut -- --plant {name}"));
-    ExitCode::from(1)
 }
 
 fn sweeps<'a>(
@@ -89,7 +63,7 @@ fn sweeps<'a>(
     sweeps
 }
 
-fn run(work: &[(usize, Sweep<'_>)], cut: Option<Cut>, until_failure: bool) -> Table {
+fn run(work: &[(usize, Sweep<'_>)], until_failure: bool) -> Table {
     let (table, next) = (Mutex::new(Table::default()), AtomicUsize::new(0));
     let stops = AtomicBool::new(false);
     let threads = thread::available_parallelism().map_or(1, usize::from);
@@ -100,13 +74,15 @@ fn run(work: &[(usize, Sweep<'_>)], cut: Option<Cut>, until_failure: bool) -> Ta
                     if stops.load(Ordering::Relaxed) {
                         return;
                     }
-                    let figures = sweep.run(cut);
+                    let figures = sweep.run(until_failure);
                     if until_failure && !figures.failures.is_empty() {
                         stops.store(true, Ordering::Relaxed);
                     }
                     table.lock().unwrap_or_else(PoisonError::into_inner).add(
                         *place,
                         sweep.deed.name,
+                        &sweep.part.name,
+                        sweep.age,
                         &figures,
                     );
                 }
@@ -117,11 +93,9 @@ fn run(work: &[(usize, Sweep<'_>)], cut: Option<Cut>, until_failure: bool) -> Ta
 }
 
 fn print(failure: &Failure, how: &str) {
-    let Failure { place, cut, violation } = failure;
+    let Failure { place, faults, violation } = failure;
     println!("violated   {violation}");
-    let struck = cut.map_or_else(|| "none".to_owned(), |cut| format!("power cut at {cut}"));
-    let only = cut.map_or_else(String::new, |cut| format!(" --cut {cut}"));
-    println!("faults     {struck}");
-    let how = if how.is_empty() { "--bin powercut --" } else { how };
-    println!("replay     cargo run --release -p integration {how} --place {place}{only}");
+    let words: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    println!("faults     {}", words.join(" "));
+    println!("replay     cargo run --release -p integration {how} --place {place}");
 }

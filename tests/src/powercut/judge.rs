@@ -1,20 +1,23 @@
-//! Whether a device that lost its power is still what it promises to be.
+//! Whether a device that something happened to is still what it promises to be.
 
 use std::fmt;
 
 use firmware_protocol::boot::ResetCause;
-use hw_sim::SimFlash;
+use firmware_protocol::flash::Range;
+use firmware_protocol::slot::SlotId;
+use hw_sim::{Reads, SimFlash};
 
-use super::deed::{Deed, Goal, TERMS};
+use super::deed::Deed;
+use super::model::{Bytes, Held, Model};
 use super::part::Part;
 use super::release::Releases;
-use super::truth::{Held, Truth};
-use super::unit::Unit;
+use super::truth::{Differs, Truth};
+use super::unit::{Stop, Unit};
 
 /// An invariant that did not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// Its id.
+    /// Its id (TESTING.md, "Power cuts, all of them").
     pub invariant: &'static str,
     /// What was seen.
     pub seen: String,
@@ -26,21 +29,12 @@ impl fmt::Display for Violation {
     }
 }
 
-/// What a device may be behind a cut.
-#[derive(Debug, Clone, Copy)]
-pub struct Expected<'a> {
-    /// At the deed's begin.
-    pub origin: &'a Truth,
-    /// As before the operation that was cut, or as behind it.
-    pub either: [&'a Truth; 2],
-    /// At the deed's end.
-    pub target: &'a Truth,
-    /// Operations that the whole deed takes.
-    pub deed_operations: u64,
-}
-
-/// More operations than one start takes: an entry in pages, behind the erase of its range.
-const MOST_START_OPERATIONS: u64 = 16;
+/// More operations than one start takes: an entry in pages and its marks, behind the erase of its range.
+pub const MOST_START_OPERATIONS: u64 = 20;
+/// Starts that trap one behind the other before a device counts as one that does not boot.
+const MOST_TRAPS: u32 = 4;
+/// Starts without a host behind each cut.
+const MORE_STARTS: u32 = 3;
 
 /// What holds the judge's world together.
 #[derive(Debug, Clone, Copy)]
@@ -49,151 +43,221 @@ pub struct Court<'a> {
     pub part: &'a Part,
     /// What is staged on it.
     pub releases: &'a Releases,
-    /// What was cut.
+    /// What is done.
     pub deed: &'a Deed,
 }
 
-impl Court<'_> {
-    /// Starts a device on what a cut has left, and holds it to everything.
+/// States that a device may be in, the one that it is in without a fault first.
+pub type Candidates<'m> = &'m [&'m Model];
+
+impl<'a> Court<'a> {
+    /// Starts a device on what a cut has left, and holds it to everything. `deed_operations` is what the whole
+    /// deed takes.
     ///
     /// # Errors
     /// The first invariant that does not hold.
-    pub fn judge(&self, left: &[u8], expected: &Expected<'_>) -> Result<(), Violation> {
-        let (truth, flash) = self.start(left.to_vec(), ResetCause::PowerOn)?;
-        if !expected.either.contains(&&truth) {
-            let [before, behind] = expected.either;
-            let seen = format!("{truth:?}, neither {before:?} nor {behind:?}");
-            return Err(Violation { invariant: "atomic", seen });
-        }
-        floor_keeps(&truth, expected)?;
-        self.stays(&flash, &truth)?;
-        self.goes_on(flash, expected)
+    pub fn judge(
+        &self,
+        left: SimFlash,
+        may_be: Candidates<'_>,
+        deed_operations: u64,
+    ) -> Result<(), Violation> {
+        let (mut unit, _) = self.start(left, may_be, ResetCause::PowerOn)?;
+        self.stays(&mut unit)?;
+        self.goes_on(&mut unit, deed_operations)
     }
 
-    /// What is true of a device that starts on `image`, on the path without a cut.
+    /// One start of a device that may be one of these; gives also which of them it was.
     ///
     /// # Errors
-    /// The invariant that does not hold there.
-    pub fn truth(&self, image: &[u8]) -> Result<Truth, Violation> {
-        self.start(image.to_vec(), ResetCause::PowerOn).map(|(truth, _)| truth)
+    /// What does not hold of what runs then.
+    pub fn start(
+        &self,
+        left: SimFlash,
+        may_be: Candidates<'_>,
+        cause: ResetCause,
+    ) -> Result<(Unit<'a>, usize), Violation> {
+        let mut unit = Unit::off(self.part, self.releases, left, may_be[0].clone());
+        unit.maybe = may_be[1..].iter().map(|model| (*model).clone()).collect();
+        let place = self.start_again(&mut unit, cause)?;
+        Ok((unit, place))
     }
 
-    /// What is true at the deed's end.
+    /// One more start.
     ///
     /// # Errors
-    /// The invariant that does not hold there.
-    pub fn target(&self, image: &[u8]) -> Result<Truth, Violation> {
-        self.start(image.to_vec(), ResetCause::Requested).map(|(truth, _)| truth)
-    }
-
-    /// One start, and what is true behind it.
-    fn start(&self, bytes: Vec<u8>, cause: ResetCause) -> Result<(Truth, Vec<u8>), Violation> {
-        let flash = SimFlash::holding(self.part.spec.clone(), bytes);
-        let mut unit = Unit::start(self.part, flash, cause, 100);
-        let operations = unit.flash().counters().operations;
-        if operations > MOST_START_OPERATIONS {
-            let seen = format!("{operations} flash operations in one start");
-            return Err(Violation { invariant: "I9", seen });
-        }
-        let looked = Truth::of(&mut unit, self.part, self.releases);
-        let (truth, held) = looked.map_err(|stop| Violation {
-            invariant: "I1",
-            seen: format!("what was started does not answer: {stop:?}"),
-        })?;
-        self.holds_together(&truth, held)?;
-        let bytes = unit.flash().contents().to_vec();
-        Ok((truth, bytes))
-    }
-
-    /// I1 and I2 of one look at the device.
-    fn holds_together(&self, truth: &Truth, held: [u8; 2]) -> Result<(), Violation> {
-        let violation = |invariant, seen: String| Err(Violation { invariant, seen });
-        match (truth.runs, truth.confirmed) {
-            (Some(0), _) => return violation("I2", format!("a blend runs: {truth:?}")),
-            (Some(runs), confirmed) if Some(runs) != confirmed && Some(runs) != truth.trial => {
-                return violation(
-                    "I1",
-                    format!("runs what is neither confirmed nor on trial: {truth:?}"),
-                );
+    /// What does not hold of what runs then.
+    pub fn start_again(&self, unit: &mut Unit<'_>, cause: ResetCause) -> Result<usize, Violation> {
+        let before = unit.flash().counters().operations;
+        let mut traps = 0;
+        let mut cause = cause;
+        while let Err(stop) = unit.start(cause) {
+            traps += 1;
+            let Stop::Reset(next) = stop else { return violation("I1", format!("{stop:?}")) };
+            if traps > MOST_TRAPS {
+                return violation("I1", format!("{traps} starts end in a trap, and so it goes on"));
             }
-            _ => {}
+            cause = next;
         }
-        // Flash that was damaged from outside is not what the record remembers of it.
-        let damaged =
-            [Goal::Ruined, Goal::Soiled].iter().any(|goal| self.deed.before.contains(goal));
-        let differs = truth.slots.iter().zip(held).any(|(said, held)| match *said {
-            Held::Staged(said) | Held::Admitted(said) => said != held,
-            Held::Empty | Held::Writing(_) | Held::Rejected(_) => false,
-        });
-        if differs && !damaged {
-            return violation(
-                "I2",
-                format!("slots hold releases {held:?}, the record says {truth:?}"),
-            );
+        let operations = unit.flash().counters().operations - before;
+        if operations > MOST_START_OPERATIONS * u64::from(traps + 1) {
+            return violation("I9", format!("{operations} flash operations in one start"));
         }
-        Ok(())
+        self.look(unit)
     }
 
-    /// I3: without a host, what is unproven runs at most its boots, and the device settles.
-    fn stays(&self, flash: &[u8], first: &Truth) -> Result<(), Violation> {
-        let mut bytes = flash.to_vec();
-        let mut seen = vec![first.clone()];
-        for _ in 0..3 {
-            let (truth, behind) = self.start(bytes.clone(), ResetCause::PowerOn)?;
-            let settled = seen.last() == Some(&truth) && behind == bytes;
-            seen.push(truth);
-            bytes = behind;
-            if settled {
+    /// What runs is what it may be.
+    ///
+    /// # Errors
+    /// What it is instead.
+    pub fn look(&self, unit: &mut Unit<'_>) -> Result<usize, Violation> {
+        let looked = unit.open_session().and_then(|()| unit.resolve());
+        let resolved = match looked {
+            Ok(resolved) => resolved,
+            Err(stop) => {
+                return violation("I1", format!("what was started does not answer: {stop:?}"));
+            }
+        };
+        let (truth, model) = (&resolved.truth, &unit.model);
+        if let Some(Bytes::Blend | Bytes::Unreadable) = truth.running() {
+            return violation("I2", format!("what runs is no release: {truth:?}"));
+        }
+        if let Some(differs) = &resolved.differs {
+            return violation(invariant_of(differs), differs_in_words(differs, unit));
+        }
+        self.holds_together(truth, model)?;
+        self.stands(unit)?;
+        Ok(resolved.place)
+    }
+
+    /// I2: a slot that is said to hold a release holds it to the last byte.
+    fn holds_together(&self, truth: &Truth, model: &Model) -> Result<(), Violation> {
+        // Flash that was damaged from outside is not what the record remembers of it.
+        let wrong = model.slots.iter().zip(truth.bytes).find(|(said, held)| match **said {
+            Held::Staged(said) | Held::Admitted(said) => *held != Bytes::Release(said),
+            Held::Empty | Held::Writing(_) | Held::Rejected(..) => false,
+        });
+        match wrong {
+            Some((said, held)) if !self.deed.is_on_damage() => {
+                violation("I2", format!("a slot holds {held:?}, the record says {said:?}"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// I5: nothing that counts lies in cells that read one way today and the other way tomorrow.
+    fn stands(&self, unit: &mut Unit<'_>) -> Result<(), Violation> {
+        let mut counts: Vec<Range> = Vec::new();
+        for slot in SlotId::ALL {
+            if matches!(unit.model.slot(slot), Held::Staged(_) | Held::Admitted(_)) {
+                let layout = self.part.layout.slots().get(slot);
+                counts.push(layout.manifest);
+                counts.extend(layout.areas.iter().map(|area| area.range));
+            }
+        }
+        if unit.model.root > 0 {
+            counts.push(self.part.layout.trust()[unit.model.root as usize % 2]);
+        }
+        let weak = unit.flash().weak_cells();
+        let in_doubt =
+            counts.into_iter().find(|range| weak.range(range.start..range.end()).next().is_some());
+        match in_doubt {
+            Some(range) => violation("I5", format!("{range:?} counts, and has weak cells")),
+            None => Ok(()),
+        }
+    }
+
+    /// I3: without a host the device does what its record says and settles, however its cells read.
+    fn stays(&self, unit: &mut Unit<'_>) -> Result<(), Violation> {
+        let fork = unit.flash().fork().expect("memory can be read");
+        let mut later = Unit::off(self.part, self.releases, fork, unit.model.clone());
+        let is_weak = !later.flash().weak_cells().is_empty();
+        let mut rewritten = 0;
+        for number in 0..MORE_STARTS {
+            // What read one way at the first start reads the other way now.
+            let reads = if number % 2 == 0 { Reads::OldFirst } else { Reads::NewFirst };
+            turn(later.flash(), reads);
+            let (bytes, model) = (later.flash().contents().to_vec(), later.model.clone());
+            self.start_again(&mut later, ResetCause::PowerOn)?;
+            let wrote = later.flash().contents() != bytes;
+            rewritten += u32::from(later.model == model && wrote);
+            // A seal that is weak itself may have to be written once more.
+            if rewritten > u32::from(is_weak) {
+                return violation("I9", "a start without news writes, again and again".to_owned());
+            }
+            if later.model == model && !wrote && !is_weak {
                 break;
             }
         }
-        let unproven =
-            seen.iter().filter(|truth| truth.trial.is_some() && truth.runs == truth.trial);
-        let boots = unproven.count();
-        let settled = seen.len() < 2 || seen[seen.len() - 1] == seen[seen.len() - 2];
-        if boots > usize::from(TERMS.boots) || !settled {
-            let seen = format!("the device does not settle: {seen:?}");
-            return Err(Violation { invariant: "I3", seen });
-        }
         Ok(())
     }
 
-    /// I10: a host that goes on gets where it was going.
-    fn goes_on(&self, flash: Vec<u8>, expected: &Expected<'_>) -> Result<(), Violation> {
-        let flash = SimFlash::holding(self.part.spec.clone(), flash);
-        let mut unit = Unit::start(self.part, flash, ResetCause::Requested, 200);
-        let ended = self.deed.act(&mut unit, self.part, self.releases);
-        ended.map_err(|stop| Violation { invariant: "I10", seen: format!("{stop:?}") })?;
-        // Twice the deed and a start are enough for whatever has to be done anew.
-        let operations = unit.flash().counters().operations;
-        if operations > 2 * expected.deed_operations + 2 * MOST_START_OPERATIONS {
-            let seen =
-                format!("{operations} operations to go on, {} in all", expected.deed_operations);
-            return Err(Violation { invariant: "I9", seen });
+    /// I10: a host that goes on gets where it was going, and what it got there stays.
+    fn goes_on(&self, unit: &mut Unit<'_>, deed_operations: u64) -> Result<(), Violation> {
+        let before = unit.flash().counters();
+        if let Err(stop) = self.deed.act(unit) {
+            return violation("I10", format!("the way on ends: {stop:?}"));
         }
-        let violations = unit.flash().counters().violations;
-        if violations > 0 {
-            let seen = format!("{violations} programs over what was programmed");
-            return Err(Violation { invariant: "write-once", seen });
+        let after = unit.flash().counters();
+        // Twice the deed and a few starts are enough for whatever has to be done anew.
+        let (operations, most) =
+            (after.operations - before.operations, 2 * deed_operations + 4 * MOST_START_OPERATIONS);
+        if operations > most {
+            return violation(
+                "I9",
+                format!("{operations} operations to go on, {deed_operations} in all"),
+            );
         }
-        let (truth, _) =
-            self.start(unit.into_flash().contents().to_vec(), ResetCause::Requested)?;
-        if truth == *expected.target {
-            Ok(())
-        } else {
-            let seen = format!("{truth:?} instead of {:?}", expected.target);
-            Err(Violation { invariant: "I10", seen })
+        if after.violations > 0 {
+            let seen = format!("{} programs over what was programmed", after.violations);
+            return violation("write-once", seen);
         }
+        self.look(unit)?;
+        if !self.deed.goal.is_reached(&unit.model) {
+            return violation(
+                "I10",
+                format!("{:?} is not reached: {:?}", self.deed.goal, unit.model),
+            );
+        }
+        if !unit.flash().weak_cells().is_empty() {
+            for reads in [Reads::NewFirst, Reads::OldFirst] {
+                turn(unit.flash(), reads);
+                self.start_again(unit, ResetCause::PowerOn)?;
+            }
+        }
+        Ok(())
     }
 }
 
-/// I4: the floor never falls, and rises with the confirm that raises it.
-fn floor_keeps(truth: &Truth, expected: &Expected<'_>) -> Result<(), Violation> {
-    let (origin, target) = (expected.origin, expected.target);
-    let raised = truth.floor > origin.floor;
-    let keeps = truth.floor >= origin.floor
-        && truth.floor <= target.floor
-        && (!raised || truth.confirmed == target.confirmed);
-    let seen = || format!("{truth:?} on the way from {origin:?} to {target:?}");
-    if keeps { Ok(()) } else { Err(Violation { invariant: "I4", seen: seen() }) }
+/// Lets weak cells read another way.
+fn turn(flash: &mut SimFlash, reads: Reads) {
+    if !flash.weak_cells().is_empty() {
+        flash.set_reads(reads);
+    }
+}
+
+/// Ends with what does not hold.
+///
+/// # Errors
+/// Always.
+pub fn violation<T>(invariant: &'static str, seen: String) -> Result<T, Violation> {
+    Err(Violation { invariant, seen })
+}
+
+/// Which promise it is that a difference breaks.
+fn invariant_of(differs: &Differs) -> &'static str {
+    match differs.what {
+        "floor" => "I4",
+        "trial" | "crashes" => "I3",
+        "runs" => "I1",
+        "root" => "I6",
+        _ => "atomic",
+    }
+}
+
+fn differs_in_words(differs: &Differs, unit: &Unit<'_>) -> String {
+    let others = unit.maybe.len();
+    let also =
+        if others > 0 { format!(" (nor what {others} other states have)") } else { String::new() };
+    format!("{}: {}{also}", differs.what, differs.text)
 }

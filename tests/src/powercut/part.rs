@@ -3,7 +3,7 @@
 use firmware_protocol::flash::{Geometry, Range};
 use firmware_protocol::layout::{Area, Layout, SlotLayout};
 use firmware_protocol::slot::PerSlot;
-use hw_sim::FlashSpec;
+use hw_sim::{Ecc, FlashSpec};
 
 /// A flash part with a layout on it.
 #[derive(Debug, Clone)]
@@ -16,28 +16,33 @@ pub struct Part {
     pub layout: Layout,
 }
 
-/// Words of one byte to ECC lines of 32, each with its two erased values, on three kinds of blocks.
+/// Words of one byte to lines of 32, each with its two erased values, on three kinds of blocks; and parts with an
+/// error-correcting code, whose words are programmed once and cannot be read when they are torn.
 pub fn parts() -> Vec<Part> {
     let mut parts = Vec::new();
     for word_bytes in [1, 2, 4, 8, 16, 32] {
         for erased in [0xFF, 0x00] {
             for shape in [Shape::Even, Shape::Uneven] {
-                parts.push(part(word_bytes, erased, shape));
+                parts.push(part(word_bytes, erased, shape, Ecc::None));
             }
         }
     }
-    // Two kinds that single-byte and ECC parts come as: one block a range, and short pages.
-    parts.push(part(1, 0xFF, Shape::Coarse));
-    parts.push(part(8, 0x00, Shape::Coarse));
+    // Two kinds that single-byte and long-word parts come as: one block a range.
+    parts.push(part(1, 0xFF, Shape::Coarse, Ecc::None));
+    parts.push(part(8, 0x00, Shape::Coarse, Ecc::None));
+    for (word_bytes, shape) in [(8, Shape::Even), (16, Shape::Uneven), (32, Shape::Coarse)] {
+        parts.push(part(word_bytes, 0xFF, shape, Ecc::Error));
+        parts.push(part(word_bytes, 0xFF, shape, Ecc::Trap));
+    }
     parts
 }
 
-/// The smallest part: for double cuts, whose number is the square.
+/// The part with the fewest words: for double cuts, whose number is the square. Its torn words trap.
 pub fn small() -> Part {
-    part(16, 0xFF, Shape::Coarse)
+    part(32, 0xFF, Shape::Small, Ecc::Trap)
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shape {
     /// Blocks of 512 bytes.
     Even,
@@ -45,28 +50,40 @@ enum Shape {
     Uneven,
     /// One block for each range.
     Coarse,
+    /// As `Coarse`, and two places in each range of the record.
+    Small,
 }
 
-fn part(word_bytes: u32, erased: u8, shape: Shape) -> Part {
+fn part(word_bytes: u32, erased: u8, shape: Shape, ecc: Ecc) -> Part {
     let (word, cutter) = match shape {
         Shape::Even => ("even", Cutter::new(&[512])),
         Shape::Uneven => ("uneven", Cutter::new(&[512, 1024, 512, 2048])),
         Shape::Coarse => ("coarse", Cutter::new(&[])),
+        Shape::Small => ("small", Cutter::new(&[])),
     };
     let page_bytes = match shape {
         Shape::Even => 256,
         Shape::Uneven => 64,
-        Shape::Coarse => 512,
+        Shape::Coarse | Shape::Small => 512,
     };
     let geometry = Geometry { word_bytes, page_bytes, erased };
-    let unequal_bytes = if matches!(shape, Shape::Uneven) { 512 } else { 0 };
-    let (blocks, places) = cutter.lay_out(unequal_bytes);
-    let spec = FlashSpec::new(geometry, blocks);
+    let unequal_bytes = if shape == Shape::Uneven { 512 } else { 0 };
+    let record_bytes = if shape == Shape::Small { 1024 } else { 2048 };
+    let (blocks, places) = cutter.lay_out(record_bytes, unequal_bytes);
+    let mut spec = FlashSpec::new(geometry, blocks);
+    spec.ecc = ecc;
     let Places { record, trust, slots } = places;
     let layout =
         Layout::new(record, trust, slots, |address| spec.block_at(address).map(|(_, block)| block));
-    let name = format!("{word}-w{word_bytes}-{erased:02x}");
-    Part { name, layout: layout.expect("every part is laid out in whole blocks"), spec }
+    let code = match ecc {
+        Ecc::None => "",
+        Ecc::Error => "-ecc",
+        Ecc::Trap => "-trap",
+    };
+    let name = format!("{word}-w{word_bytes}-{erased:02x}{code}");
+    // Short runs, so that a transfer of a few blocks has several.
+    let layout = layout.expect("every part is laid out in whole blocks").with_run_bytes(1024);
+    Part { name, layout, spec }
 }
 
 /// What a layout is made of.
@@ -89,8 +106,8 @@ impl Cutter {
         Self { sizes: sizes.to_vec(), blocks: Vec::new(), end: 0 }
     }
 
-    fn lay_out(mut self, unequal_bytes: u32) -> (Vec<u32>, Places) {
-        let record = [self.cut_record(), self.cut_record()];
+    fn lay_out(mut self, record_bytes: u32, unequal_bytes: u32) -> (Vec<u32>, Places) {
+        let record = [self.cut_record(record_bytes), self.cut_record(record_bytes)];
         let trust = [self.cut(DOCUMENT_BYTES), self.cut(DOCUMENT_BYTES)];
         let slots = PerSlot { a: self.slot(0), b: self.slot(unequal_bytes) };
         (self.blocks, Places { record, trust, slots })
@@ -105,12 +122,12 @@ impl Cutter {
     }
 
     /// On uneven parts the record's ranges have shorter blocks, several to a range.
-    fn cut_record(&mut self) -> Range {
+    fn cut_record(&mut self, record_bytes: u32) -> Range {
         if self.sizes.len() < 2 {
-            return self.cut(RECORD_BYTES);
+            return self.cut(record_bytes);
         }
         let start = self.end;
-        for size in [256, 512, 256] {
+        for size in [256, 768, 256, 256] {
             self.blocks.push(size);
             self.end += size;
         }
@@ -129,7 +146,6 @@ impl Cutter {
     }
 }
 
-const RECORD_BYTES: u32 = 1024;
 const DOCUMENT_BYTES: u32 = 1024;
-const APP_BYTES: u32 = 1536;
+const APP_BYTES: u32 = 2048;
 const CONFIG_BYTES: u32 = 512;

@@ -1,25 +1,27 @@
 //! Every cut of one deed on one part.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
-use firmware_protocol::flash::Flash as _;
-use hw_sim::{Operation, PowerCut, SimFlash, Tear};
+use firmware_protocol::boot::ResetCause;
+use firmware_protocol::flash::{Flash as _, FlashError};
+use hw_sim::{Fault, FaultClass, Operation, SimFlash, Tear};
 
-use super::cut::Cut;
+use super::cut;
 use super::deed::Deed;
-use super::judge::{Court, Expected, Violation};
+use super::judge::{Court, Violation};
+use super::model::Model;
 use super::part::Part;
 use super::release::Releases;
-use super::truth::Truth;
+use super::unit::{Step, Unit};
 
-/// A cut that a promise did not survive.
+/// What a promise did not survive.
 #[derive(Debug, Clone)]
 pub struct Failure {
     /// Part, deed and age of the record.
     pub place: String,
-    /// The cut; `None` when it goes wrong without one.
-    pub cut: Option<Cut>,
+    /// What struck; nothing when it goes wrong without a fault.
+    pub faults: Vec<Fault>,
     /// What was violated.
     pub violation: Violation,
 }
@@ -29,12 +31,12 @@ pub struct Failure {
 pub struct Figures {
     /// Flash operations of the deed, by the trace.
     pub operations: usize,
-    /// Cuts, by the lengths of those operations.
+    /// Cases, by the lengths of those operations.
     pub cases: usize,
     /// Different contents of the flash behind them.
     pub distinct: usize,
-    /// Cuts that struck.
-    pub fired: u64,
+    /// How often each class of fault has struck.
+    pub fired: BTreeMap<FaultClass, u64>,
     /// How long it took.
     pub took: Duration,
     /// What went wrong; the first of each operation.
@@ -54,59 +56,68 @@ pub struct Sweep<'a> {
     pub age: u32,
 }
 
-/// The flash before and behind each operation, and what is true there.
-struct Path {
-    operations: Vec<Operation>,
-    /// One more than operations.
-    images: Vec<Vec<u8>>,
-    truths: Vec<Truth>,
-    target: Truth,
+/// The flash before each operation of something that is done, and what it has to be there.
+pub struct Path {
+    /// The operations.
+    pub operations: Vec<Operation>,
+    /// The flash before each, and behind the last.
+    pub flashes: Vec<SimFlash>,
+    /// What the device is there, if power fails: one for each flash.
+    pub models: Vec<Model>,
 }
 
-impl Sweep<'_> {
-    /// Cuts everywhere, or only at `only`.
-    pub fn run(&self, only: Option<Cut>) -> Figures {
+/// Contents that were judged, whatever they come from.
+pub type Seen = HashSet<u64>;
+
+impl<'a> Sweep<'a> {
+    /// Cuts everywhere; the first failure ends it if so desired.
+    pub fn run(&self, until_failure: bool) -> Figures {
         let begun = Instant::now();
-        let court = Court { part: self.part, releases: self.releases, deed: self.deed };
-        let path = match self.walk(&court) {
-            Ok(path) => path,
-            Err(violation) => {
-                let failures = vec![self.failure(None, violation)];
-                return Figures { failures, took: begun.elapsed(), ..Figures::default() };
-            }
-        };
-        let mut figures = Figures { operations: path.operations.len(), ..Figures::default() };
-        let mut all = HashSet::new();
-        for (index, operation) in path.operations.iter().enumerate() {
-            let mut seen = HashSet::new();
-            let mut failed = false;
-            for cut in Cut::all(index, operation, self.part.spec.geometry.word_bytes) {
-                if only.is_some_and(|only| only != cut) {
-                    continue;
+        let mut figures = Figures::default();
+        match self.walk() {
+            Err(violation) => figures.failures.push(self.failure(Vec::new(), violation)),
+            Ok(path) => {
+                figures.operations = path.operations.len();
+                let (mut all, mut seen) = (HashSet::new(), Seen::new());
+                for (index, what) in path.operations.iter().enumerate() {
+                    self.cut_operation(&path, index, what, (&mut all, &mut seen), &mut figures);
+                    if until_failure && !figures.failures.is_empty() {
+                        break;
+                    }
                 }
-                let (left, fired) = self.tear(&path.images[index], operation, cut.tear);
-                figures.cases += 1;
-                figures.fired += fired;
-                let mark = mark(&left);
-                all.insert(mark);
-                if failed || !seen.insert(mark) {
-                    continue;
-                }
-                let expected = Expected {
-                    origin: &path.truths[0],
-                    either: [&path.truths[index], &path.truths[index + 1]],
-                    target: &path.target,
-                    deed_operations: path.operations.len() as u64,
-                };
-                if let Err(violation) = court.judge(&left, &expected) {
-                    failed = true;
-                    figures.failures.push(self.failure(Some(cut), violation));
-                }
+                figures.distinct = all.len();
             }
         }
-        figures.distinct = all.len();
         figures.took = begun.elapsed();
         figures
+    }
+
+    fn cut_operation(
+        &self,
+        path: &Path,
+        index: usize,
+        what: &Operation,
+        (all, seen): (&mut HashSet<u64>, &mut Seen),
+        figures: &mut Figures,
+    ) {
+        let court = self.court();
+        let mut failed = false;
+        for tear in cut::all(what, self.part.spec.geometry.word_bytes) {
+            let left = tear_operation(&path.flashes[index], what, tear, &mut figures.fired);
+            figures.cases += 1;
+            let mark = mark(&left);
+            all.insert(mark);
+            let fresh = seen.insert(mark ^ (index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            if failed || !fresh {
+                continue;
+            }
+            let may_be = path.may_be(index);
+            if let Err(violation) = court.judge(left, &may_be, path.operations.len() as u64) {
+                failed = true;
+                let fault = cut::fault(index as u64 + 1, tear);
+                figures.failures.push(self.failure(vec![fault], violation));
+            }
+        }
     }
 
     /// Names this sweep.
@@ -114,62 +125,158 @@ impl Sweep<'_> {
         format!("{}/{}/{}", self.part.name, self.deed.name, self.age)
     }
 
-    fn failure(&self, cut: Option<Cut>, violation: Violation) -> Failure {
-        Failure { place: self.place(), cut, violation }
+    /// What judges it.
+    pub const fn court(&self) -> Court<'a> {
+        Court { part: self.part, releases: self.releases, deed: self.deed }
+    }
+
+    /// A failure here.
+    pub fn failure(&self, faults: Vec<Fault>, violation: Violation) -> Failure {
+        Failure { place: self.place(), faults, violation }
+    }
+
+    /// The device before the deed.
+    ///
+    /// # Errors
+    /// What was not reached without a fault.
+    pub fn prepare(&self) -> Result<Unit<'a>, Violation> {
+        let prepared = self.deed.prepare(self.part, self.releases, self.age);
+        prepared.map_err(|(goal, stop)| {
+            let seen = format!("{goal:?} is not reached: {stop:?}");
+            Violation { invariant: "I10", seen }
+        })
     }
 
     /// Does the deed without a cut.
-    fn walk(&self, court: &Court<'_>) -> Result<Path, Violation> {
-        let unreached = |seen| Violation { invariant: "I10", seen };
-        let prepared = self.deed.prepare(self.part, self.releases, self.age);
-        let mut unit = prepared
-            .map_err(|(goal, stop)| unreached(format!("{goal:?} is not reached: {stop:?}")))?;
-        let before = unit.flash().contents().to_vec();
-        unit.flash().start_trace();
-        let done = self.deed.act(&mut unit, self.part, self.releases);
-        done.map_err(|stop| unreached(format!("{:?} is not reached: {stop:?}", self.deed.goal)))?;
-        let operations = unit.flash().take_trace();
-        let behind = unit.into_flash().contents().to_vec();
-        let mut images = vec![before];
-        for operation in &operations {
-            let mut flash = self.flash(images.last().unwrap());
-            perform(&mut flash, operation).expect("it worked the first time");
-            images.push(flash.contents().to_vec());
+    ///
+    /// # Errors
+    /// What goes wrong without one.
+    pub fn walk(&self) -> Result<Path, Violation> {
+        let mut unit = self.prepare()?;
+        let origin = unit.flash().fork().expect("memory can be read");
+        let path = self.court().trace(&mut unit, origin, |unit| {
+            self.deed.act(unit).map_err(|stop| Violation {
+                invariant: "I10",
+                seen: format!("{:?} is not reached: {stop:?}", self.deed.goal),
+            })
+        })?;
+        if !self.deed.goal.is_reached(&unit.model) {
+            let seen = format!("{:?} is not reached: {:?}", self.deed.goal, unit.model);
+            return Err(Violation { invariant: "I10", seen });
         }
-        assert_eq!(images.last(), Some(&behind), "{}: not what the trace says", self.place());
-        let truths: Result<_, _> = images.iter().map(|image| court.truth(image)).collect();
-        Ok(Path { operations, images, truths: truths?, target: court.target(&behind)? })
-    }
-
-    fn flash(&self, bytes: &[u8]) -> SimFlash {
-        SimFlash::holding(self.part.spec.clone(), bytes.to_vec())
-    }
-
-    /// What is left of the flash when power fails so far into an operation, and how often it failed.
-    fn tear(&self, image: &[u8], operation: &Operation, tear: Tear) -> (Vec<u8>, u64) {
-        let mut flash = self.flash(image);
-        flash.set_power_cut(Some(PowerCut { at_operation: 1, tear }));
-        let torn = perform(&mut flash, operation);
-        assert!(torn.is_err() && !flash.is_powered(), "the cut did not strike");
-        (flash.contents().to_vec(), flash.counters().power_cuts)
+        Ok(path)
     }
 }
 
-fn perform(
-    flash: &mut SimFlash,
+impl Court<'_> {
+    /// Does something and keeps the flash before each operation of it, from `origin` on, and what the device is
+    /// there: started on it, it has to be what it was before that step of the work, or behind it.
+    ///
+    /// # Errors
+    /// What goes wrong, or what is not as it may be between two operations.
+    pub fn trace(
+        &self,
+        unit: &mut Unit<'_>,
+        origin: SimFlash,
+        work: impl FnOnce(&mut Unit<'_>) -> Result<(), Violation>,
+    ) -> Result<Path, Violation> {
+        let begun = unit.flash().counters().operations;
+        unit.flash().start_trace();
+        unit.log = Some(Vec::new());
+        let first = unit.model.clone();
+        work(unit)?;
+        let operations = unit.flash().take_trace();
+        let log = unit.log.take().unwrap_or_default();
+        let mut flashes = vec![origin];
+        for operation in &operations {
+            let last = &flashes[flashes.len() - 1];
+            let mut flash = last.fork().expect("memory can be read");
+            perform(&mut flash, operation).expect("it worked the first time");
+            flashes.push(flash);
+        }
+        assert_eq!(
+            flashes[flashes.len() - 1].contents(),
+            unit.flash().contents(),
+            "the trace leads elsewhere"
+        );
+        let mut models = Vec::new();
+        for (index, flash) in flashes.iter().enumerate() {
+            let (before, after) = around(&log, begun + index as u64, &first);
+            let fork = flash.fork().expect("memory can be read");
+            let may_be: Vec<&Model> =
+                if before == after { vec![&before] } else { vec![&before, &after] };
+            let (_, place) = self.start(fork, &may_be, ResetCause::PowerOn)?;
+            models.push(may_be[place].clone());
+        }
+        Ok(Path { operations, flashes, models })
+    }
+}
+
+impl Path {
+    /// What a device may be when power fails in an operation.
+    pub fn may_be(&self, index: usize) -> Vec<&Model> {
+        let (before, behind) = (&self.models[index], &self.models[index + 1]);
+        if before == behind { vec![before] } else { vec![before, behind] }
+    }
+}
+
+/// What a device had to be before and behind the step of its log in which operation number `operation` was.
+fn around(log: &[Step], operation: u64, first: &Model) -> (Model, Model) {
+    match log.iter().find(|step| step.until > operation) {
+        Some(step) => (step.before.clone(), step.after.clone()),
+        None => {
+            let last = log.last().map_or(first, |step| &step.after);
+            (last.clone(), last.clone())
+        }
+    }
+}
+
+/// What is left of the flash when power fails in an operation; weak cells read as at the next start.
+pub fn tear_operation(
+    before: &SimFlash,
     operation: &Operation,
-) -> Result<(), firmware_protocol::flash::FlashError> {
+    tear: Tear,
+    fired: &mut BTreeMap<FaultClass, u64>,
+) -> SimFlash {
+    let mut flash = before.fork().expect("memory can be read");
+    flash.set_fault(cut::fault(1, tear));
+    let _ = perform(&mut flash, operation);
+    flash.power_on();
+    add_fired(fired, &flash);
+    // Counters and faults begin anew.
+    flash.fork().expect("memory can be read")
+}
+
+/// Adds what has struck a part.
+pub fn add_fired(fired: &mut BTreeMap<FaultClass, u64>, flash: &SimFlash) {
+    for (class, count) in flash.fired() {
+        *fired.entry(*class).or_default() += count;
+    }
+}
+
+fn perform(flash: &mut SimFlash, operation: &Operation) -> Result<(), FlashError> {
     match operation {
         Operation::Program { address, bytes } => flash.program(*address, bytes),
         Operation::Erase { block } => flash.erase(*block),
     }
 }
 
-/// Tells contents apart, eight bytes at a time.
-fn mark(bytes: &[u8]) -> u64 {
-    bytes.chunks(8).fold(0xCBF2_9CE4_8422_2325, |mark: u64, chunk| {
+/// Tells flash apart: its contents, its weak cells and what cannot be read.
+pub fn mark(flash: &SimFlash) -> u64 {
+    let mix =
+        |mark: u64, word: u64| (mark.rotate_left(5) ^ word).wrapping_mul(0x517C_C1B7_2722_0A95);
+    let contents = flash.contents().chunks(8).fold(0xCBF2_9CE4_8422_2325, |mark, chunk| {
         let mut word = [0; 8];
         word[..chunk.len()].copy_from_slice(chunk);
-        (mark.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(0x517C_C1B7_2722_0A95)
-    })
+        mix(mark, u64::from_le_bytes(word))
+    });
+    let weak = flash.weak_cells().iter().fold(contents, |mark, (address, byte)| {
+        mix(mark, u64::from(*address) << 8 | u64::from(*byte))
+    });
+    let reads = u64::from(
+        flash.weak_cells().keys().next().and_then(|at| flash.peek_byte(*at)).unwrap_or(0),
+    );
+    flash
+        .unreadable_words()
+        .fold(mix(weak, reads), |mark, word| mix(mark, u64::from(word) << 1 | 1))
 }

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::sweep::Figures;
+use hw_sim::FaultClass;
 
-/// One line for each deed, all its parts together, and their sum.
+use super::sweep::{Failure, Figures};
+
+/// Figures by deed, by part, and in all.
 #[derive(Debug, Default)]
 pub struct Table {
-    rows: BTreeMap<(usize, &'static str), Row>,
+    deeds: BTreeMap<(usize, &'static str), Row>,
+    parts: BTreeMap<String, Row>,
+    each: Vec<(String, Figures)>,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -16,69 +20,117 @@ struct Row {
     figures: Figures,
 }
 
+/// At least so many percent of cases leave different contents, or they are not worth their number.
+pub const LEAST_DISTINCT_PERCENT: usize = 60;
+
 impl Table {
-    /// Adds a sweep of the deed that is `place` in the list of deeds.
-    pub fn add(&mut self, place: usize, deed: &'static str, figures: &Figures) {
-        self.rows.entry((place, deed)).or_default().add(figures);
+    /// Adds a sweep on a part of the deed that is `place` in the list of deeds.
+    pub fn add(
+        &mut self,
+        place: usize,
+        deed: &'static str,
+        part: &str,
+        age: u32,
+        figures: &Figures,
+    ) {
+        self.deeds.entry((place, deed)).or_default().add(figures);
+        self.parts.entry(part.to_owned()).or_default().add(figures);
+        self.each.push((format!("{part}/{deed}/{age}"), figures.clone()));
     }
 
-    /// The table, and the sum in its last line.
-    pub fn lines(&self) -> Vec<String> {
-        let mut lines = vec![format!(
-            "{:<10} {:>7} {:>11} {:>10} {:>10} {:>9} {:>11}",
-            "deed", "sweeps", "operations", "cuts", "distinct", "seconds", "violations"
-        )];
-        let mut sum = Row::default();
-        for ((_, deed), row) in &self.rows {
-            lines.push(row.line(deed));
-            sum.sweeps += row.sweeps;
-            sum.take(&row.figures);
-        }
-        lines.push(sum.line("all"));
-        lines
+    /// A line for each deed, all its parts together, and their sum.
+    pub fn by_deed(&self) -> Vec<String> {
+        let rows = self.deeds.iter().map(|((_, deed), row)| row.line(deed, row.sweeps));
+        [head("scenario", "sweeps")]
+            .into_iter()
+            .chain(rows)
+            .chain([self.sum().line("all", self.sweeps())])
+            .collect()
+    }
+
+    /// A line for each part, all deeds together.
+    pub fn by_part(&self) -> Vec<String> {
+        let rows = self.parts.iter().map(|(part, row)| row.line(part, row.sweeps));
+        [head("geometry", "sweeps")].into_iter().chain(rows).collect()
+    }
+
+    /// A line for each deed on each part at each age.
+    pub fn by_sweep(&self) -> Vec<String> {
+        let mut each = self.each.clone();
+        each.sort_by(|one, other| one.0.cmp(&other.0));
+        let rows = each
+            .iter()
+            .map(|(place, figures)| Row { sweeps: 1, figures: figures.clone() }.line(place, 1));
+        [head("geometry/scenario/age", "sweeps")].into_iter().chain(rows).collect()
+    }
+
+    /// How often each class of fault has struck.
+    pub fn fired(&self) -> BTreeMap<FaultClass, u64> {
+        self.sum().figures.fired
+    }
+
+    /// Deeds whose cuts leave too often the same.
+    pub fn too_alike(&self) -> impl Iterator<Item = &'static str> {
+        self.deeds
+            .iter()
+            .filter(|(_, row)| row.percent() < LEAST_DISTINCT_PERCENT)
+            .map(|(key, _)| key.1)
     }
 
     /// Every failure.
-    pub fn failures(&self) -> impl Iterator<Item = &super::sweep::Failure> {
-        self.rows.values().flat_map(|row| &row.figures.failures)
+    pub fn failures(&self) -> impl Iterator<Item = &Failure> {
+        self.deeds.values().flat_map(|row| &row.figures.failures)
     }
 
     /// Sweeps in all.
     pub fn sweeps(&self) -> usize {
-        self.rows.values().map(|row| row.sweeps).sum()
+        self.deeds.values().map(|row| row.sweeps).sum()
     }
 
-    /// Cuts in all, and different contents behind them.
-    pub fn cuts(&self) -> (usize, usize) {
-        self.rows.values().fold((0, 0), |(cuts, distinct), row| {
-            (cuts + row.figures.cases, distinct + row.figures.distinct)
-        })
+    /// Cases in all.
+    pub fn cases(&self) -> usize {
+        self.sum().figures.cases
+    }
+
+    fn sum(&self) -> Row {
+        let mut sum = Row::default();
+        self.deeds.values().for_each(|row| sum.add(&row.figures));
+        sum
     }
 }
 
 impl Row {
     fn add(&mut self, figures: &Figures) {
         self.sweeps += 1;
-        self.take(figures);
-    }
-
-    fn take(&mut self, figures: &Figures) {
         let sum = &mut self.figures;
         sum.operations += figures.operations;
         sum.cases += figures.cases;
         sum.distinct += figures.distinct;
-        sum.fired += figures.fired;
         sum.took += figures.took;
+        for (class, count) in &figures.fired {
+            *sum.fired.entry(*class).or_default() += count;
+        }
         sum.failures.extend(figures.failures.iter().cloned());
     }
 
-    fn line(&self, name: &str) -> String {
+    fn percent(&self) -> usize {
+        (self.figures.distinct * 100).checked_div(self.figures.cases).unwrap_or(100)
+    }
+
+    fn line(&self, name: &str, sweeps: usize) -> String {
         let Figures { operations, cases, distinct, took, failures, .. } = &self.figures;
         format!(
-            "{name:<10} {:>7} {operations:>11} {cases:>10} {distinct:>10} {:>9.1} {:>11}",
-            self.sweeps,
+            "{name:<24} {sweeps:>6} {operations:>10} {cases:>10} {distinct:>10} {:>4} {:>8.1} {:>10}",
+            self.percent(),
             took.as_secs_f64(),
             failures.len()
         )
     }
+}
+
+fn head(first: &str, second: &str) -> String {
+    format!(
+        "{first:<24} {second:>6} {:>10} {:>10} {:>10} {:>4} {:>8} {:>10}",
+        "operations", "cases", "distinct", "%", "seconds", "violations"
+    )
 }

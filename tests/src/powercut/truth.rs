@@ -1,103 +1,132 @@
-//! What a device is seen to be, in plain words: from its own answers, and from its flash's bytes.
+//! What a device is seen to be: by its own answers, and by its flash's bytes.
+
+use std::fmt;
 
 use firmware_protocol::boot::Start;
-use firmware_protocol::flash::Range;
 use firmware_protocol::layout::SlotLayout;
+use firmware_protocol::message::{Status, TrialStatus};
 use firmware_protocol::slot::{SlotId, SlotState};
+use hw_sim::SimFlash;
 
+use super::model::{Bytes, Held, Model};
 use super::part::Part;
 use super::release::{Release, Releases};
-use super::unit::{Stop, Unit};
 
 /// A device, seen from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Truth {
     /// Version of the root record in force.
     pub root: u32,
-    /// What runs: a slot's release; `None` is the recovery image.
-    pub runs: Option<u8>,
-    /// Release that is confirmed.
-    pub confirmed: Option<u8>,
-    /// What the record says of slot A and slot B.
-    pub slots: [Held; 2],
-    /// Release that is on trial.
-    pub trial: Option<u8>,
-    /// Lowest security version that is admitted.
-    pub floor: u64,
+    /// What the record says.
+    pub status: Status,
+    /// The slot that runs; `None` is the recovery image.
+    pub runs: Option<SlotId>,
+    /// What the slots' bytes are.
+    pub bytes: [Bytes; 2],
 }
 
-/// What a slot is said to hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Held {
-    /// Nothing.
-    Empty,
-    /// Parts of this release.
-    Writing(u8),
-    /// This release, unproven.
-    Staged(u8),
-    /// This release, which may not run.
-    Rejected(u8),
-    /// This release, proven.
-    Admitted(u8),
+/// What is seen and should not be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Differs {
+    /// Of which part of it.
+    pub what: &'static str,
+    /// What is seen, and what was expected.
+    pub text: String,
 }
-
-/// The number of what nobody made.
-pub const UNKNOWN: u8 = 0;
 
 impl Truth {
-    /// Looks at what runs in `unit`; gives also the releases that the slots' bytes are, to the last one,
-    /// [`UNKNOWN`] where they are none.
-    pub fn of(
-        unit: &mut Unit<'_>,
-        part: &Part,
-        releases: &Releases,
-    ) -> Result<(Self, [u8; 2]), Stop> {
-        unit.open_session()?;
-        let status = unit.status()?;
-        let root = unit.root_version()?;
-        let number = |bundle| releases.of(bundle).map_or(UNKNOWN, |release| release.number);
-        let held = |slot: &SlotState| match *slot {
-            SlotState::Empty => Held::Empty,
-            SlotState::Writing { bundle } => Held::Writing(number(bundle)),
-            SlotState::Staged { bundle } => Held::Staged(number(bundle)),
-            SlotState::Rejected { bundle, .. } => Held::Rejected(number(bundle)),
-            SlotState::Admitted { bundle } => Held::Admitted(number(bundle)),
+    /// Whether this is what the model has it to be; else the first thing that differs.
+    pub fn differs(&self, model: &Model, releases: &Releases) -> Option<Differs> {
+        let Self { root, status, runs, .. } = self;
+        let held = SlotId::ALL.map(|slot| held(status.slots.get(slot), releases));
+        let unless = |same: bool, what, seen: &dyn fmt::Debug, had: &dyn fmt::Debug| {
+            (!same).then(|| Differs { what, text: format!("{seen:?}, expected {had:?}") })
         };
-        let named = |slot: SlotId| status.slots.get(slot).bundle().map_or(UNKNOWN, number);
-        let flash = unit.flash().contents();
-        let bytes = SlotId::ALL
-            .map(|slot| release_in(flash, part.layout.slots().get(slot), part, releases));
-        let runs = match unit.runs() {
-            Start::Recovery => None,
-            Start::Slot(SlotId::A) => Some(bytes[0]),
-            Start::Slot(SlotId::B) => Some(bytes[1]),
-        };
-        let truth = Self {
-            root,
-            runs,
-            confirmed: status.active.map(named),
-            slots: [held(&status.slots.a), held(&status.slots.b)],
-            trial: status.trial.map(|trial| named(trial.slot)),
-            floor: status.accept_floor,
-        };
-        Ok((truth, bytes))
+        let (trial, had) = (seen_trial(status), had_trial(model));
+        let (floor, crashes) = (status.accept_floor, status.crash_left);
+        unless(floor == model.floor, "floor", &floor, &model.floor)
+            .or_else(|| unless(*root == model.root, "root", root, &model.root))
+            .or_else(|| {
+                unless(
+                    status.active == model.confirmed,
+                    "confirmed",
+                    &status.active,
+                    &model.confirmed,
+                )
+            })
+            .or_else(|| unless(held == model.slots, "slots", &held, &model.slots))
+            .or_else(|| unless(trial == had, "trial", &trial, &had))
+            .or_else(|| {
+                unless(crashes == model.crashes_left, "crashes", &crashes, &model.crashes_left)
+            })
+            .or_else(|| unless(*runs == model.runs, "runs", runs, &model.runs))
+    }
+
+    /// The release that runs by its bytes; `None` for the recovery image.
+    pub fn running(&self) -> Option<Bytes> {
+        self.runs.map(|slot| self.bytes[slot as usize])
     }
 }
 
-/// The release that a slot's bytes are, to the last one; [`UNKNOWN`] for a blend.
-fn release_in(flash: &[u8], slot: &SlotLayout, part: &Part, releases: &Releases) -> u8 {
-    let whole = |release: &&Release| {
-        let manifest = slice(flash, slot.manifest).starts_with(&release.envelope);
-        let areas = slot.areas.iter().zip(&release.payloads).all(|(area, payload)| {
-            let bytes = slice(flash, area.range);
-            let blank = |byte: &u8| *byte == part.spec.geometry.erased;
-            bytes.starts_with(payload) && bytes[payload.len()..].iter().all(blank)
-        });
-        manifest && areas
-    };
-    releases.iter().find(whole).map_or(UNKNOWN, |release| release.number)
+/// The slot that a boot stage has started.
+pub const fn slot_of(start: Start) -> Option<SlotId> {
+    match start {
+        Start::Slot(slot) => Some(slot),
+        Start::Recovery => None,
+    }
 }
 
-fn slice(flash: &[u8], range: Range) -> &[u8] {
-    &flash[range.start as usize..range.end() as usize]
+fn seen_trial(status: &Status) -> Option<TrialFields> {
+    let TrialStatus { slot, trial_id, armed, crash_left, power_left, boots_left, running, .. } =
+        status.trial?;
+    Some((slot, trial_id, armed, crash_left, power_left, boots_left, running))
+}
+
+fn had_trial(model: &Model) -> Option<TrialFields> {
+    let trial = model.trial?;
+    let left = (trial.armed, trial.crashes_left, trial.cuts_left, trial.boots_left);
+    Some((trial.slot, trial.id, left.0, left.1, left.2, left.3, model.proves))
+}
+
+/// Slot, number, armed, crashes, power failures and boots left, running.
+type TrialFields = (SlotId, u32, u8, u8, u8, u16, bool);
+
+fn held(state: &SlotState, releases: &Releases) -> Held {
+    let number = |bundle| releases.of(bundle).map_or(0, |release| release.number);
+    match *state {
+        SlotState::Empty => Held::Empty,
+        SlotState::Writing { bundle } => Held::Writing(number(bundle)),
+        SlotState::Staged { bundle } => Held::Staged(number(bundle)),
+        SlotState::Rejected { bundle, reason, trial_id } => {
+            Held::Rejected(number(bundle), reason, trial_id)
+        }
+        SlotState::Admitted { bundle } => Held::Admitted(number(bundle)),
+    }
+}
+
+/// What the slots' bytes are, compared one by one with what the releases should be.
+pub fn bytes_in(flash: &SimFlash, part: &Part, releases: &Releases) -> [Bytes; 2] {
+    SlotId::ALL.map(|slot| {
+        let layout = part.layout.slots().get(slot);
+        releases
+            .iter()
+            .map(|release| compare(flash, layout, part, release))
+            .find(|bytes| *bytes != Bytes::Blend)
+            .unwrap_or(Bytes::Blend)
+    })
+}
+
+fn compare(flash: &SimFlash, slot: &SlotLayout, part: &Part, release: &Release) -> Bytes {
+    let Some(manifest) = flash.peek(slot.manifest) else { return Bytes::Unreadable };
+    if !manifest.starts_with(&release.envelope) {
+        return Bytes::Blend;
+    }
+    for (area, payload) in slot.areas.iter().zip(&release.payloads) {
+        let Some(bytes) = flash.peek(area.range) else { return Bytes::Unreadable };
+        let blank = |byte: &u8| *byte == part.spec.geometry.erased;
+        if !bytes.starts_with(payload) || !bytes[payload.len()..].iter().all(blank) {
+            return Bytes::Blend;
+        }
+    }
+    Bytes::Release(release.number)
 }

@@ -1,108 +1,264 @@
-//! One device and a host that speaks to it, in memory and in virtual time.
+//! One device and a host that speaks to it, in memory and in virtual time; and what the device has to be,
+//! followed along.
 
-use firmware_protocol::boot::{ResetCause, Start};
+use firmware_protocol::boot::ResetCause;
 use firmware_protocol::device::{
     Board, BoardInfo, Device, Effect, Input, Next, Outgoing, RandomFault,
 };
+use firmware_protocol::flash::{Guarded, TrapFlag as _};
 use firmware_protocol::frame::{Header, Kind};
 use firmware_protocol::message::{
-    self, CheckInfo, Chunk, FromDevice, Reading, Reply, Request, Status, ToDevice,
+    self, CheckInfo, Chunk, FromDevice, Reading, Reply, Request, Status, ToDevice, TrialTerms,
 };
 use firmware_protocol::refusal::Refusal;
+use firmware_protocol::slot::RejectReason;
 use firmware_protocol::start::{self, BootCheck, Handover};
 use firmware_protocol::trust::MAX_ENVELOPE_BYTES;
-use hw_sim::SimFlash;
+use hw_sim::{Mishap, Mishaps, RandomFaults, SimFlash, TrapLine};
 
+use super::model::{Event, Model, Opening};
 use super::part::Part;
-use super::release::{BLOCK_BYTES, Release};
+use super::release::{BLOCK_BYTES, Release, Releases};
+use super::truth::{Differs, Truth, bytes_in, slot_of};
 
 /// Why a host gave up on what it was about to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stop {
     /// The part lost its power.
     PowerLost,
+    /// The device has to start anew, for this reason.
+    Reset(ResetCause),
     /// The device said no.
     Refused(Refusal),
-    /// The device said something else than what was asked for.
+    /// The device said something else than what was asked for, or nothing.
     Strange(String),
 }
 
 /// What runs on a part, and a host at its link.
 #[derive(Debug)]
 pub struct Unit<'a> {
-    part: &'a Part,
-    device: Option<Device<Vec<u8>, SimFlash, Chip>>,
-    /// What the boot stage told the image.
-    pub handover: Handover,
+    /// The part.
+    pub part: &'a Part,
+    /// What can be staged on it.
+    pub releases: &'a Releases,
+    power: Power,
+    trap: TrapLine,
+    mishaps: Mishaps,
     now_ms: u64,
     last: Next,
     next_id: u32,
     session: u32,
-    /// Names this boot.
-    pub boot_nonce: u64,
+    boot_nonce: u64,
     boots: u64,
     out: Outgoing,
+    offered: Option<Offered>,
+    /// What the device has to be.
+    pub model: Model,
+    /// What it may be instead behind its next start: changes that it was asked for and did not acknowledge.
+    pub maybe: Vec<Model>,
+    /// What has happened, if somebody wants to know.
+    pub log: Option<Vec<Step>>,
+}
+
+/// Something that has happened, and up to which flash operation.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Operations of the part when it was over.
+    pub until: u64,
+    /// What the device had to be before.
+    pub before: Model,
+    /// What it has to be now.
+    pub after: Model,
+}
+
+/// What a device was found to be.
+#[derive(Debug)]
+pub struct Resolved {
+    /// What was seen.
+    pub truth: Truth,
+    /// What is not as it may be, if anything.
+    pub differs: Option<Differs>,
+    /// Which of the states it may have been in, the first one being [`Unit::model`].
+    pub place: usize,
+}
+
+type Engine = Device<Vec<u8>, Guarded<SimFlash, TrapLine>, Chip>;
+
+/// Where the flash is.
+#[derive(Debug)]
+enum Power {
+    /// In a device that runs.
+    On(Box<Engine>, Handover),
+    /// In a device that does not.
+    Off(Box<SimFlash>),
+}
+
+/// The signed document that the device was given last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Offered {
+    Root(u32),
+    Release(u8),
 }
 
 impl<'a> Unit<'a> {
-    /// Starts a device on what `flash` holds.
-    pub fn start(part: &'a Part, flash: SimFlash, cause: ResetCause, boots: u64) -> Self {
-        let mut flash = flash;
-        let handover = start::boot(&mut flash, &part.layout, cause, BootCheck::Full);
-        let device = Device::new(
-            flash,
-            Chip { boots, drawn: 0 },
-            part.layout.clone(),
-            vec![0; MAX_ENVELOPE_BYTES],
-            MAX_FRAME_BYTES,
-            handover,
-            0,
-        );
+    /// A device without power, which has to be what `model` is.
+    pub fn off(part: &'a Part, releases: &'a Releases, flash: SimFlash, model: Model) -> Self {
         Self {
             part,
-            device: Some(device),
-            handover,
+            releases,
+            trap: flash.trap_line(),
+            power: Power::Off(Box::new(flash)),
+            mishaps: Mishaps::default(),
             now_ms: 0,
             last: Next { effect: Effect::Nothing, wake_ms: 0 },
             next_id: 1,
             session: 0,
             boot_nonce: 0,
-            boots,
+            boots: 0,
             out: Outgoing::default(),
+            offered: None,
+            model,
+            maybe: Vec::new(),
+            log: None,
         }
     }
 
+    /// Lets these happen to the device.
+    pub fn set_mishaps(&mut self, mishaps: Mishaps) {
+        self.mishaps = mishaps;
+    }
+
+    /// What has happened to it.
+    pub const fn mishaps(&self) -> &Mishaps {
+        &self.mishaps
+    }
+
     /// The part's flash, taken out.
-    pub fn into_flash(mut self) -> SimFlash {
-        self.device.take().unwrap().into_parts().0
+    pub fn into_flash(self) -> SimFlash {
+        match self.power {
+            Power::On(device, _) => device.into_parts().0.into_inner(),
+            Power::Off(flash) => *flash,
+        }
     }
 
-    /// The flash while the device runs.
+    /// The flash, whether or not the device runs.
     pub fn flash(&mut self) -> &mut SimFlash {
-        self.device.as_mut().unwrap().flash_mut()
+        match &mut self.power {
+            Power::On(device, _) => device.flash_mut().get_mut(),
+            Power::Off(flash) => flash,
+        }
     }
 
-    /// Whether the image in this unit runs in the slot on trial.
-    pub fn runs(&self) -> Start {
-        self.handover.start
+    /// Starts what the boot stage finds.
+    ///
+    /// # Errors
+    /// When power fails meanwhile, or the boot stage trips.
+    pub fn start(&mut self, cause: ResetCause) -> Result<(), Stop> {
+        let parked = Power::Off(Box::new(SimFlash::holding(self.part.spec.clone(), Vec::new())));
+        let flash = match std::mem::replace(&mut self.power, parked) {
+            Power::On(device, _) => device.into_parts().0.into_inner(),
+            Power::Off(flash) => *flash,
+        };
+        self.boots += 1;
+        (self.now_ms, self.next_id, self.session) = (0, 1, 0);
+        self.last = Next { effect: Effect::Nothing, wake_ms: 0 };
+        self.out = Outgoing::default();
+        self.offered = None;
+        self.mishaps.restart();
+        self.trap.take();
+        let bytes = bytes_in(&flash, self.part, self.releases);
+        let mut flash = Guarded::new(flash, self.trap.clone());
+        let handover = start::boot(&mut flash, &self.part.layout, cause, BootCheck::Full);
+        let stop = if !flash.get_mut().is_powered() {
+            Some(Stop::PowerLost)
+        } else {
+            self.trap.take().then_some(Stop::Reset(ResetCause::Crash))
+        };
+        if let Some(stop) = stop {
+            self.power = Power::Off(Box::new(flash.into_inner()));
+            self.started(Event::Started { cause, bytes }, false);
+            return Err(stop);
+        }
+        let chip = Chip { boots: self.boots, drawn: 0, random: self.mishaps.random() };
+        let layout = self.part.layout.clone();
+        let window = vec![0; MAX_ENVELOPE_BYTES];
+        let device = Device::new(flash, chip, layout, window, MAX_FRAME_BYTES, handover, 0);
+        self.power = Power::On(Box::new(device), handover);
+        self.started(Event::Started { cause, bytes }, true);
+        Ok(())
     }
 
-    /// Starts the device anew on what its flash holds, as if nothing had been.
-    pub fn reload(&mut self, part: &'a Part) {
-        let bytes = self.flash().contents().to_vec();
-        let flash = SimFlash::holding(part.spec.clone(), bytes);
-        *self = Self::start(part, flash, ResetCause::Requested, self.boots + 1);
+    /// Follows a start: every state that the device may have been in leads to another one. A start that was cut
+    /// short may have stored what it had decided, or not.
+    fn started(&mut self, event: Event, is_whole: bool) {
+        let until = self.operations();
+        let before: Vec<Model> =
+            std::iter::once(self.model.clone()).chain(self.maybe.drain(..)).collect();
+        let after: Vec<Model> = before.iter().map(|model| model.after(event)).collect();
+        if let Some(log) = &mut self.log {
+            let (before, after) = (before[0].clone(), after[0].clone());
+            log.push(Step { until, before, after });
+        }
+        let mut all = if is_whole { after } else { [before, after].concat() };
+        self.model = all.remove(0);
+        for model in all {
+            if model != self.model && !self.maybe.contains(&model) {
+                self.maybe.push(model);
+            }
+        }
     }
 
-    /// Lets the device reset as it has asked for, and starts what comes.
-    pub fn restart(&mut self, cause: ResetCause) {
-        let flash = self.device.take().unwrap().into_parts().0;
-        let boots = self.boots + 1;
-        *self = Self::start(self.part, flash, cause, boots);
+    /// Looks which of the states that it may be in the device is in.
+    ///
+    /// # Errors
+    /// When it does not tell.
+    pub fn resolve(&mut self) -> Result<Resolved, Stop> {
+        let truth = self.look()?;
+        let candidates = std::iter::once(&self.model).chain(&self.maybe);
+        let fits = |model: &&Model| truth.differs(model, self.releases).is_none();
+        let Some(place) = candidates.clone().position(|model| fits(&model)) else {
+            let differs = truth.differs(&self.model, self.releases);
+            return Ok(Resolved { truth, differs, place: 0 });
+        };
+        if let Some(model) = place.checked_sub(1).map(|place| self.maybe.swap_remove(place)) {
+            self.model = model;
+        }
+        self.maybe.clear();
+        Ok(Resolved { truth, differs: None, place })
+    }
+
+    /// What it is seen to be.
+    ///
+    /// # Errors
+    /// When it does not tell.
+    pub fn look(&mut self) -> Result<Truth, Stop> {
+        let Power::On(_, handover) = &self.power else {
+            return Err(Stop::PowerLost);
+        };
+        let runs = slot_of(handover.start);
+        let status = match self.ask(Request::Status)? {
+            Heard::Status(status) => *status,
+            other => return strange(&other),
+        };
+        let root = self.root_version()?;
+        let (part, releases) = (self.part, self.releases);
+        Ok(Truth { root, status, runs, bytes: bytes_in(self.flash(), part, releases) })
     }
 
     /// Asks in the session and waits for the answer.
     pub fn ask(&mut self, request: Request<'_>) -> Result<Heard, Stop> {
+        let event = self.event_of(request);
+        let answer = self.exchange(request);
+        match answer {
+            Ok(heard) => {
+                self.happened(event);
+                Ok(heard)
+            }
+            Err(stop) => self.cut_short(event, stop),
+        }
+    }
+
+    fn exchange(&mut self, request: Request<'_>) -> Result<Heard, Stop> {
         let id = self.next_id;
         self.next_id += 1;
         let mut bytes = [0; 1536];
@@ -120,17 +276,81 @@ impl<'a> Unit<'a> {
         Err(Stop::Strange(format!("no answer to {request:?}")))
     }
 
+    /// What a request comes to when it is acknowledged.
+    fn event_of(&self, request: Request<'_>) -> Event {
+        let release = match self.offered {
+            Some(Offered::Release(number)) => number,
+            Some(Offered::Root(_)) | None => 0,
+        };
+        match request {
+            Request::Enroll => match self.offered {
+                Some(Offered::Root(version)) => Event::Enrolled(version),
+                Some(Offered::Release(_)) | None => Event::Nothing,
+            },
+            Request::Stage { .. } => Event::Staging(release),
+            Request::Finish => Event::Staged(release),
+            Request::OpenTrial { bundle, terms, .. } => {
+                self.releases.of(bundle).map_or(Event::Nothing, |of| opened(of, terms))
+            }
+            Request::Arm { boots, .. } => Event::Armed(boots),
+            Request::Confirm { .. } => Event::Confirmed,
+            Request::Rollback { .. } => Event::GivenUp(RejectReason::HostDecided),
+            Request::Withdraw { .. } => Event::GivenUp(RejectReason::Withdrawn),
+            _ => Event::Nothing,
+        }
+    }
+
+    /// The device has acknowledged it; what it may have done before counts no more.
+    pub fn happened(&mut self, event: Event) {
+        let until = self.operations();
+        let before = self.model.clone();
+        self.model = before.after(event);
+        if event != Event::Nothing {
+            self.maybe.clear();
+        }
+        if let Some(log) = &mut self.log {
+            log.push(Step { until, before, after: self.model.clone() });
+        }
+    }
+
+    /// The device was asked for it, or was about to do it, and has not acknowledged it.
+    fn cut_short<T>(&mut self, event: Event, stop: Stop) -> Result<T, Stop> {
+        let refused = matches!(stop, Stop::Refused(refusal) if refusal != Refusal::Flash);
+        if event != Event::Nothing && !refused {
+            self.maybe.push(self.model.after(event));
+        }
+        Err(stop)
+    }
+
+    fn operations(&mut self) -> u64 {
+        self.flash().counters().operations
+    }
+
     /// Opens a session.
     pub fn open_session(&mut self) -> Result<(), Stop> {
         match self.ask(Request::Hello { min: 1, current: 1 })? {
             Heard::Hello(boot_nonce) => self.boot_nonce = boot_nonce,
             other => return strange(&other),
         }
-        match self.ask(Request::OpenSession { take_over: true, trial_id: 0 })? {
-            Heard::Session(session) => self.session = session,
-            other => return strange(&other),
+        for _ in 0..MOST_TRIES {
+            match self.ask(Request::OpenSession { take_over: true, trial_id: 0 }) {
+                // A random source may fail for a while.
+                Err(Stop::Refused(Refusal::NoRandom)) => {}
+                Ok(Heard::Session(session)) => {
+                    self.session = session;
+                    // The nonce of a boot whose source had failed is drawn with the session.
+                    if let Heard::Hello(boot_nonce) =
+                        self.ask(Request::Hello { min: 1, current: 1 })?
+                    {
+                        self.boot_nonce = boot_nonce;
+                    }
+                    return Ok(());
+                }
+                Ok(other) => return strange(&other),
+                Err(stop) => return Err(stop),
+            }
         }
-        Ok(())
+        Err(Stop::Refused(Refusal::NoRandom))
     }
 
     /// What the device says it is.
@@ -149,8 +369,28 @@ impl<'a> Unit<'a> {
         }
     }
 
-    /// Hands a signed document over.
-    pub fn offer(&mut self, document: &[u8]) -> Result<(), Stop> {
+    /// Names this boot.
+    pub const fn boot_nonce(&self) -> u64 {
+        self.boot_nonce
+    }
+
+    /// Hands a release's manifest over.
+    pub fn offer_release(&mut self, number: u8) -> Result<(), Stop> {
+        let releases = self.releases;
+        self.offer(&releases.get(number).envelope)?;
+        self.offered = Some(Offered::Release(number));
+        Ok(())
+    }
+
+    /// Hands a root record over.
+    pub fn offer_root(&mut self, version: u32) -> Result<(), Stop> {
+        let releases = self.releases;
+        self.offer(releases.root(version))?;
+        self.offered = Some(Offered::Root(version));
+        Ok(())
+    }
+
+    fn offer(&mut self, document: &[u8]) -> Result<(), Stop> {
         let total_bytes = u32::try_from(document.len()).unwrap();
         let mut offset = 0;
         for bytes in document.chunks(1024) {
@@ -160,14 +400,18 @@ impl<'a> Unit<'a> {
         Ok(())
     }
 
-    /// Sends the blocks of a component that are missing; gives how many there were.
+    /// Sends the blocks of a component that are missing, by the block list; gives how many there were.
     pub fn send_missing(&mut self, release: &Release, component: u8) -> Result<u32, Stop> {
-        self.ask(Request::OpenComponent { index: component })?;
+        let payload = &release.payloads[usize::from(component)];
+        let opened = self.ask(Request::OpenComponent { index: component })?;
+        if opened == Heard::WorthListing {
+            let digests = release.block_list(usize::from(component));
+            self.ask(Request::BlockList { first_block: 0, digests: &digests })?;
+        }
         let (missing, bits) = match self.ask(Request::Missing { first_block: 0 })? {
             Heard::Missing(missing, bits) => (missing, bits),
             other => return strange(&other),
         };
-        let payload = &release.payloads[usize::from(component)];
         for (index, block) in payload.chunks(BLOCK_BYTES as usize).enumerate() {
             if bits[index / 8] >> (index % 8) & 1 == 1 {
                 self.chunk(component, (index * BLOCK_BYTES as usize) as u64, block)?;
@@ -185,26 +429,43 @@ impl<'a> Unit<'a> {
         }
     }
 
-    /// Lets time pass, as far as the device does not reset.
-    pub fn pass(&mut self, ms: u64) -> Result<(), Stop> {
-        match self.until_reset(ms) {
-            Err(Stop::Strange(_)) => Ok(()),
-            ended => ended,
+    /// The host says nothing for so long; the device may end a trial, and reset for that.
+    pub fn fall_silent(&mut self, ms: u64) -> Result<(), Stop> {
+        let event = match self.model.trial {
+            Some(_) => Event::GivenUp(RejectReason::LeaseExpired),
+            None => Event::Nothing,
+        };
+        let resets = self.model.proves;
+        match self.pass(ms) {
+            Ok(did_reset) if did_reset == resets && event != Event::Nothing => {
+                self.happened(event);
+                if did_reset { self.start(ResetCause::Requested) } else { Ok(()) }
+            }
+            Ok(false) => Ok(()),
+            Ok(true) => Err(Stop::Strange("a reset that nobody asked for".to_owned())),
+            Err(stop) => self.cut_short(event, stop),
         }
     }
 
     /// Lets time pass until the device resets itself, and starts what comes.
     pub fn until_reset(&mut self, within_ms: u64) -> Result<(), Stop> {
-        let end_ms = self.now_ms + within_ms;
+        if self.pass(within_ms)? {
+            return self.start(ResetCause::Requested);
+        }
+        Err(Stop::Strange("no reset".to_owned()))
+    }
+
+    /// Lets time pass; true when the device asks for a reset before it is over.
+    fn pass(&mut self, ms: u64) -> Result<bool, Stop> {
+        let end_ms = self.now_ms + ms;
         while self.now_ms < end_ms {
             self.step()?;
             if self.last.effect == Effect::Reset {
-                self.restart(ResetCause::Requested);
-                return Ok(());
+                return Ok(true);
             }
-            self.now_ms = self.now_ms.max(self.last.wake_ms);
+            self.now_ms = self.now_ms.max(self.last.wake_ms.min(self.now_ms + 100));
         }
-        Err(Stop::Strange("no reset".to_owned()))
+        Ok(false)
     }
 
     fn chunk(&mut self, component: u8, offset: u64, bytes: &[u8]) -> Result<(), Stop> {
@@ -213,27 +474,43 @@ impl<'a> Unit<'a> {
         let sequence = self.next_id;
         self.next_id += 1;
         self.frame(Kind::Chunk, sequence, &payload)?;
-        while self.last.wake_ms <= self.now_ms {
+        let mut polls = 0;
+        while self.last.wake_ms <= self.now_ms && polls < MOST_POLLS {
             self.step()?;
+            polls += 1;
         }
+        self.happened(Event::Nothing);
         Ok(())
     }
 
     fn step(&mut self) -> Result<Option<Said>, Stop> {
         self.now_ms += 1;
-        self.poll(Input::Nothing)
+        self.poll(None)
     }
 
     fn frame(&mut self, kind: Kind, sequence: u32, payload: &[u8]) -> Result<Option<Said>, Stop> {
         let frame = [&Header { kind, sequence }.to_bytes(), payload].concat();
-        self.poll(Input::Frame { link: 0, frame: &frame })
+        self.poll(Some(&frame))
     }
 
-    fn poll(&mut self, input: Input<'_>) -> Result<Option<Said>, Stop> {
-        let device = self.device.as_mut().unwrap();
-        self.last = device.poll(self.now_ms, input, &mut self.out);
-        if !device.flash_mut().is_powered() {
+    fn poll(&mut self, frame: Option<&[u8]>) -> Result<Option<Said>, Stop> {
+        let Power::On(device, _) = &mut self.power else {
             return Err(Stop::PowerLost);
+        };
+        let clock_ms = match self.mishaps.before_poll(self.now_ms) {
+            Mishap::Poll { clock_ms } => clock_ms,
+            Mishap::Reset { cause } => return Err(Stop::Reset(cause)),
+            Mishap::Hang => return Err(Stop::Reset(ResetCause::Watchdog)),
+        };
+        let input = frame.map_or(Input::Nothing, |frame| Input::Frame { link: 0, frame });
+        self.last = device.poll(clock_ms, input, &mut self.out);
+        let wait_ms = self.last.wake_ms.saturating_sub(clock_ms);
+        self.last.wake_ms = self.now_ms + wait_ms;
+        if !device.flash_mut().get_mut().is_powered() {
+            return Err(Stop::PowerLost);
+        }
+        if self.trap.take() {
+            return Err(Stop::Reset(ResetCause::Crash));
         }
         let Some((_, _, payload)) = self.out.take() else { return Ok(None) };
         Ok(match message::decode(payload).expect("a device says what decodes") {
@@ -241,6 +518,17 @@ impl<'a> Unit<'a> {
             FromDevice::Ack(_) | FromDevice::Console(_) => Some(Said::Other),
         })
     }
+}
+
+const fn opened(release: &Release, terms: TrialTerms) -> Event {
+    Event::Opened(Opening {
+        release: release.number,
+        security_version: release.security_version,
+        retires: release.retires,
+        crashes: terms.crashes,
+        cuts: terms.power_failures,
+        boots: terms.boots,
+    })
 }
 
 /// What a device said.
@@ -262,6 +550,8 @@ pub enum Heard {
     Session(u32),
     /// It is done.
     Done,
+    /// A component is open whose area may hold blocks worth keeping.
+    WorthListing,
     /// How many blocks are missing, and which.
     Missing(u32, Vec<u8>),
     /// Bytes of a document that are held.
@@ -278,9 +568,12 @@ fn heard(reply: Reply<'_>) -> Heard {
         Reply::Identity(identity) => Heard::Identity(identity.root_version),
         Reply::Status(status) => Heard::Status(Box::new(status)),
         Reply::Session { session, .. } => Heard::Session(session),
-        Reply::Done(_) | Reply::Stage { .. } | Reply::Component { .. } | Reply::Staged { .. } => {
-            Heard::Done
-        }
+        Reply::Component { worth_listing: true, .. } => Heard::WorthListing,
+        Reply::Done(_)
+        | Reply::Stage { .. }
+        | Reply::Component { .. }
+        | Reply::Listed { .. }
+        | Reply::Staged { .. } => Heard::Done,
         Reply::Missing { missing, bits, .. } => Heard::Missing(missing, bits.to_vec()),
         Reply::Offered { .. } => Heard::Offered,
         Reply::Trial { trial_id, .. } => Heard::Trial(trial_id),
@@ -288,7 +581,8 @@ fn heard(reply: Reply<'_>) -> Heard {
     }
 }
 
-fn strange<T>(heard: &Heard) -> Result<T, Stop> {
+/// An answer out of turn.
+pub fn strange<T>(heard: &Heard) -> Result<T, Stop> {
     Err(Stop::Strange(format!("{heard:?}")))
 }
 
@@ -297,6 +591,7 @@ fn strange<T>(heard: &Heard) -> Result<T, Stop> {
 struct Chip {
     boots: u64,
     drawn: u64,
+    random: RandomFaults,
 }
 
 impl Board for Chip {
@@ -311,6 +606,9 @@ impl Board for Chip {
     }
 
     fn random(&mut self, out: &mut [u8]) -> Result<(), RandomFault> {
+        if self.random.strikes() {
+            return Err(RandomFault);
+        }
         for byte in out {
             self.drawn += 1;
             let mixed = (self.boots << 20 ^ self.drawn).wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -337,3 +635,5 @@ impl Board for Chip {
 const MAX_FRAME_BYTES: u32 = 1536;
 /// More polls than any request takes.
 const MOST_POLLS: u32 = 10_000;
+/// More often than a random source fails here.
+const MOST_TRIES: u32 = 8;
