@@ -15,7 +15,13 @@ pub const CRC_BYTES: usize = 4;
 /// Length of the length before a stream frame, in bytes.
 pub const LENGTH_BYTES: usize = 4;
 
-const CASTAGNOLI: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISCSI);
+/// 16 KiB of tables where memory is plenty, 1 KiB on a microcontroller.
+#[cfg(target_pointer_width = "64")]
+type Tables = Table<16>;
+#[cfg(not(target_pointer_width = "64"))]
+type Tables = Table<1>;
+
+static CASTAGNOLI: Crc<u32, Tables> = Crc::<u32, Tables>::new(&CRC_32_ISCSI);
 
 /// CRC-32C (Castagnoli) of `bytes`: finds damage, proves nothing.
 #[must_use]

@@ -12,6 +12,7 @@ mod strikes;
 mod striking;
 mod tear;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -120,10 +121,9 @@ impl SimFlash {
     /// # Errors
     /// When its file cannot be read.
     pub fn fork(&self) -> io::Result<Self> {
-        let mut fork = Self::new(self.spec.clone(), Backing::Memory(Vec::new()));
-        fork.cells = self.cells.fork(self.spec.size_bytes() as usize)?;
-        (fork.powered, fork.turns_in) = (self.powered, self.turns_in);
-        Ok(fork)
+        let cells = self.cells.fork(self.spec.size_bytes() as usize)?;
+        let fork = Self::made_of(self.spec.clone(), cells);
+        Ok(Self { powered: self.powered, turns_in: self.turns_in, ..fork })
     }
 
     /// Everything that a part in memory holds; nothing of one in a file.
@@ -140,17 +140,11 @@ impl SimFlash {
 
     /// What a read of `range` would give now; `None` when it cannot be read.
     #[must_use]
-    pub fn peek(&self, range: Range) -> Option<Vec<u8>> {
+    pub fn view(&self, range: Range) -> Option<Cow<'_, [u8]>> {
         if self.has_unreadable(range) {
             return None;
         }
-        self.cells.peek(range.start, range.len_bytes as usize).ok()
-    }
-
-    /// As [`SimFlash::peek`], one byte.
-    #[must_use]
-    pub fn peek_byte(&self, address: u32) -> Option<u8> {
-        self.peek(Range { start: address, len_bytes: 1 })?.first().copied()
+        self.cells.view(range.start, range.len_bytes as usize).ok()
     }
 
     /// Whether a word in `range` cannot be read.
@@ -183,13 +177,16 @@ impl SimFlash {
     }
 
     fn new(spec: FlashSpec, backing: Backing) -> Self {
-        let erases_by_block = vec![0; spec.block_count()];
         let cells = Cells::new(backing, &spec);
+        Self::made_of(spec, cells)
+    }
+
+    fn made_of(spec: FlashSpec, cells: Cells) -> Self {
         Self {
+            erases_by_block: vec![0; spec.block_count()],
             spec,
             cells,
             counters: FlashCounters::default(),
-            erases_by_block,
             strikes: Strikes::default(),
             fired: Counts::new(),
             powered: true,
@@ -265,10 +262,11 @@ impl SimFlash {
         self.cells.write_raw(address, bytes).map_err(|_| FlashError::Failed)
     }
 
-    /// Forgets what the factory did.
-    pub(crate) fn forget_history(&mut self) {
+    /// Counts everything from zero again.
+    pub fn forget_history(&mut self) {
         self.counters = FlashCounters::default();
         self.erases_by_block.fill(0);
+        self.fired.clear();
         self.busy_us = 0;
     }
 

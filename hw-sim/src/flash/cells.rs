@@ -1,6 +1,7 @@
 //! What a part's cells hold, and what they read as: weak cells one way or the other, words of an ECC part not at
 //! all, stuck bits as they please.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Range;
@@ -121,10 +122,16 @@ impl Cells {
         Ok(())
     }
 
-    /// As [`Cells::read`], without a coin being tossed: cells that read otherwise each time are as they hold.
-    pub(super) fn peek(&self, address: u32, len: usize) -> io::Result<Vec<u8>> {
+    /// What [`Cells::read`] gives, without a coin being tossed: cells that read otherwise each time are as they hold.
+    pub(super) fn view(&self, address: u32, len: usize) -> io::Result<Cow<'_, [u8]>> {
+        let end = end_of(address, len);
+        if self.arrived.range(address..end).next().is_none()
+            && let Some(bytes) = self.in_memory().get(address as usize..end as usize)
+        {
+            return Ok(Cow::Borrowed(bytes));
+        }
         let (old, new) = self.faces(address, len)?;
-        Ok(if matches!(self.face, Face::New) { new } else { old })
+        Ok(Cow::Owned(if matches!(self.face, Face::New) { new } else { old }))
     }
 
     fn reads_new(&mut self) -> bool {

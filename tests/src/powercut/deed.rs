@@ -12,6 +12,7 @@ use hw_sim::SimFlash;
 
 use crate::random::Random;
 
+use super::cut::Grain;
 use super::model::{Held, Model};
 use super::part::Part;
 use super::release::{Release, Releases};
@@ -28,6 +29,8 @@ pub struct Deed {
     pub goal: Goal,
     /// How many ages of the record it is done at: the next entries lie elsewhere, or behind an erase.
     pub ages: u32,
+    /// How finely its operations are cut. What is made of other deeds is cut by words.
+    pub grain: Grain,
 }
 
 /// A state to be reached.
@@ -67,31 +70,35 @@ macro_rules! fielded {
 }
 
 const fn deed(name: &'static str, before: &'static [Goal], goal: Goal, ages: u32) -> Deed {
-    Deed { name, before, goal, ages }
+    Deed { name, before, goal, ages, grain: Grain::Bytes }
+}
+
+const fn composed(name: &'static str, before: &'static [Goal], goal: Goal) -> Deed {
+    Deed { name, before, goal, ages: 1, grain: Grain::Words }
 }
 
 /// Every deed.
 pub const DEEDS: [Deed; 20] = [
-    deed("enroll", &[], Goal::Root(1), 1),
-    deed("first", &[Goal::Root(1)], Goal::Confirmed(1), 1),
+    composed("enroll", &[], Goal::Root(1)),
+    composed("first", &[Goal::Root(1)], Goal::Confirmed(1)),
     deed("stage", fielded!(), Goal::Staged(3), 1),
-    deed("arm", fielded!(Goal::Staged(3)), Goal::Armed(3), 4),
-    deed("trial", fielded!(Goal::Staged(3)), Goal::OnTrial(3), 4),
+    deed("arm", fielded!(Goal::Staged(3)), Goal::Armed(3), 2),
+    deed("trial", fielded!(Goal::Staged(3)), Goal::OnTrial(3), 2),
     deed("confirm", fielded!(Goal::OnTrial(6)), Goal::Confirmed(6), 4),
-    deed("floor", fielded!(Goal::OnTrial(3)), Goal::Confirmed(3), 4),
+    deed("floor", fielded!(Goal::OnTrial(3)), Goal::Confirmed(3), 2),
     deed("retire", fielded!(Goal::OnTrial(5)), Goal::Confirmed(5), 1),
     deed("rollback", fielded!(Goal::OnTrial(3)), Goal::RolledBack(3), 4),
     deed("lease", fielded!(Goal::OnTrial(3)), Goal::LeaseEnded(3), 4),
-    deed("restage", fielded!(Goal::RolledBack(3)), Goal::Staged(4), 1),
-    deed("again", fielded!(Goal::RolledBack(3)), Goal::OnTrial(3), 1),
-    deed("deploy", fielded!(), Goal::Confirmed(3), 1),
-    deed("fallback", fielded!(), Goal::FallenBack(1), 4),
-    deed("spend", fielded!(Goal::Staged(3)), Goal::Spent(3), 1),
+    composed("restage", fielded!(Goal::RolledBack(3)), Goal::Staged(4)),
+    composed("again", fielded!(Goal::RolledBack(3)), Goal::OnTrial(3)),
+    composed("deploy", fielded!(), Goal::Confirmed(3)),
+    deed("fallback", fielded!(), Goal::FallenBack(1), 2),
+    composed("spend", fielded!(Goal::Staged(3)), Goal::Spent(3)),
     deed("damage", fielded!(Goal::Soiled), Goal::FallenBack(1), 4),
-    deed("root", fielded!(), Goal::Root(2), 4),
+    deed("root", fielded!(), Goal::Root(2), 1),
     deed("roots", fielded!(Goal::Root(2)), Goal::Root(3), 1),
     deed("recover", fielded!(Goal::Ruined), Goal::Confirmed(3), 1),
-    deed("relearn", fielded!(Goal::Forgotten), Goal::Confirmed(3), 1),
+    composed("relearn", fielded!(Goal::Forgotten), Goal::Confirmed(3)),
 ];
 
 /// What a host asks of a trial.

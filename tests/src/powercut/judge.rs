@@ -171,6 +171,7 @@ impl<'a> Court<'a> {
     fn stays(&self, unit: &mut Unit<'_>) -> Result<(), Violation> {
         let fork = unit.flash().fork().expect("memory can be read");
         let mut later = Unit::off(self.part, self.releases, fork, unit.model.clone());
+        later.maybe.clone_from(&unit.maybe);
         let is_weak = !later.flash().weak_cells().is_empty();
         let mut rewritten = 0;
         for number in 0..MORE_STARTS {

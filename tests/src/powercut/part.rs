@@ -30,9 +30,13 @@ pub fn parts() -> Vec<Part> {
     // Two kinds that single-byte and long-word parts come as: one block a range.
     parts.push(part(1, 0xFF, Shape::Coarse, Ecc::None));
     parts.push(part(8, 0x00, Shape::Coarse, Ecc::None));
-    for (word_bytes, shape) in [(8, Shape::Even), (16, Shape::Uneven), (32, Shape::Coarse)] {
-        parts.push(part(word_bytes, 0xFF, shape, Ecc::Error));
-        parts.push(part(word_bytes, 0xFF, shape, Ecc::Trap));
+    for (word_bytes, shape, ecc) in [
+        (8, Shape::Even, Ecc::Trap),
+        (16, Shape::Uneven, Ecc::Error),
+        (16, Shape::Uneven, Ecc::Trap),
+        (32, Shape::Coarse, Ecc::Trap),
+    ] {
+        parts.push(part(word_bytes, 0xFF, shape, ecc));
     }
     parts
 }

@@ -1,13 +1,14 @@
 //! Every cut of one deed on one part.
 
 use std::collections::{BTreeMap, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::{Duration, Instant};
 
 use firmware_protocol::boot::ResetCause;
-use firmware_protocol::flash::{Flash as _, FlashError};
+use firmware_protocol::flash::{Flash as _, FlashError, Range};
 use hw_sim::{Fault, FaultClass, Operation, SimFlash, Tear};
 
-use super::cut;
+use super::cut::{self, Change};
 use super::deed::Deed;
 use super::judge::{Court, Violation};
 use super::model::Model;
@@ -102,16 +103,17 @@ impl<'a> Sweep<'a> {
     ) {
         let court = self.court();
         let mut failed = false;
-        for tear in cut::all(what, self.part.spec.geometry.word_bytes) {
+        let may_be = path.may_be(index);
+        let world = world(&may_be);
+        for tear in path.change(index).cuts(self.part.spec.geometry.word_bytes, self.deed.grain) {
             let left = tear_operation(&path.flashes[index], what, tear, &mut figures.fired);
             figures.cases += 1;
             let mark = mark(&left);
             all.insert(mark);
-            let fresh = seen.insert(mark ^ (index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            let fresh = seen.insert(mark ^ world);
             if failed || !fresh {
                 continue;
             }
-            let may_be = path.may_be(index);
             if let Err(violation) = court.judge(left, &may_be, path.operations.len() as u64) {
                 failed = true;
                 let fault = cut::fault(index as u64 + 1, tear);
@@ -212,7 +214,33 @@ impl Court<'_> {
     }
 }
 
+/// Tells apart what a device may be.
+fn world(may_be: &[&Model]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    may_be.hash(&mut hasher);
+    hasher.finish()
+}
+
 impl Path {
+    /// What an operation changes.
+    pub fn change(&self, index: usize) -> Change {
+        let (before, after) = (&self.flashes[index], &self.flashes[index + 1]);
+        let (start, length, is_erase) = match &self.operations[index] {
+            Operation::Program { address, bytes } => (*address as usize, bytes.len(), false),
+            Operation::Erase { block } => (block.start as usize, block.len_bytes as usize, true),
+        };
+        let mut bytes: Vec<bool> = before.contents()[start..start + length]
+            .iter()
+            .zip(&after.contents()[start..start + length])
+            .map(|(before, after)| before != after)
+            .collect();
+        for weak in before.weak_cells().keys().chain(after.weak_cells().keys()) {
+            let place = (*weak as usize).checked_sub(start).and_then(|at| bytes.get_mut(at));
+            place.into_iter().for_each(|changes| *changes = true);
+        }
+        Change { bytes, is_erase }
+    }
+
     /// What a device may be when power fails in an operation.
     pub fn may_be(&self, index: usize) -> Vec<&Model> {
         let (before, behind) = (&self.models[index], &self.models[index + 1]);
@@ -243,8 +271,8 @@ pub fn tear_operation(
     let _ = perform(&mut flash, operation);
     flash.power_on();
     add_fired(fired, &flash);
-    // Counters and faults begin anew.
-    flash.fork().expect("memory can be read")
+    flash.forget_history();
+    flash
 }
 
 /// Adds what has struck a part.
@@ -273,9 +301,9 @@ pub fn mark(flash: &SimFlash) -> u64 {
     let weak = flash.weak_cells().iter().fold(contents, |mark, (address, byte)| {
         mix(mark, u64::from(*address) << 8 | u64::from(*byte))
     });
-    let reads = u64::from(
-        flash.weak_cells().keys().next().and_then(|at| flash.peek_byte(*at)).unwrap_or(0),
-    );
+    let first_weak = flash.weak_cells().keys().next();
+    let reads = first_weak.and_then(|at| flash.view(Range { start: *at, len_bytes: 1 }));
+    let reads = u64::from(reads.is_some_and(|byte| flash.contents()[*first_weak.unwrap() as usize] != byte[0]));
     flash
         .unreadable_words()
         .fold(mix(weak, reads), |mark, word| mix(mark, u64::from(word) << 1 | 1))

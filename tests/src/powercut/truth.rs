@@ -117,12 +117,12 @@ pub fn bytes_in(flash: &SimFlash, part: &Part, releases: &Releases) -> [Bytes; 2
 }
 
 fn compare(flash: &SimFlash, slot: &SlotLayout, part: &Part, release: &Release) -> Bytes {
-    let Some(manifest) = flash.peek(slot.manifest) else { return Bytes::Unreadable };
+    let Some(manifest) = flash.view(slot.manifest) else { return Bytes::Unreadable };
     if !manifest.starts_with(&release.envelope) {
         return Bytes::Blend;
     }
     for (area, payload) in slot.areas.iter().zip(&release.payloads) {
-        let Some(bytes) = flash.peek(area.range) else { return Bytes::Unreadable };
+        let Some(bytes) = flash.view(area.range) else { return Bytes::Unreadable };
         let blank = |byte: &u8| *byte == part.spec.geometry.erased;
         if !bytes.starts_with(payload) || !bytes[payload.len()..].iter().all(blank) {
             return Bytes::Blend;

@@ -223,7 +223,10 @@ impl<'a> Unit<'a> {
         if let Some(model) = place.checked_sub(1).map(|place| self.maybe.swap_remove(place)) {
             self.model = model;
         }
-        self.maybe.clear();
+        // A first record that is in doubt may still appear: nothing could be written in its place.
+        if self.model.recorded {
+            self.maybe.clear();
+        }
         Ok(Resolved { truth, differs: None, place })
     }
 
