@@ -9,15 +9,23 @@
 //! - [`release`]: root records and bundles
 //! - [`model`]: what a device has to be, by the rules of BOOT.md and by nothing of the engine
 //! - [`truth`]: what a device is seen to be, by its answers and by its flash's bytes
-//! - [`mod@unit`]: one device and a host in memory, and the model that follows it
+//! - [`belief`]: what a device has to be, or may be, as things happen to it
+//! - [`mod@unit`]: one device in memory and in virtual time, on its [`chip`]
+//! - [`client`], [`heard`]: what a host asks it for, and what it says
 //! - [`deed`]: what is cut, and what it leads to
+//! - [`host`]: how a goal is reached from wherever a device is
 //! - [`cut`]: where power fails, and what that leaves
 //! - [`judge`]: the invariants
 //! - [`sweep`]: every cut of a deed on a part
 //! - [`table`]: the figures
 
+pub mod belief;
+mod chip;
+pub mod client;
 pub mod cut;
 pub mod deed;
+pub mod heard;
+pub mod host;
 pub mod judge;
 pub mod model;
 pub mod part;

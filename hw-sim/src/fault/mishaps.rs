@@ -1,7 +1,8 @@
 //! Faults of the device while they wait for their time.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use firmware_protocol::boot::ResetCause;
 
@@ -41,14 +42,19 @@ pub enum Mishap {
 
 /// How often a random source still fails; a board has a copy of it.
 #[derive(Debug, Clone, Default)]
-pub struct RandomFaults(Arc<AtomicU32>);
+pub struct RandomFaults {
+    left: Arc<AtomicU32>,
+    struck: Arc<AtomicU64>,
+}
 
 impl RandomFaults {
     /// True when the source fails now.
     #[must_use]
     pub fn strikes(&self) -> bool {
         let less = |left: u32| left.checked_sub(1);
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+        let strikes = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok();
+        self.struck.fetch_add(u64::from(strikes), Ordering::Relaxed);
+        strikes
     }
 }
 
@@ -75,7 +81,10 @@ impl Mishaps {
         let polls = self.polls;
         while let Some(place) = self.waiting.iter().position(|(at, _)| *at <= polls) {
             let (_, what) = self.waiting.swap_remove(place);
-            count(&mut self.fired, what.class());
+            // A random source's faults strike when it is asked.
+            if !matches!(what, DeviceFault::Random { .. }) {
+                count(&mut self.fired, what.class());
+            }
             match what {
                 DeviceFault::Reset { cause } => return Mishap::Reset { cause },
                 DeviceFault::Hang => return Mishap::Hang,
@@ -83,7 +92,7 @@ impl Mishaps {
                     self.off_ms = self.off_ms.saturating_add(by_ms);
                 }
                 DeviceFault::ClockStop => self.stopped_at_ms = Some(now_ms),
-                DeviceFault::Random { times } => self.random.0.store(times, Ordering::Relaxed),
+                DeviceFault::Random { times } => self.random.left.store(times, Ordering::Relaxed),
             }
         }
         let now_ms = self.stopped_at_ms.unwrap_or(now_ms);
@@ -96,10 +105,27 @@ impl Mishaps {
         self.stopped_at_ms = None;
     }
 
+    /// The clock stands still.
+    #[must_use]
+    pub const fn is_stopped(&self) -> bool {
+        self.stopped_at_ms.is_some()
+    }
+
+    /// Takes back what has not happened yet.
+    pub fn clear(&mut self) {
+        self.waiting.clear();
+        self.random.left.store(0, Ordering::Relaxed);
+    }
+
     /// How often each class has fired.
     #[must_use]
-    pub const fn fired(&self) -> &std::collections::BTreeMap<FaultClass, u64> {
-        &self.fired
+    pub fn fired(&self) -> BTreeMap<FaultClass, u64> {
+        let mut fired = self.fired.clone();
+        let struck = self.random.struck.load(Ordering::Relaxed);
+        if struck > 0 {
+            fired.insert(FaultClass::Random, struck);
+        }
+        fired
     }
 }
 
@@ -142,6 +168,8 @@ mod tests {
         let random = mishaps.random();
         assert!(!random.strikes());
         mishaps.before_poll(0);
+        assert!(mishaps.fired().is_empty(), "nobody has asked it");
         assert_eq!([random.strikes(), random.strikes(), random.strikes()], [true, true, false]);
+        assert_eq!(mishaps.fired()[&FaultClass::Random], 2);
     }
 }

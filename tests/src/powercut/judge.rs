@@ -78,7 +78,7 @@ impl<'a> Court<'a> {
         cause: ResetCause,
     ) -> Result<(Unit<'a>, usize), Violation> {
         let mut unit = Unit::off(self.part, self.releases, left, may_be[0].clone());
-        unit.maybe = may_be[1..].iter().map(|model| (*model).clone()).collect();
+        unit.belief.maybe = may_be[1..].iter().map(|model| (*model).clone()).collect();
         let place = self.start_again(&mut unit, cause)?;
         Ok((unit, place))
     }
@@ -118,7 +118,7 @@ impl<'a> Court<'a> {
                 return violation("I1", format!("what was started does not answer: {stop:?}"));
             }
         };
-        let (truth, model) = (&resolved.truth, &unit.model);
+        let (truth, model) = (&resolved.truth, &unit.belief.model);
         if let Some(Bytes::Blend | Bytes::Unreadable) = truth.running() {
             return violation("I2", format!("what runs is no release: {truth:?}"));
         }
@@ -149,14 +149,14 @@ impl<'a> Court<'a> {
     fn stands(&self, unit: &mut Unit<'_>) -> Result<(), Violation> {
         let mut counts: Vec<Range> = Vec::new();
         for slot in SlotId::ALL {
-            if matches!(unit.model.slot(slot), Held::Staged(_) | Held::Admitted(_)) {
+            if matches!(unit.belief.model.slot(slot), Held::Staged(_) | Held::Admitted(_)) {
                 let layout = self.part.layout.slots().get(slot);
                 counts.push(layout.manifest);
                 counts.extend(layout.areas.iter().map(|area| area.range));
             }
         }
-        if unit.model.root > 0 {
-            counts.push(self.part.layout.trust()[unit.model.root as usize % 2]);
+        if unit.belief.model.root > 0 {
+            counts.push(self.part.layout.trust()[unit.belief.model.root as usize % 2]);
         }
         let weak = unit.flash().weak_cells();
         let in_doubt =
@@ -170,23 +170,23 @@ impl<'a> Court<'a> {
     /// I3: without a host the device does what its record says and settles, however its cells read.
     fn stays(&self, unit: &mut Unit<'_>) -> Result<(), Violation> {
         let fork = unit.flash().fork().expect("memory can be read");
-        let mut later = Unit::off(self.part, self.releases, fork, unit.model.clone());
-        later.maybe.clone_from(&unit.maybe);
+        let mut later = Unit::off(self.part, self.releases, fork, unit.belief.model.clone());
+        later.belief.maybe.clone_from(&unit.belief.maybe);
         let is_weak = !later.flash().weak_cells().is_empty();
         let mut rewritten = 0;
         for number in 0..MORE_STARTS {
             // What read one way at the first start reads the other way now.
             let reads = if number % 2 == 0 { Reads::OldFirst } else { Reads::NewFirst };
             turn(later.flash(), reads);
-            let (bytes, model) = (later.flash().contents().to_vec(), later.model.clone());
+            let (bytes, model) = (later.flash().contents().to_vec(), later.belief.model.clone());
             self.start_again(&mut later, ResetCause::PowerOn)?;
             let wrote = later.flash().contents() != bytes;
-            rewritten += u32::from(later.model == model && wrote);
+            rewritten += u32::from(later.belief.model == model && wrote);
             // A seal that is weak itself may have to be written once more.
             if rewritten > u32::from(is_weak) {
                 return violation("I9", "a start without news writes, again and again".to_owned());
             }
-            if later.model == model && !wrote && !is_weak {
+            if later.belief.model == model && !wrote && !is_weak {
                 break;
             }
         }
@@ -214,10 +214,10 @@ impl<'a> Court<'a> {
             return violation("write-once", seen);
         }
         self.look(unit)?;
-        if !self.deed.goal.is_reached(&unit.model) {
+        if !self.deed.goal.is_reached(&unit.belief.model) {
             return violation(
                 "I10",
-                format!("{:?} is not reached: {:?}", self.deed.goal, unit.model),
+                format!("{:?} is not reached: {:?}", self.deed.goal, unit.belief.model),
             );
         }
         if !unit.flash().weak_cells().is_empty() {
@@ -257,7 +257,7 @@ fn invariant_of(differs: &Differs) -> &'static str {
 }
 
 fn differs_in_words(differs: &Differs, unit: &Unit<'_>) -> String {
-    let others = unit.maybe.len();
+    let others = unit.belief.maybe.len();
     let also =
         if others > 0 { format!(" (nor what {others} other states have)") } else { String::new() };
     format!("{}: {}{also}", differs.what, differs.text)

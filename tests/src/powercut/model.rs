@@ -169,6 +169,22 @@ impl Model {
         next
     }
 
+    /// The same, nothing armed.
+    #[must_use]
+    pub fn paused(&self) -> Self {
+        let mut paused = self.clone();
+        if let Some(trial) = &mut paused.trial {
+            trial.armed = 0;
+        }
+        paused
+    }
+
+    /// The same, and what runs is what runs in `other`.
+    #[must_use]
+    pub fn running_as(&self, other: &Self) -> Self {
+        Self { runs: other.runs, proves: other.proves, ..self.clone() }
+    }
+
     /// The slot that a release goes into.
     #[must_use]
     pub fn spare(&self) -> SlotId {

@@ -9,12 +9,13 @@ use firmware_protocol::flash::{Flash as _, FlashError, Range};
 use hw_sim::{Fault, FaultClass, Operation, SimFlash, Tear};
 
 use super::cut::{self, Change};
-use super::deed::Deed;
+use super::belief::Step;
+use super::deed::{Deed, Origin};
 use super::judge::{Court, Violation};
 use super::model::Model;
 use super::part::Part;
 use super::release::Releases;
-use super::unit::{Step, Unit};
+use super::unit::Unit;
 
 /// What a promise did not survive.
 #[derive(Debug, Clone)]
@@ -137,15 +138,26 @@ impl<'a> Sweep<'a> {
         Failure { place: self.place(), faults, violation }
     }
 
-    /// The device before the deed.
+    /// The device before the deed, without power.
     ///
     /// # Errors
     /// What was not reached without a fault.
-    pub fn prepare(&self) -> Result<Unit<'a>, Violation> {
-        let prepared = self.deed.prepare(self.part, self.releases, self.age);
-        prepared.map_err(|(goal, stop)| {
+    pub fn origin(&self) -> Result<Origin, Violation> {
+        let origin = self.deed.origin(self.part, self.releases, self.age);
+        origin.map_err(|(goal, stop)| {
             let seen = format!("{goal:?} is not reached: {stop:?}");
             Violation { invariant: "I10", seen }
+        })
+    }
+
+    /// The device before the deed, started.
+    ///
+    /// # Errors
+    /// As [`Sweep::origin`].
+    pub fn unit(&self, origin: &Origin) -> Result<Unit<'a>, Violation> {
+        origin.unit(self.part, self.releases).map_err(|stop| {
+            let seen = format!("the start before the deed ends: {stop:?}");
+            Violation { invariant: "I1", seen }
         })
     }
 
@@ -154,7 +166,7 @@ impl<'a> Sweep<'a> {
     /// # Errors
     /// What goes wrong without one.
     pub fn walk(&self) -> Result<Path, Violation> {
-        let mut unit = self.prepare()?;
+        let mut unit = self.unit(&self.origin()?)?;
         let origin = unit.flash().fork().expect("memory can be read");
         let path = self.court().trace(&mut unit, origin, |unit| {
             self.deed.act(unit).map_err(|stop| Violation {
@@ -162,8 +174,8 @@ impl<'a> Sweep<'a> {
                 seen: format!("{:?} is not reached: {stop:?}", self.deed.goal),
             })
         })?;
-        if !self.deed.goal.is_reached(&unit.model) {
-            let seen = format!("{:?} is not reached: {:?}", self.deed.goal, unit.model);
+        if !self.deed.goal.is_reached(&unit.belief.model) {
+            let seen = format!("{:?} is not reached: {:?}", self.deed.goal, unit.belief.model);
             return Err(Violation { invariant: "I10", seen });
         }
         Ok(path)
@@ -184,11 +196,11 @@ impl Court<'_> {
     ) -> Result<Path, Violation> {
         let begun = unit.flash().counters().operations;
         unit.flash().start_trace();
-        unit.log = Some(Vec::new());
-        let first = unit.model.clone();
+        unit.belief.log = Some(Vec::new());
+        let first = unit.belief.model.clone();
         work(unit)?;
         let operations = unit.flash().take_trace();
-        let log = unit.log.take().unwrap_or_default();
+        let log = unit.belief.log.take().unwrap_or_default();
         let mut flashes = vec![origin];
         for operation in &operations {
             let last = &flashes[flashes.len() - 1];

@@ -1,0 +1,164 @@
+//! What a device has to be, or may be: the model that follows it, and those beside it since something was cut short.
+
+use firmware_protocol::boot::ResetCause;
+use firmware_protocol::slot::RejectReason;
+
+use super::model::{Bytes, Event, Model};
+use super::release::Releases;
+use super::truth::{Differs, Truth};
+
+/// What is known of a device.
+#[derive(Debug, Clone)]
+pub struct Belief {
+    /// What it has to be.
+    pub model: Model,
+    /// What it may be instead: changes that it was asked for and did not acknowledge.
+    pub maybe: Vec<Model>,
+    /// What has happened, if somebody wants to know.
+    pub log: Option<Vec<Step>>,
+    /// Its clock has jumped in this boot: what takes time may have happened.
+    clock_off: bool,
+}
+
+/// Something that has happened, and up to which flash operation.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Operations of the part when it was over.
+    pub until: u64,
+    /// What the device had to be before.
+    pub before: Model,
+    /// What it has to be now.
+    pub after: Model,
+}
+
+/// How a start went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Went {
+    /// To its end.
+    Through,
+    /// It was cut short, and may have stored what it had decided, or not.
+    CutShort,
+    /// To its end, though flash did not do all that it was told: what was decided may not be stored, and a trial
+    /// that cannot be accounted for does not run.
+    Unsure,
+}
+
+/// What a device was found to be.
+#[derive(Debug)]
+pub struct Resolved {
+    /// What was seen.
+    pub truth: Truth,
+    /// What is not as it may be, if anything.
+    pub differs: Option<Differs>,
+    /// Which of the states it may have been in, the first one being [`Belief::model`].
+    pub place: usize,
+}
+
+impl Belief {
+    /// A device that is this.
+    pub const fn new(model: Model) -> Self {
+        Self { model, maybe: Vec::new(), log: None, clock_off: false }
+    }
+
+    /// Every state that it may be in, the one that it is in without a fault first.
+    pub fn all(&self) -> impl Iterator<Item = &Model> + Clone {
+        std::iter::once(&self.model).chain(&self.maybe)
+    }
+
+    /// It has started, or was about to: every state that it may have been in leads to another one.
+    pub fn started(&mut self, cause: ResetCause, bytes: [Bytes; 2], went: Went, until: u64) {
+        self.clock_off = false;
+        let before: Vec<Model> = self.all().cloned().collect();
+        let event = Event::Started { cause, bytes };
+        let after: Vec<Model> = before.iter().map(|model| model.after(event)).collect();
+        if let Some(log) = &mut self.log {
+            let (before, after) = (before[0].clone(), after[0].clone());
+            log.push(Step { until, before, after });
+        }
+        let all = match went {
+            Went::Through => after,
+            Went::CutShort => [before, after].concat(),
+            Went::Unsure => {
+                let unstored = before.iter().zip(&after).flat_map(|(before, after)| {
+                    let passed = before.paused().after(event);
+                    [before.running_as(&passed), after.running_as(&passed)]
+                });
+                after.iter().cloned().chain(unstored.collect::<Vec<_>>()).collect()
+            }
+        };
+        self.is_one_of(all);
+    }
+
+    fn is_one_of(&mut self, all: Vec<Model>) {
+        self.maybe.clear();
+        let mut all = all.into_iter();
+        if let Some(first) = all.next() {
+            self.model = first;
+        }
+        all.for_each(|model| self.may_be(model));
+    }
+
+    fn may_be(&mut self, model: Model) {
+        if model != self.model && !self.maybe.contains(&model) {
+            self.maybe.push(model);
+        }
+    }
+
+    /// The device has acknowledged it; what it may have done before counts no more.
+    pub fn happened(&mut self, event: Event, until: u64) {
+        let before = self.model.clone();
+        self.model = before.after(event);
+        if event != Event::Nothing {
+            self.maybe.clear();
+            self.follow_clock();
+        }
+        if let Some(log) = &mut self.log {
+            log.push(Step { until, before, after: self.model.clone() });
+        }
+    }
+
+    /// The device was asked for it, or was about to do it, and has not acknowledged it.
+    pub fn cut_short(&mut self, event: Event) {
+        if event != Event::Nothing {
+            self.may_be(self.model.after(event));
+            self.follow_clock();
+        }
+    }
+
+    /// Its clock has jumped.
+    pub fn clock_jumped(&mut self) {
+        self.clock_off = true;
+        self.follow_clock();
+    }
+
+    /// What takes time may have happened in every state that it may be in.
+    fn follow_clock(&mut self) {
+        if !self.clock_off {
+            return;
+        }
+        let given_up = [RejectReason::LeaseExpired, RejectReason::BootLimit].map(Event::GivenUp);
+        for model in self.all().cloned().collect::<Vec<_>>() {
+            for event in given_up.into_iter().chain([Event::Healed]) {
+                self.may_be(model.after(event));
+            }
+        }
+    }
+
+    /// Finds which of the states that it may be in the device is in.
+    pub fn resolve(&mut self, truth: Truth, releases: &Releases) -> Resolved {
+        let found = self.all().position(|model| truth.differs(model, releases).is_none());
+        let Some(place) = found else {
+            let differs = truth.differs(&self.model, releases);
+            return Resolved { truth, differs, place: 0 };
+        };
+        if let Some(model) = place.checked_sub(1).map(|place| self.maybe.swap_remove(place)) {
+            self.model = model;
+        }
+        // A first record that is in doubt may still appear: nothing could be written in its place.
+        if self.model.recorded {
+            self.maybe.clear();
+            self.follow_clock();
+        }
+        Resolved { truth, differs: None, place }
+    }
+}
