@@ -20,7 +20,7 @@ mod requests;
 mod staging;
 mod trial;
 
-use crate::boot::{BootState, Start, end_trial};
+use crate::boot::{BootRow, BootState, Start, end_trial};
 use crate::flash::{Flash, Range};
 use crate::frame::{Header, Kind};
 use crate::layout::Layout;
@@ -160,6 +160,9 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         };
         let ignored = Mistake::RunIgnored.is_planted();
         let suspect = store.state().filter(|_| !ignored).map(|state| state.touched);
+        let is_known = store.state().is_some_and(|state| trial::in_trial(state, &handover));
+        // Flash has lost the entry that this trial boot was accounted for in: nothing would ever end it.
+        let is_forgotten = handover.row == BootRow::TrialArmed && !is_known;
         Self {
             flash,
             board,
@@ -181,7 +184,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             staged_by: None,
             put_off: None,
             job: Job::Idle,
-            reset_at_ms: None,
+            reset_at_ms: is_forgotten.then_some(0),
             retry_at_ms: 0,
             suspect: suspect.unwrap_or_default(),
             erases: 0,

@@ -15,7 +15,9 @@
 //! - [`deed`]: what is cut, and what it leads to
 //! - [`host`]: how a goal is reached from wherever a device is
 //! - [`cut`]: where power fails, and what that leaves
-//! - [`judge`]: the invariants
+//! - [`judge`]: the invariants; [`damage`]: what is left of them when flash was damaged
+//! - [`disorder`]: every single fault that is no power cut
+//! - [`history`]: a deed done under a list of faults
 //! - [`sweep`]: every cut of a deed on a part
 //! - [`table`]: the figures
 
@@ -23,8 +25,11 @@ pub mod belief;
 mod chip;
 pub mod client;
 pub mod cut;
+pub mod damage;
 pub mod deed;
 pub mod heard;
+pub mod disorder;
+pub mod history;
 pub mod host;
 pub mod judge;
 pub mod model;

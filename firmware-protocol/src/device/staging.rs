@@ -52,8 +52,12 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         target.suspect = self.suspect;
         fits(document, self.layout.slot(spare).manifest)?;
         let bundle = target.bundle;
+        let range = self.layout.slot(spare).manifest;
+        let document = self.window.as_ref().get(..self.document_bytes).unwrap_or_default();
+        // A slot whose manifest flash has lost is staged anew, or no trial of it could be opened.
+        let is_held = scan::holds(&mut self.flash, range.start, document);
         let how = match *state.slots.get(spare) {
-            SlotState::Staged { bundle: held } if held == bundle => How::FoundDone,
+            SlotState::Staged { bundle: held } if held == bundle && is_held => How::FoundDone,
             SlotState::Writing { bundle: held } if held == bundle => How::Resumed,
             SlotState::Rejected { bundle: held, trial_id, .. } if held == bundle && !again => {
                 return Err(Refusal::RejectedBefore { trial_id });
@@ -69,11 +73,8 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             How::FoundDone => Receiver::complete(target),
             How::Done | How::Resumed => Receiver::new(target),
         });
-        let range = self.layout.slot(spare).manifest;
-        let document = self.window.as_ref().get(..self.document_bytes).unwrap_or_default();
-        let resumes = how == How::Resumed
-            && range.common(self.suspect).is_empty()
-            && scan::holds(&mut self.flash, range.start, document);
+        let resumes =
+            how == How::Resumed && range.common(self.suspect).is_empty() && is_held;
         if how == How::FoundDone || resumes {
             return Ok(Answer::Now(Reply::Stage { slot: spare, how }));
         }

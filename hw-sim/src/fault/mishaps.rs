@@ -105,6 +105,12 @@ impl Mishaps {
         self.stopped_at_ms = None;
     }
 
+    /// Calls of the engine so far.
+    #[must_use]
+    pub const fn polls(&self) -> u64 {
+        self.polls
+    }
+
     /// The clock stands still.
     #[must_use]
     pub const fn is_stopped(&self) -> bool {

@@ -24,6 +24,12 @@ struct Options {
     /// Only this sweep: PART/DEED/AGE, as failures name it
     #[arg(long, value_name = "PLACE")]
     place: Option<String>,
+    /// These faults
+    #[arg(long)]
+    faults: Option<String>,
+    /// Faults that are no power cuts
+    #[arg(long)]
+    disorder: bool,
     /// A line for each sweep
     #[arg(long)]
     each: bool,
@@ -31,8 +37,18 @@ struct Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let (parts, releases) = (parts(), Releases::new());
-    let table = run(&sweeps(&parts, &releases, &options), false);
+    let mut parts = parts();
+    parts.push(integration::powercut::part::small());
+    let releases = Releases::new();
+    if let Some(words) = &options.faults {
+        let faults: Vec<hw_sim::Fault> = words.split_whitespace().map(|word| word.parse().unwrap()).collect();
+        for (_, sweep) in sweeps(&parts, &releases, &options) {
+            let origin = sweep.origin().unwrap();
+            println!("{:?}", sweep.court().try_history(&origin, &faults));
+        }
+        return ExitCode::SUCCESS;
+    }
+    let table = run(&sweeps(&parts, &releases, &options), options.disorder, false);
     let lines = if options.each { table.by_sweep() } else { table.by_part() };
     for line in lines.into_iter().chain([String::new()]).chain(table.by_deed()) {
         println!("{line}");
@@ -63,7 +79,7 @@ fn sweeps<'a>(
     sweeps
 }
 
-fn run(work: &[(usize, Sweep<'_>)], until_failure: bool) -> Table {
+fn run(work: &[(usize, Sweep<'_>)], disorder: bool, until_failure: bool) -> Table {
     let (table, next) = (Mutex::new(Table::default()), AtomicUsize::new(0));
     let stops = AtomicBool::new(false);
     let threads = thread::available_parallelism().map_or(1, usize::from);
@@ -74,7 +90,7 @@ fn run(work: &[(usize, Sweep<'_>)], until_failure: bool) -> Table {
                     if stops.load(Ordering::Relaxed) {
                         return;
                     }
-                    let figures = sweep.run(until_failure);
+                    let figures = if disorder { sweep.run_disorder(until_failure) } else { sweep.run(until_failure) };
                     if until_failure && !figures.failures.is_empty() {
                         stops.store(true, Ordering::Relaxed);
                     }

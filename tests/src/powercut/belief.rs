@@ -3,7 +3,7 @@
 use firmware_protocol::boot::ResetCause;
 use firmware_protocol::slot::RejectReason;
 
-use super::model::{Bytes, Event, Model};
+use super::model::{Bytes, Event, Held, Model};
 use super::release::Releases;
 use super::truth::{Differs, Truth};
 
@@ -18,6 +18,10 @@ pub struct Belief {
     pub log: Option<Vec<Step>>,
     /// Its clock has jumped in this boot: what takes time may have happened.
     clock_off: bool,
+    /// Highest floor that it ever may have had.
+    highest_floor: u64,
+    /// Newest root record that it ever may have had.
+    highest_root: u32,
 }
 
 /// Something that has happened, and up to which flash operation.
@@ -57,7 +61,33 @@ pub struct Resolved {
 impl Belief {
     /// A device that is this.
     pub const fn new(model: Model) -> Self {
-        Self { model, maybe: Vec::new(), log: None, clock_off: false }
+        let (highest_floor, highest_root) = (model.floor, model.root);
+        let maybe = Vec::new();
+        Self { model, maybe, log: None, clock_off: false, highest_floor, highest_root }
+    }
+
+    /// Highest floor that it ever may have had.
+    pub const fn highest_floor(&self) -> u64 {
+        self.highest_floor
+    }
+
+    /// Newest root record that it ever may have had.
+    pub const fn highest_root(&self) -> u32 {
+        self.highest_root
+    }
+
+    /// A trial is about to be confirmed: the floor may be that of whatever lies in a slot.
+    pub fn confirms(&mut self, releases: &Releases) {
+        let held = self.all().flat_map(|model| model.slots).filter_map(Held::release);
+        let floors = held.map(|number| releases.get(number).security_version);
+        let highest = floors.max().unwrap_or(0);
+        self.highest_floor = self.highest_floor.max(highest);
+    }
+
+    /// It is what it is seen to be, whatever it was.
+    pub fn adopt(&mut self, truth: &Truth, releases: &Releases) {
+        self.model = truth.model(releases);
+        self.maybe.clear();
     }
 
     /// Every state that it may be in, the one that it is in without a fault first.
@@ -98,7 +128,13 @@ impl Belief {
         all.for_each(|model| self.may_be(model));
     }
 
+    fn note(&mut self, model: &Model) {
+        self.highest_floor = self.highest_floor.max(model.floor);
+        self.highest_root = self.highest_root.max(model.root);
+    }
+
     fn may_be(&mut self, model: Model) {
+        self.note(&model);
         if model != self.model && !self.maybe.contains(&model) {
             self.maybe.push(model);
         }
@@ -107,9 +143,14 @@ impl Belief {
     /// The device has acknowledged it; what it may have done before counts no more.
     pub fn happened(&mut self, event: Event, until: u64) {
         let before = self.model.clone();
+        let maybe = std::mem::take(&mut self.maybe);
         self.model = before.after(event);
-        if event != Event::Nothing {
-            self.maybe.clear();
+        self.note(&before.after(event));
+        if event == Event::Nothing {
+            self.maybe = maybe;
+        } else if self.clock_off {
+            // What was found done may have been the clock's doing.
+            maybe.iter().for_each(|model| self.may_be(model.after(event)));
             self.follow_clock();
         }
         if let Some(log) = &mut self.log {

@@ -29,8 +29,14 @@ impl Unit<'_> {
     pub fn ask(&mut self, request: Request<'_>) -> Result<Heard, Stop> {
         let event = self.event_of(request);
         let answer = self.exchange(request);
+        if std::env::var("DEBUG").is_ok() { let t=format!("{request:?}"); eprintln!("ops {} polls {} ask {} -> {:?} runs {:?} conf {:?} slots {:?} trial {:?} next {} maybe {}", self.operations(), self.mishaps().polls(), &t[..t.len().min(60)], answer.as_ref().map(|_| ()), self.belief.model.runs, self.belief.model.confirmed, self.belief.model.slots, self.belief.model.trial.map(|t|(t.armed,t.boots_left)), self.belief.model.next_trial, self.belief.maybe.len()); }
         match &answer {
-            Ok(_) => self.happened(event),
+            Ok(_) => {
+                if matches!(request, Request::Confirm { .. }) {
+                    self.belief.confirms(self.releases);
+                }
+                self.happened(event);
+            }
             // Refused for another reason, it was not begun.
             Err(Stop::Refused(refusal)) if *refusal != Refusal::Flash => {}
             Err(_) => self.belief.cut_short(event),
@@ -120,12 +126,12 @@ impl Unit<'_> {
         Err(Stop::Refused(Refusal::NoRandom))
     }
 
-    /// What the device says it is.
+    /// What the device says it is; a host knows then which of the states that it may be in it is in.
     pub fn status(&mut self) -> Result<Status, Stop> {
-        match self.ask(Request::Status)? {
-            Heard::Status(status) => Ok(*status),
-            other => strange(&other),
-        }
+        let truth = self.look()?;
+        let status = truth.status.clone();
+        self.belief.resolve(truth, self.releases);
+        Ok(status)
     }
 
     /// Version of the root record in force; zero for none.
@@ -205,12 +211,15 @@ impl Unit<'_> {
         let resets = self.belief.model.proves;
         let passed = self.pass(ms);
         match passed {
+            // A clock that stands still ends no lease; where the board has a timer for it, that does.
+            Ok(false) if self.mishaps().is_stopped() && resets => {
+                Err(Stop::Reset(ResetCause::Deadline))
+            }
+            Ok(false) if self.mishaps().is_stopped() => Ok(()),
             Ok(did_reset) if did_reset == resets && event != Event::Nothing => {
                 self.happened(event);
                 if did_reset { self.start(ResetCause::Requested) } else { Ok(()) }
             }
-            // A clock that stands still ends no lease; the board's own timer does.
-            Ok(false) if self.mishaps().is_stopped() => Err(Stop::Reset(ResetCause::Deadline)),
             Ok(false) => Ok(()),
             Ok(true) => Err(Stop::Strange("a reset that nobody asked for".to_owned())),
             Err(stop) => {

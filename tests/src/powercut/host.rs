@@ -67,6 +67,22 @@ fn enroll(unit: &mut Unit<'_>, version: u32) -> Result<(), Stop> {
     Ok(())
 }
 
+/// Whatever was lost of a device comes back: the root record in force is offered once more, then the release.
+///
+/// # Errors
+/// Why that ended before.
+pub fn recover(unit: &mut Unit<'_>, number: u8) -> Result<(), Stop> {
+    unit.open_session()?;
+    match unit.root_version()? {
+        0 => enroll_anew(unit)?,
+        version => {
+            unit.offer_root(version)?;
+            unit.ask(Request::Enroll)?;
+        }
+    }
+    reach(unit, Goal::Confirmed(number))
+}
+
 /// A device that has lost its record takes the newest root record that it still holds, and no other.
 fn enroll_anew(unit: &mut Unit<'_>) -> Result<(), Stop> {
     for version in 1..=ROOTS {
@@ -97,7 +113,11 @@ fn step(unit: &mut Unit<'_>, number: u8, status: &Status, goal: Goal) -> Result<
     let Some(trial) = status.trial else {
         return match goal {
             Goal::Staged(_) if staged => Ok(false),
-            _ if staged => open_trial(unit, release).map(|()| true),
+            _ if staged => match open_trial(unit, release) {
+                // Its manifest was lost since.
+                Err(Stop::Refused(Refusal::NotStaged)) => stage(unit, release, false).map(|()| true),
+                opened => opened.map(|()| true),
+            },
             _ => stage(unit, release, rejected).map(|()| true),
         };
     };
@@ -119,7 +139,7 @@ fn step_trial(unit: &mut Unit<'_>, trial: &TrialStatus, goal: Goal) -> Result<bo
             unit.ask(Request::Confirm { trial_id, boot_nonce })?;
         }
         Goal::Armed(_) if trial.armed > 0 => return Ok(false),
-        _ if trial.armed > 0 => unit.reset()?,
+        _ if trial.armed > 0 => enter_trial(unit, trial_id)?,
         // Power failures in a row have used up its boots: the start behind a reset ends it.
         _ if trial.boots_left == 0 => unit.reset()?,
         _ => {
@@ -127,6 +147,16 @@ fn step_trial(unit: &mut Unit<'_>, trial: &TrialStatus, goal: Goal) -> Result<bo
         }
     }
     Ok(true)
+}
+
+/// Resets into the armed trial; one that does not run behind that is given up: its slot cannot be read.
+fn enter_trial(unit: &mut Unit<'_>, trial_id: u32) -> Result<(), Stop> {
+    unit.reset()?;
+    unit.open_session()?;
+    if unit.status()?.trial.is_some_and(|trial| trial.armed > 0) {
+        unit.ask(Request::Rollback { trial_id })?;
+    }
+    Ok(())
 }
 
 /// Sends a release into the spare slot.

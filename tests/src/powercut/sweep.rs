@@ -11,6 +11,7 @@ use hw_sim::{Fault, FaultClass, Operation, SimFlash, Tear};
 use super::cut::{self, Change};
 use super::belief::Step;
 use super::deed::{Deed, Origin};
+use super::disorder;
 use super::judge::{Court, Violation};
 use super::model::Model;
 use super::part::Part;
@@ -66,6 +67,8 @@ pub struct Path {
     pub flashes: Vec<SimFlash>,
     /// What the device is there, if power fails: one for each flash.
     pub models: Vec<Model>,
+    /// Calls of the engine.
+    pub polls: u64,
 }
 
 /// Contents that were judged, whatever they come from.
@@ -76,7 +79,7 @@ impl<'a> Sweep<'a> {
     pub fn run(&self, until_failure: bool) -> Figures {
         let begun = Instant::now();
         let mut figures = Figures::default();
-        match self.walk() {
+        match self.origin().and_then(|origin| self.walk(&origin)) {
             Err(violation) => figures.failures.push(self.failure(Vec::new(), violation)),
             Ok(path) => {
                 figures.operations = path.operations.len();
@@ -92,6 +95,42 @@ impl<'a> Sweep<'a> {
         }
         figures.took = begun.elapsed();
         figures
+    }
+
+    /// Lets every single fault strike that is no power cut.
+    pub fn run_disorder(&self, until_failure: bool) -> Figures {
+        let begun = Instant::now();
+        let mut figures = Figures::default();
+        if let Err(violation) = self.try_disorder(until_failure, &mut figures) {
+            figures.failures.push(self.failure(Vec::new(), violation));
+        }
+        figures.took = begun.elapsed();
+        figures
+    }
+
+    fn try_disorder(&self, until_failure: bool, figures: &mut Figures) -> Result<(), Violation> {
+        let origin = self.origin()?;
+        let path = self.walk(&origin)?;
+        figures.operations = path.operations.len();
+        let mut faults = disorder::of_flash(&path.operations, &path.flashes[0], self.part);
+        faults.extend(disorder::of_device(path.polls));
+        let mut all = HashSet::new();
+        for fault in faults {
+            let outcome = self.court().try_history(&origin, &[fault])?;
+            figures.cases += 1;
+            all.insert(outcome.mark);
+            for (class, count) in outcome.fired {
+                *figures.fired.entry(class).or_default() += count;
+            }
+            if let Err(violation) = outcome.judged {
+                figures.failures.push(self.failure(vec![fault], violation));
+                if until_failure {
+                    break;
+                }
+            }
+        }
+        figures.distinct = all.len();
+        Ok(())
     }
 
     fn cut_operation(
@@ -150,25 +189,15 @@ impl<'a> Sweep<'a> {
         })
     }
 
-    /// The device before the deed, started.
-    ///
-    /// # Errors
-    /// As [`Sweep::origin`].
-    pub fn unit(&self, origin: &Origin) -> Result<Unit<'a>, Violation> {
-        origin.unit(self.part, self.releases).map_err(|stop| {
-            let seen = format!("the start before the deed ends: {stop:?}");
-            Violation { invariant: "I1", seen }
-        })
-    }
 
     /// Does the deed without a cut.
     ///
     /// # Errors
     /// What goes wrong without one.
-    pub fn walk(&self) -> Result<Path, Violation> {
-        let mut unit = self.unit(&self.origin()?)?;
-        let origin = unit.flash().fork().expect("memory can be read");
-        let path = self.court().trace(&mut unit, origin, |unit| {
+    pub fn walk(&self, origin: &Origin) -> Result<Path, Violation> {
+        let mut unit = self.court().unit(origin)?;
+        let before = unit.flash().fork().expect("memory can be read");
+        let path = self.court().trace(&mut unit, before, |unit| {
             self.deed.act(unit).map_err(|stop| Violation {
                 invariant: "I10",
                 seen: format!("{:?} is not reached: {stop:?}", self.deed.goal),
@@ -182,7 +211,18 @@ impl<'a> Sweep<'a> {
     }
 }
 
-impl Court<'_> {
+impl<'a> Court<'a> {
+    /// The device before the deed, started.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn unit(&self, origin: &Origin) -> Result<Unit<'a>, Violation> {
+        origin.unit(self.part, self.releases).map_err(|stop| {
+            let seen = format!("the start before the deed ends: {stop:?}");
+            Violation { invariant: "I1", seen }
+        })
+    }
+
     /// Does something and keeps the flash before each operation of it, from `origin` on, and what the device is
     /// there: started on it, it has to be what it was before that step of the work, or behind it.
     ///
@@ -199,6 +239,7 @@ impl Court<'_> {
         unit.belief.log = Some(Vec::new());
         let first = unit.belief.model.clone();
         work(unit)?;
+        let polls = unit.mishaps().polls();
         let operations = unit.flash().take_trace();
         let log = unit.belief.log.take().unwrap_or_default();
         let mut flashes = vec![origin];
@@ -222,7 +263,7 @@ impl Court<'_> {
             let (_, place) = self.start(fork, &may_be, ResetCause::PowerOn)?;
             models.push(may_be[place].clone());
         }
-        Ok(Path { operations, flashes, models })
+        Ok(Path { operations, flashes, models, polls })
     }
 }
 

@@ -8,7 +8,7 @@ use firmware_protocol::message::{Status, TrialStatus};
 use firmware_protocol::slot::{SlotId, SlotState};
 use hw_sim::SimFlash;
 
-use super::model::{Bytes, Held, Model};
+use super::model::{Bytes, Held, Model, OnTrial};
 use super::part::Part;
 use super::release::{Release, Releases};
 
@@ -60,6 +60,37 @@ impl Truth {
                 unless(crashes == model.crashes_left, "crashes", &crashes, &model.crashes_left)
             })
             .or_else(|| unless(*runs == model.runs, "runs", runs, &model.runs))
+    }
+
+    /// As a model; what a status does not tell follows from the release on trial.
+    pub fn model(&self, releases: &Releases) -> Model {
+        let Self { root, status, runs, .. } = self;
+        let trial = status.trial.map(|seen| {
+            let release = status.slots.get(seen.slot).bundle().and_then(|of| releases.of(of));
+            OnTrial {
+                slot: seen.slot,
+                id: seen.trial_id,
+                armed: seen.armed,
+                crashes_left: seen.crash_left,
+                cuts_left: seen.power_left,
+                boots_left: seen.boots_left,
+                entered: seen.running,
+                floor: release.map_or(0, |release| release.security_version),
+                retires: release.is_some_and(|release| release.retires),
+            }
+        });
+        Model {
+            recorded: *root > 0,
+            root: *root,
+            confirmed: status.active,
+            slots: SlotId::ALL.map(|slot| held(status.slots.get(slot), releases)),
+            trial,
+            floor: status.accept_floor,
+            crashes_left: status.crash_left,
+            next_trial: trial.map_or(1, |trial| trial.id + 1),
+            runs: *runs,
+            proves: status.trial.is_some_and(|trial| trial.running),
+        }
     }
 
     /// The release that runs by its bytes; `None` for the recovery image.

@@ -50,6 +50,8 @@ pub struct Unit<'a> {
     mishaps: Mishaps,
     boots: u64,
     out: Outgoing,
+    /// When the watchdog was fed last.
+    fed_ms: u64,
     pub(super) now_ms: u64,
     pub(super) last: Next,
     pub(super) next_id: u32,
@@ -82,6 +84,7 @@ impl<'a> Unit<'a> {
             mishaps: Mishaps::default(),
             boots: 0,
             out: Outgoing::default(),
+            fed_ms: 0,
             now_ms: 0,
             last: IDLE,
             next_id: 1,
@@ -94,6 +97,11 @@ impl<'a> Unit<'a> {
     /// Lets these happen to the device.
     pub fn set_mishaps(&mut self, mishaps: Mishaps) {
         self.mishaps = mishaps;
+    }
+
+    /// Nothing more happens to it.
+    pub fn clear_mishaps(&mut self) {
+        self.mishaps.clear();
     }
 
     /// What has happened to it.
@@ -122,7 +130,8 @@ impl<'a> Unit<'a> {
         let parked = Power::Off(Box::new(SimFlash::holding(self.part.spec.clone(), Vec::new())));
         let flash = std::mem::replace(&mut self.power, parked).into_flash();
         self.boots += 1;
-        (self.now_ms, self.next_id, self.session) = (0, 1, 0);
+        (self.now_ms, self.fed_ms) = (0, 0);
+        (self.next_id, self.session) = (1, 0);
         self.last = IDLE;
         self.out = Outgoing::default();
         self.offered = None;
@@ -228,6 +237,11 @@ impl<'a> Unit<'a> {
         if self.trap.take() {
             return Err(Stop::Reset(ResetCause::Crash));
         }
+        if matches!(self.last.effect, Effect::Feed { .. }) {
+            self.fed_ms = self.now_ms;
+        } else if self.now_ms > self.fed_ms + WATCHDOG_MS {
+            return Err(Stop::Reset(ResetCause::Watchdog));
+        }
         let payload = self.out.take().map(|(_, _, payload)| payload);
         Ok(payload.map(|payload| {
             Said::of(message::decode(payload).expect("a device says what decodes"))
@@ -244,9 +258,11 @@ impl Power {
     }
 }
 
-/// How often flash did something else than it was told, with its power on.
-fn disturbed(fired: &BTreeMap<FaultClass, u64>) -> u64 {
-    fired.iter().filter(|(class, _)| !class.cuts_power()).map(|(_, count)| count).sum()
+/// How often flash did not do what it was told to.
+pub(super) fn disturbed(fired: &BTreeMap<FaultClass, u64>) -> u64 {
+    let classes =
+        [FaultClass::Fail, FaultClass::Silent, FaultClass::Misdirect, FaultClass::Worn];
+    classes.iter().filter_map(|class| fired.get(class)).sum()
 }
 
 fn clock_faults(mishaps: &Mishaps) -> Option<u64> {
@@ -255,3 +271,5 @@ fn clock_faults(mishaps: &Mishaps) -> Option<u64> {
 
 const IDLE: Next = Next { effect: Effect::Nothing, wake_ms: 0 };
 const MAX_FRAME_BYTES: u32 = 1536;
+/// How long an engine may go without feeding the watchdog.
+const WATCHDOG_MS: u64 = 3_000;

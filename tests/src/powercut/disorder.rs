@@ -1,0 +1,99 @@
+//! Every single fault that is no power cut, at every operation and every call of a deed.
+
+use firmware_protocol::boot::ResetCause;
+use firmware_protocol::flash::Range;
+use firmware_protocol::record::{ENTRY_BYTES, PLACE_BYTES, read_entry};
+use firmware_protocol::slot::SlotId;
+use hw_sim::{DeviceFault, Fault, FlashFault, Operation, SimFlash};
+
+use super::part::Part;
+
+/// Accesses of flash behind which a supply fails for the second time.
+const BROWNED_OUT_AFTER: [u32; 6] = [1, 2, 5, 17, 60, 200];
+/// How far clocks jump, in milliseconds: within a lease, beyond it, beyond the longest boot, and back.
+const JUMPS_MS: [i64; 5] = [2_000, 12_000, 61_000, 100_000_000, -5_000];
+/// Reads that fail: as often as a read is tried, and for longer.
+const UNREAD: [u32; 2] = [2, 12];
+/// How often a random source fails.
+const RANDOM: [u32; 2] = [1, 4];
+
+/// Faults of flash and supply in each of these operations.
+pub fn of_flash(operations: &[Operation], before: &SimFlash, part: &Part) -> Vec<Fault> {
+    let places = tender(before, part);
+    let mut faults = Vec::new();
+    for (at_operation, operation) in (1..).zip(operations) {
+        let length = match operation {
+            Operation::Program { bytes, .. } => u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+            Operation::Erase { block } => block.len_bytes,
+        };
+        let mut add = |what| faults.push(Fault::Flash { at_operation, what });
+        [0, length / 2, length].into_iter().for_each(|bytes| add(FlashFault::Fail { bytes }));
+        add(FlashFault::Silent);
+        let bytes = length / 2;
+        BROWNED_OUT_AFTER.into_iter().for_each(|access| add(FlashFault::BrownOut { bytes, access }));
+        for (number, address) in (0..).zip(places.iter().copied()) {
+            add(FlashFault::Misdirect { address });
+            add(FlashFault::Flip { address, bit: number % 8 });
+            add(FlashFault::Ecc { address });
+            UNREAD.into_iter().for_each(|times| add(FlashFault::Unread { address, times }));
+        }
+    }
+    for (number, address) in (0..).zip(blocks(part)) {
+        for at_operation in [1, 1 + operations.len() as u64 / 2] {
+            let mut add = |what| faults.push(Fault::Flash { at_operation, what });
+            add(FlashFault::Worn { address });
+            add(FlashFault::Stuck { address, bit: number % 8 });
+        }
+    }
+    faults
+}
+
+/// Faults of the device at each call of its engine.
+pub fn of_device(polls: u64) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for at_poll in 1..=polls {
+        let mut add = |what| faults.push(Fault::Device { at_poll, what });
+        ResetCause::ALL.into_iter().for_each(|cause| add(DeviceFault::Reset { cause }));
+        add(DeviceFault::Hang);
+        JUMPS_MS.into_iter().for_each(|by_ms| add(DeviceFault::ClockJump { by_ms }));
+        add(DeviceFault::ClockStop);
+        RANDOM.into_iter().for_each(|times| add(DeviceFault::Random { times }));
+    }
+    faults
+}
+
+/// Addresses where a damaged byte hurts, one of each kind: in the entry in force, its seal and its mark, the
+/// place behind it, the root record, and each slot's manifest, image and blank tail.
+fn tender(flash: &SimFlash, part: &Part) -> Vec<u32> {
+    let [even, odd] = part.layout.trust();
+    let mut places = vec![even.start + 40, odd.start + 40];
+    if let Some(entry) = entry_in_force(flash, part.layout.record()) {
+        places.extend([entry + 60, entry + 448, entry + 480, entry + 512 + 60]);
+    }
+    for slot in SlotId::ALL {
+        let layout = part.layout.slots().get(slot);
+        let app = layout.areas[0].range;
+        places.extend([layout.manifest.start + 70, app.start + 700, app.end() - 1]);
+    }
+    places.retain(|address| *address < part.spec.size_bytes());
+    places
+}
+
+fn entry_in_force(flash: &SimFlash, record: [Range; 2]) -> Option<u32> {
+    let places = record.into_iter().flat_map(|range| (range.start..range.end()).step_by(PLACE_BYTES));
+    let entries = places.filter_map(|start| {
+        let range = Range { start, len_bytes: u32::try_from(ENTRY_BYTES).ok()? };
+        let bytes: [u8; ENTRY_BYTES] = flash.view(range)?.as_ref().try_into().ok()?;
+        Some((read_entry(&bytes)?.0.sequence, start))
+    });
+    entries.max().map(|(_, start)| start)
+}
+
+/// An address in each block.
+fn blocks(part: &Part) -> Vec<u32> {
+    let mut starts = Vec::new();
+    while let Some((_, block)) = part.spec.block_at(starts.last().map_or(0, |(_, end)| *end)) {
+        starts.push((block.start, block.end()));
+    }
+    starts.into_iter().map(|(start, _)| start + 5).collect()
+}

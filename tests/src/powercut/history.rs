@@ -1,0 +1,95 @@
+//! A deed done under faults, by a host that does not give up; and what holds of the device all along.
+
+use std::collections::BTreeMap;
+
+use firmware_protocol::boot::ResetCause;
+use hw_sim::{Fault, FaultClass, Mishaps};
+
+use super::damage::Harm;
+use super::deed::Origin;
+use super::judge::{Court, Violation, violation};
+use super::sweep::add_fired;
+use super::unit::{Stop, Unit};
+
+/// What came of a history.
+#[derive(Debug)]
+pub struct Outcome {
+    /// How often each class of fault has struck.
+    pub fired: BTreeMap<FaultClass, u64>,
+    /// What did not hold.
+    pub judged: Result<(), Violation>,
+    /// Tells histories apart: the same faults lead to the same one (I11).
+    pub mark: u64,
+}
+
+/// More tries than a host needs, beside those that faults may cost it.
+const MORE_TRIES: usize = 12;
+
+impl<'a> Court<'a> {
+    /// Does the deed while these faults strike. Those of flash count its operations from the deed's beginning,
+    /// those of the device the calls of its engine.
+    ///
+    /// # Errors
+    /// When the device does not even start before anything strikes.
+    pub fn try_history(&self, origin: &Origin, faults: &[Fault]) -> Result<Outcome, Violation> {
+        let mut unit = self.unit(origin)?;
+        faults.iter().for_each(|fault| unit.flash().set_fault(*fault));
+        unit.set_mishaps(Mishaps::of(faults));
+        let harm = Harm::of(faults);
+        let judged = self.live_through(&mut unit, harm, faults.len());
+        let mut fired = unit.mishaps().fired();
+        add_fired(&mut fired, unit.flash());
+        let mark = super::sweep::mark(unit.flash()) ^ unit.flash().counters().operations;
+        Ok(Outcome { fired, judged, mark })
+    }
+
+    fn live_through(
+        &self,
+        unit: &mut Unit<'a>,
+        harm: Harm,
+        faults: usize,
+    ) -> Result<(), Violation> {
+        let deed_operations = self.insist(unit, harm, faults)?;
+        unit.flash().clear_faults();
+        unit.clear_mishaps();
+        if unit.mishaps().fired().contains_key(&FaultClass::Clock) {
+            // What a wrong clock has begun goes on in the same boot.
+            self.start_harmed(unit, ResetCause::PowerOn, harm)?;
+        }
+        match harm {
+            Harm::None => {
+                self.stays(unit)?;
+                self.goes_on(unit, deed_operations)
+            }
+            Harm::Damage | Harm::Lasting => self.comes_back(unit, harm),
+        }
+    }
+
+    /// Tries until the deed is done, whatever comes between. Gives the operations that this took.
+    fn insist(&self, unit: &mut Unit<'a>, harm: Harm, faults: usize) -> Result<u64, Violation> {
+        let mut last = None;
+        for _ in 0..2 * faults + MORE_TRIES {
+            let Err(stop) = self.deed.act(unit) else {
+                return Ok(unit.flash().counters().operations);
+            };
+            match &stop {
+                Stop::PowerLost => {
+                    unit.flash().power_on();
+                    self.start_harmed(unit, ResetCause::PowerOn, harm)?;
+                }
+                Stop::Reset(cause) => self.start_harmed(unit, *cause, harm)?,
+                Stop::Refused(_) | Stop::Strange(_) if last.as_ref() == Some(&stop) => {
+                    // The same once more: a technician cycles the power.
+                    self.start_harmed(unit, ResetCause::PowerOn, harm)?;
+                }
+                Stop::Refused(_) | Stop::Strange(_) => self.look_harmed(unit, harm)?,
+            }
+            last = Some(stop);
+        }
+        match harm {
+            Harm::None => violation("I10", format!("the deed is never done: {last:?}")),
+            // What a damaged device has to be brought to is another goal.
+            Harm::Damage | Harm::Lasting => Ok(unit.flash().counters().operations),
+        }
+    }
+}
