@@ -104,15 +104,18 @@ impl ReadBack {
             }
             BackPhase::Tail { at, scan, again } => {
                 let (at, again) = (*at, *again);
-                match scan.step(flash)? {
-                    None => Ok(PartStep::Working),
-                    Some(true) => {
+                match scan.step(flash) {
+                    Ok(None) => Ok(PartStep::Working),
+                    Ok(Some(true)) => {
                         let end = block_at(flash, at)?.end();
                         self.go_on(flash, part, flashed.suspect, end)
                     }
-                    Some(false) if block_at(flash, at)?.start < at => Ok(PartStep::Differs),
-                    Some(false) if again => Err(FlashError::Failed),
-                    Some(false) => {
+                    // What cannot be read is not blank: an erase makes it so.
+                    Ok(Some(false)) | Err(_) if block_at(flash, at)?.start < at => {
+                        Ok(PartStep::Differs)
+                    }
+                    Ok(Some(false)) | Err(_) if again => Err(FlashError::Failed),
+                    Ok(Some(false)) | Err(_) => {
                         self.phase = BackPhase::Erase { at };
                         Ok(PartStep::Working)
                     }
