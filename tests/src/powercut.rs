@@ -15,10 +15,11 @@
 //! - [`deed`]: what is cut, and what it leads to
 //! - [`host`]: how a goal is reached from wherever a device is
 //! - [`cut`]: where power fails, and what that leaves
+//! - [`mod@path`]: what flash goes through meanwhile
 //! - [`judge`]: the invariants; [`damage`]: what is left of them when flash was damaged
 //! - [`disorder`]: every single fault that is no power cut
 //! - [`history`]: a deed done under a list of faults
-//! - [`sweep`]: every cut of a deed on a part
+//! - [`sweep`]: every cut of a deed on a part; [`double`]: and every cut of the recovery from it
 //! - [`table`]: the figures
 
 pub mod belief;
@@ -27,13 +28,15 @@ pub mod client;
 pub mod cut;
 pub mod damage;
 pub mod deed;
-pub mod heard;
 pub mod disorder;
+pub mod double;
+pub mod heard;
 pub mod history;
 pub mod host;
 pub mod judge;
 pub mod model;
 pub mod part;
+pub mod path;
 pub mod release;
 pub mod sweep;
 pub mod table;

@@ -66,13 +66,15 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             let document = self.window.as_ref().get(..self.document_bytes).unwrap_or_default();
             verify_next_root(document, &current)?
         };
-        if self.store.state().is_none()
+        if state.life_cycle == LifeCycle::Factory
             && self.stored_root().is_some_and(|held| held != root.digest())
         {
             // A device that lost its record is not one that never had a root.
             return Err(Refusal::InRecovery);
         }
         let claims = root.claims();
+        // A first entry that is in doubt could name a root record that is being written.
+        let settled = self.store.state().is_none().then(|| state.clone());
         let enrolled = BootState {
             life_cycle: claims.life_cycle,
             root_version: claims.version,
@@ -81,7 +83,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         };
         let turn = u32::from(Mistake::RootOverwritten.is_planted());
         let store = self.root_store(claims.version.wrapping_add(turn))?;
-        self.job = store.followed_by_record(enrolled, Then::Done, asked);
+        self.job = store.between(settled, Some(enrolled), Then::Done, asked);
         Ok(Answer::Later)
     }
 
@@ -90,7 +92,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         if self.root().is_ok() {
             return done(How::FoundDone);
         }
-        self.job = self.root_store(version)?.alone(Then::Done, asked);
+        self.job = self.root_store(version)?.between(None, None, Then::Done, asked);
         Ok(Answer::Later)
     }
 

@@ -46,12 +46,12 @@ pub(super) enum Job {
     },
 }
 
-/// A record entry to be written, a document to be stored, or both in the order that is safe.
+/// A record entry to be written, a document to be stored behind it, and another entry behind that.
 #[derive(Debug)]
 pub(super) struct WriteJob {
-    record: Option<BootState>,
+    before: Option<BootState>,
     store: Option<StoreCursor>,
-    record_first: bool,
+    behind: Option<BootState>,
     then: Then,
     asked: Option<Asked>,
 }
@@ -100,33 +100,15 @@ pub(super) struct HashJob {
 }
 
 impl StoreCursor {
-    pub(super) fn behind_record(self, state: BootState, then: Then, asked: Asked) -> Job {
-        self.job(state, true, then, asked)
-    }
-
-    pub(super) fn followed_by_record(self, state: BootState, then: Then, asked: Asked) -> Job {
-        self.job(state, false, then, asked)
-    }
-
-    /// Nothing on record changes.
-    pub(super) const fn alone(self, then: Then, asked: Asked) -> Job {
-        Job::Write(WriteJob {
-            record: None,
-            store: Some(self),
-            record_first: false,
-            then,
-            asked: Some(asked),
-        })
-    }
-
-    fn job(self, state: BootState, record_first: bool, then: Then, asked: Asked) -> Job {
-        Job::Write(WriteJob {
-            record: Some(state),
-            store: Some(self),
-            record_first,
-            then,
-            asked: Some(asked),
-        })
+    /// Stored between two entries of the record, as far as there are any.
+    pub(super) const fn between(
+        self,
+        before: Option<BootState>,
+        behind: Option<BootState>,
+        then: Then,
+        asked: Asked,
+    ) -> Job {
+        Job::Write(WriteJob { before, store: Some(self), behind, then, asked: Some(asked) })
     }
 
     /// One erase or one program.
@@ -168,7 +150,7 @@ impl Job {
     }
 
     pub(super) const fn write_record(state: BootState, then: Then, asked: Option<Asked>) -> Self {
-        Self::Write(WriteJob { record: Some(state), store: None, record_first: true, then, asked })
+        Self::Write(WriteJob { before: Some(state), store: None, behind: None, then, asked })
     }
 
     pub(super) fn hash(area: Range, variant: &Variant, asked: Asked) -> Option<Self> {
@@ -283,41 +265,47 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     }
 
     fn write_step(&mut self, mut job: WriteJob, out: &mut Outgoing) {
-        let record_now = job.record_first || job.store.is_none();
-        let ended = match (&job.record, &mut job.store) {
-            (Some(state), _) if record_now => match self.store.step(&mut self.flash, state) {
-                Ok(WriteStep::Erased) => {
-                    self.erases = self.erases.saturating_add(1);
-                    Ok(false)
-                }
-                Ok(WriteStep::Moved) => Ok(false),
-                Ok(WriteStep::Written) => {
-                    job.record = None;
-                    Ok(job.store.is_none())
-                }
-                Err(_) => Err(Refusal::Flash),
-            },
-            (_, Some(store)) => match store.step(&mut self.flash, self.window.as_mut()) {
-                Ok(StoreStep::Erased) => {
-                    self.erases = self.erases.saturating_add(1);
-                    let in_slot = u32::from(matches!(job.then, Then::Stage { .. }));
-                    self.unrecorded_erases = self.unrecorded_erases.saturating_add(in_slot);
-                    Ok(false)
-                }
-                Ok(StoreStep::Programmed) => Ok(false),
-                Ok(StoreStep::Stored) => {
-                    job.store = None;
-                    Ok(job.record.is_none())
-                }
-                Err(refusal) => Err(refusal),
-            },
-            (_, None) => Ok(true),
-        };
-        match ended {
+        match self.write_on(&mut job) {
             Ok(false) => self.job = Job::Write(job),
             Ok(true) => self.written(job.then, job.asked, Ok(()), out),
             Err(refusal) => self.written(job.then, job.asked, Err(refusal), out),
         }
+    }
+
+    /// Does the next step of what is left; true when that was the last.
+    fn write_on(&mut self, job: &mut WriteJob) -> Result<bool, Refusal> {
+        if let Some(state) = &job.before {
+            if self.record_step(state)? {
+                job.before = None;
+            }
+        } else if let Some(store) = &mut job.store {
+            if self.store_step(store, job.then)? {
+                job.store = None;
+            }
+        } else if let Some(state) = &job.behind
+            && self.record_step(state)?
+        {
+            job.behind = None;
+        }
+        Ok(job.before.is_none() && job.store.is_none() && job.behind.is_none())
+    }
+
+    /// True when the entry is written.
+    fn record_step(&mut self, state: &BootState) -> Result<bool, Refusal> {
+        let step = self.store.step(&mut self.flash, state).map_err(|_| Refusal::Flash)?;
+        self.erases = self.erases.saturating_add(u32::from(step == WriteStep::Erased));
+        Ok(step == WriteStep::Written)
+    }
+
+    /// True when the document is stored.
+    fn store_step(&mut self, store: &mut StoreCursor, then: Then) -> Result<bool, Refusal> {
+        let step = store.step(&mut self.flash, self.window.as_mut())?;
+        if matches!(step, StoreStep::Erased) {
+            self.erases = self.erases.saturating_add(1);
+            let in_slot = u32::from(matches!(then, Then::Stage { .. }));
+            self.unrecorded_erases = self.unrecorded_erases.saturating_add(in_slot);
+        }
+        Ok(matches!(step, StoreStep::Stored))
     }
 
     fn written(

@@ -73,8 +73,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             How::FoundDone => Receiver::complete(target),
             How::Done | How::Resumed => Receiver::new(target),
         });
-        let resumes =
-            how == How::Resumed && range.common(self.suspect).is_empty() && is_held;
+        let resumes = how == How::Resumed && range.common(self.suspect).is_empty() && is_held;
         if how == How::FoundDone || resumes {
             return Ok(Answer::Now(Reply::Stage { slot: spare, how }));
         }
@@ -90,7 +89,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         // What an earlier transfer has left half-written stays named until it is written again.
         writing.touched = writing.touched.hull(range);
         let store = Job::store(range, self.document_bytes);
-        self.job = store.behind_record(writing, Then::Stage { how }, asked);
+        self.job = store.between(Some(writing), None, Then::Stage { how }, asked);
         Ok(Answer::Later)
     }
 

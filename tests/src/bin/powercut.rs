@@ -27,6 +27,9 @@ struct Options {
     /// These faults
     #[arg(long)]
     faults: Option<String>,
+    /// Double cuts
+    #[arg(long)]
+    double: bool,
     /// Faults that are no power cuts
     #[arg(long)]
     disorder: bool,
@@ -41,14 +44,16 @@ fn main() -> ExitCode {
     parts.push(integration::powercut::part::small());
     let releases = Releases::new();
     if let Some(words) = &options.faults {
-        let faults: Vec<hw_sim::Fault> = words.split_whitespace().map(|word| word.parse().unwrap()).collect();
+        let faults: Vec<hw_sim::Fault> =
+            words.split_whitespace().map(|word| word.parse().unwrap()).collect();
         for (_, sweep) in sweeps(&parts, &releases, &options) {
             let origin = sweep.origin().unwrap();
             println!("{:?}", sweep.court().try_history(&origin, &faults));
         }
         return ExitCode::SUCCESS;
     }
-    let table = run(&sweeps(&parts, &releases, &options), options.disorder, false);
+    let table =
+        run(&sweeps(&parts, &releases, &options), (options.disorder, options.double), false);
     let lines = if options.each { table.by_sweep() } else { table.by_part() };
     for line in lines.into_iter().chain([String::new()]).chain(table.by_deed()) {
         println!("{line}");
@@ -79,7 +84,11 @@ fn sweeps<'a>(
     sweeps
 }
 
-fn run(work: &[(usize, Sweep<'_>)], disorder: bool, until_failure: bool) -> Table {
+fn run(
+    work: &[(usize, Sweep<'_>)],
+    (disorder, double): (bool, bool),
+    until_failure: bool,
+) -> Table {
     let (table, next) = (Mutex::new(Table::default()), AtomicUsize::new(0));
     let stops = AtomicBool::new(false);
     let threads = thread::available_parallelism().map_or(1, usize::from);
@@ -90,7 +99,13 @@ fn run(work: &[(usize, Sweep<'_>)], disorder: bool, until_failure: bool) -> Tabl
                     if stops.load(Ordering::Relaxed) {
                         return;
                     }
-                    let figures = if disorder { sweep.run_disorder(until_failure) } else { sweep.run(until_failure) };
+                    let figures = if double {
+                        sweep.run_double(integration::powercut::cut::Grain::Words, until_failure)
+                    } else if disorder {
+                        sweep.run_disorder(until_failure)
+                    } else {
+                        sweep.run(until_failure)
+                    };
                     if until_failure && !figures.failures.is_empty() {
                         stops.store(true, Ordering::Relaxed);
                     }

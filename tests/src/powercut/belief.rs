@@ -29,10 +29,10 @@ pub struct Belief {
 pub struct Step {
     /// Operations of the part when it was over.
     pub until: u64,
-    /// What the device had to be before.
-    pub before: Model,
-    /// What it has to be now.
-    pub after: Model,
+    /// What the device may have been before.
+    pub before: Vec<Model>,
+    /// What it may be now.
+    pub after: Vec<Model>,
 }
 
 /// How a start went.
@@ -102,8 +102,7 @@ impl Belief {
         let event = Event::Started { cause, bytes };
         let after: Vec<Model> = before.iter().map(|model| model.after(event)).collect();
         if let Some(log) = &mut self.log {
-            let (before, after) = (before[0].clone(), after[0].clone());
-            log.push(Step { until, before, after });
+            log.push(Step { until, before: before.clone(), after: after.clone() });
         }
         let all = match went {
             Went::Through => after,
@@ -142,10 +141,11 @@ impl Belief {
 
     /// The device has acknowledged it; what it may have done before counts no more.
     pub fn happened(&mut self, event: Event, until: u64) {
-        let before = self.model.clone();
+        let before: Vec<Model> = self.all().cloned().collect();
         let maybe = std::mem::take(&mut self.maybe);
-        self.model = before.after(event);
-        self.note(&before.after(event));
+        let after = self.model.after(event);
+        self.note(&after);
+        self.model = after;
         if event == Event::Nothing {
             self.maybe = maybe;
         } else if self.clock_off {
@@ -154,7 +154,8 @@ impl Belief {
             self.follow_clock();
         }
         if let Some(log) = &mut self.log {
-            log.push(Step { until, before, after: self.model.clone() });
+            let after = std::iter::once(&self.model).chain(&self.maybe).cloned().collect();
+            log.push(Step { until, before, after });
         }
     }
 
@@ -195,11 +196,8 @@ impl Belief {
         if let Some(model) = place.checked_sub(1).map(|place| self.maybe.swap_remove(place)) {
             self.model = model;
         }
-        // A first record that is in doubt may still appear: nothing could be written in its place.
-        if self.model.recorded {
-            self.maybe.clear();
-            self.follow_clock();
-        }
+        self.maybe.clear();
+        self.follow_clock();
         Resolved { truth, differs: None, place }
     }
 }

@@ -29,7 +29,22 @@ impl Unit<'_> {
     pub fn ask(&mut self, request: Request<'_>) -> Result<Heard, Stop> {
         let event = self.event_of(request);
         let answer = self.exchange(request);
-        if std::env::var("DEBUG").is_ok() { let t=format!("{request:?}"); eprintln!("ops {} polls {} ask {} -> {:?} runs {:?} conf {:?} slots {:?} trial {:?} next {} maybe {}", self.operations(), self.mishaps().polls(), &t[..t.len().min(60)], answer.as_ref().map(|_| ()), self.belief.model.runs, self.belief.model.confirmed, self.belief.model.slots, self.belief.model.trial.map(|t|(t.armed,t.boots_left)), self.belief.model.next_trial, self.belief.maybe.len()); }
+        if std::env::var("DEBUG").is_ok() {
+            let t = format!("{request:?}");
+            eprintln!(
+                "ops {} polls {} ask {} -> {:?} runs {:?} conf {:?} slots {:?} trial {:?} next {} maybe {}",
+                self.operations(),
+                self.mishaps().polls(),
+                &t[..t.len().min(60)],
+                answer.as_ref().map(|_| ()),
+                self.belief.model.runs,
+                self.belief.model.confirmed,
+                self.belief.model.slots,
+                self.belief.model.trial.map(|t| (t.armed, t.boots_left)),
+                self.belief.model.next_trial,
+                self.belief.maybe.len()
+            );
+        }
         match &answer {
             Ok(_) => {
                 if matches!(request, Request::Confirm { .. }) {

@@ -222,4 +222,3 @@ fn as_expected(unit: &mut Unit<'_>) -> Result<(), Stop> {
         Some(differs) => Err(Stop::Strange(format!("{}: {}", differs.what, differs.text))),
     }
 }
-

@@ -1,12 +1,17 @@
 //! Every single fault that is no power cut, at every operation and every call of a deed.
 
+use std::collections::HashSet;
+use std::time::Instant;
+
 use firmware_protocol::boot::ResetCause;
 use firmware_protocol::flash::Range;
 use firmware_protocol::record::{ENTRY_BYTES, PLACE_BYTES, read_entry};
 use firmware_protocol::slot::SlotId;
 use hw_sim::{DeviceFault, Fault, FlashFault, Operation, SimFlash};
 
+use super::judge::Violation;
 use super::part::Part;
+use super::sweep::{Figures, Sweep};
 
 /// Accesses of flash behind which a supply fails for the second time.
 const BROWNED_OUT_AFTER: [u32; 6] = [1, 2, 5, 17, 60, 200];
@@ -17,8 +22,46 @@ const UNREAD: [u32; 2] = [2, 12];
 /// How often a random source fails.
 const RANDOM: [u32; 2] = [1, 4];
 
+impl Sweep<'_> {
+    /// Lets every single fault strike that is no power cut.
+    pub fn run_disorder(&self, until_failure: bool) -> Figures {
+        let begun = Instant::now();
+        let mut figures = Figures::default();
+        if let Err(violation) = self.try_disorder(until_failure, &mut figures) {
+            figures.failures.push(self.failure(Vec::new(), violation));
+        }
+        figures.took = begun.elapsed();
+        figures
+    }
+
+    fn try_disorder(&self, until_failure: bool, figures: &mut Figures) -> Result<(), Violation> {
+        let origin = self.origin()?;
+        let path = self.walk(&origin)?;
+        figures.operations = path.operations.len();
+        let mut faults = of_flash(&path.operations, &path.flashes[0], self.part);
+        faults.extend(of_device(path.polls));
+        let mut all = HashSet::new();
+        for fault in faults {
+            let outcome = self.court().try_history(&origin, &[fault])?;
+            figures.cases += 1;
+            all.insert(outcome.mark);
+            for (class, count) in outcome.fired {
+                *figures.fired.entry(class).or_default() += count;
+            }
+            if let Err(violation) = outcome.judged {
+                figures.failures.push(self.failure(vec![fault], violation));
+                if until_failure {
+                    break;
+                }
+            }
+        }
+        figures.distinct = all.len();
+        Ok(())
+    }
+}
+
 /// Faults of flash and supply in each of these operations.
-pub fn of_flash(operations: &[Operation], before: &SimFlash, part: &Part) -> Vec<Fault> {
+fn of_flash(operations: &[Operation], before: &SimFlash, part: &Part) -> Vec<Fault> {
     let places = tender(before, part);
     let mut faults = Vec::new();
     for (at_operation, operation) in (1..).zip(operations) {
@@ -30,7 +73,9 @@ pub fn of_flash(operations: &[Operation], before: &SimFlash, part: &Part) -> Vec
         [0, length / 2, length].into_iter().for_each(|bytes| add(FlashFault::Fail { bytes }));
         add(FlashFault::Silent);
         let bytes = length / 2;
-        BROWNED_OUT_AFTER.into_iter().for_each(|access| add(FlashFault::BrownOut { bytes, access }));
+        BROWNED_OUT_AFTER
+            .into_iter()
+            .for_each(|access| add(FlashFault::BrownOut { bytes, access }));
         for (number, address) in (0..).zip(places.iter().copied()) {
             add(FlashFault::Misdirect { address });
             add(FlashFault::Flip { address, bit: number % 8 });
@@ -49,7 +94,7 @@ pub fn of_flash(operations: &[Operation], before: &SimFlash, part: &Part) -> Vec
 }
 
 /// Faults of the device at each call of its engine.
-pub fn of_device(polls: u64) -> Vec<Fault> {
+fn of_device(polls: u64) -> Vec<Fault> {
     let mut faults = Vec::new();
     for at_poll in 1..=polls {
         let mut add = |what| faults.push(Fault::Device { at_poll, what });
@@ -80,7 +125,8 @@ fn tender(flash: &SimFlash, part: &Part) -> Vec<u32> {
 }
 
 fn entry_in_force(flash: &SimFlash, record: [Range; 2]) -> Option<u32> {
-    let places = record.into_iter().flat_map(|range| (range.start..range.end()).step_by(PLACE_BYTES));
+    let places =
+        record.into_iter().flat_map(|range| (range.start..range.end()).step_by(PLACE_BYTES));
     let entries = places.filter_map(|start| {
         let range = Range { start, len_bytes: u32::try_from(ENTRY_BYTES).ok()? };
         let bytes: [u8; ENTRY_BYTES] = flash.view(range)?.as_ref().try_into().ok()?;

@@ -8,7 +8,7 @@ use hw_sim::{Fault, FaultClass, Mishaps};
 use super::damage::Harm;
 use super::deed::Origin;
 use super::judge::{Court, Violation, violation};
-use super::sweep::add_fired;
+use super::path::{add_fired, mark};
 use super::unit::{Stop, Unit};
 
 /// What came of a history.
@@ -39,7 +39,7 @@ impl<'a> Court<'a> {
         let judged = self.live_through(&mut unit, harm, faults.len());
         let mut fired = unit.mishaps().fired();
         add_fired(&mut fired, unit.flash());
-        let mark = super::sweep::mark(unit.flash()) ^ unit.flash().counters().operations;
+        let mark = mark(unit.flash()) ^ unit.flash().counters().operations;
         Ok(Outcome { fired, judged, mark })
     }
 

@@ -115,7 +115,9 @@ fn step(unit: &mut Unit<'_>, number: u8, status: &Status, goal: Goal) -> Result<
             Goal::Staged(_) if staged => Ok(false),
             _ if staged => match open_trial(unit, release) {
                 // Its manifest was lost since.
-                Err(Stop::Refused(Refusal::NotStaged)) => stage(unit, release, false).map(|()| true),
+                Err(Stop::Refused(Refusal::NotStaged)) => {
+                    stage(unit, release, false).map(|()| true)
+                }
                 opened => opened.map(|()| true),
             },
             _ => stage(unit, release, rejected).map(|()| true),

@@ -7,7 +7,7 @@ use firmware_protocol::flash::Range;
 use firmware_protocol::slot::SlotId;
 use hw_sim::{FaultClass, Reads, SimFlash};
 
-use super::deed::Deed;
+use super::deed::{Deed, Origin};
 use super::model::{Bytes, Held, Model};
 use super::part::Part;
 use super::release::Releases;
@@ -36,6 +36,8 @@ pub const MOST_START_OPERATIONS: u64 = 20;
 const MOST_STARTS_IN_A_ROW: u32 = 12;
 /// Starts without a host behind each cut.
 const MORE_STARTS: u32 = 3;
+/// What reads one way now and the other way later is written anew once for each cut that has left some.
+const MOST_REWRITES: u32 = 2;
 
 /// What holds the judge's world together.
 #[derive(Debug, Clone, Copy)]
@@ -48,10 +50,16 @@ pub struct Court<'a> {
     pub deed: &'a Deed,
 }
 
-/// States that a device may be in, the one that it is in without a fault first.
-pub type Candidates<'m> = &'m [&'m Model];
-
 impl<'a> Court<'a> {
+    /// The device before the deed, started.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn unit(&self, origin: &Origin) -> Result<Unit<'a>, Violation> {
+        let unit = origin.unit(self.part, self.releases);
+        unit.or_else(|stop| violation("I1", format!("the start before the deed ends: {stop:?}")))
+    }
+
     /// Starts a device on what a cut has left, and holds it to everything. `deed_operations` is what the whole
     /// deed takes.
     ///
@@ -60,7 +68,7 @@ impl<'a> Court<'a> {
     pub fn judge(
         &self,
         left: SimFlash,
-        may_be: Candidates<'_>,
+        may_be: &[Model],
         deed_operations: u64,
     ) -> Result<(), Violation> {
         let (mut unit, _) = self.start(left, may_be, ResetCause::PowerOn)?;
@@ -75,11 +83,11 @@ impl<'a> Court<'a> {
     pub fn start(
         &self,
         left: SimFlash,
-        may_be: Candidates<'_>,
+        may_be: &[Model],
         cause: ResetCause,
     ) -> Result<(Unit<'a>, usize), Violation> {
         let mut unit = Unit::off(self.part, self.releases, left, may_be[0].clone());
-        unit.belief.maybe = may_be[1..].iter().map(|model| (*model).clone()).collect();
+        unit.belief.maybe = may_be[1..].to_vec();
         let place = self.start_again(&mut unit, cause)?;
         Ok((unit, place))
     }
@@ -206,7 +214,7 @@ impl<'a> Court<'a> {
             self.start_again(&mut later, ResetCause::PowerOn)?;
             let wrote = later.flash().contents() != bytes;
             rewritten += u32::from(later.belief.model == model && wrote);
-            if rewritten > u32::from(may_write) {
+            if rewritten > if may_write { MOST_REWRITES } else { 0 } {
                 return violation("I9", "a start without news writes, again and again".to_owned());
             }
             if later.belief.model == model && !wrote && !may_write {
@@ -216,12 +224,23 @@ impl<'a> Court<'a> {
         Ok(())
     }
 
+    /// Does the deed, from wherever the device is.
+    ///
+    /// # Errors
+    /// Why it ends before.
+    pub(super) fn act(&self, unit: &mut Unit<'_>) -> Result<(), Violation> {
+        let done = self.deed.act(unit);
+        done.or_else(|stop| violation("I10", format!("{:?}: {stop:?}", self.deed.goal)))
+    }
+
     /// I10: a host that goes on gets where it was going, and what it got there stays.
-    pub(super) fn goes_on(&self, unit: &mut Unit<'_>, deed_operations: u64) -> Result<(), Violation> {
+    pub(super) fn goes_on(
+        &self,
+        unit: &mut Unit<'_>,
+        deed_operations: u64,
+    ) -> Result<(), Violation> {
         let before = unit.flash().counters();
-        if let Err(stop) = self.deed.act(unit) {
-            return violation("I10", format!("the way on ends: {stop:?}"));
-        }
+        self.act(unit)?;
         let after = unit.flash().counters();
         // Twice the deed and a few starts are enough for whatever has to be done anew.
         let (operations, most) =

@@ -243,9 +243,8 @@ impl<'a> Unit<'a> {
             return Err(Stop::Reset(ResetCause::Watchdog));
         }
         let payload = self.out.take().map(|(_, _, payload)| payload);
-        Ok(payload.map(|payload| {
-            Said::of(message::decode(payload).expect("a device says what decodes"))
-        }))
+        Ok(payload
+            .map(|payload| Said::of(message::decode(payload).expect("a device says what decodes"))))
     }
 }
 
@@ -260,8 +259,7 @@ impl Power {
 
 /// How often flash did not do what it was told to.
 pub(super) fn disturbed(fired: &BTreeMap<FaultClass, u64>) -> u64 {
-    let classes =
-        [FaultClass::Fail, FaultClass::Silent, FaultClass::Misdirect, FaultClass::Worn];
+    let classes = [FaultClass::Fail, FaultClass::Silent, FaultClass::Misdirect, FaultClass::Worn];
     classes.iter().filter_map(|class| fired.get(class)).sum()
 }
 
