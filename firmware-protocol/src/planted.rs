@@ -106,6 +106,28 @@ impl Mistake {
         }
     }
 
+    /// The invariant that it breaks, by its number in TESTING.md.
+    #[must_use]
+    pub const fn breaks(self) -> &'static str {
+        match self {
+            Self::TrapIgnored | Self::OldEntryRevived => "I1",
+            Self::NoRehash | Self::TailIgnored | Self::SlotNotMarked | Self::NoReadBack => "I2",
+            Self::RecordBehindTheJump
+            | Self::ArmNotSpent
+            | Self::LeaseIgnored
+            | Self::BootsUncounted
+            | Self::ConfirmKeepsTrial => "I3",
+            Self::FloorBeforeConfirm | Self::SingleCopy => "I4",
+            Self::TornEntryTrusted
+            | Self::TornPlaceReused
+            | Self::SealIgnored
+            | Self::BegunIgnored
+            | Self::BlankTrusted
+            | Self::RunIgnored => "I5",
+            Self::EraseForgotten | Self::RootOverwritten => "I10",
+        }
+    }
+
     /// Whether this is the mistake to make.
     #[cfg(feature = "planted")]
     pub(crate) fn is_planted(self) -> bool {

@@ -20,11 +20,13 @@
 //! - [`disorder`]: every single fault that is no power cut
 //! - [`history`]: a deed done under a list of faults
 //! - [`sweep`]: every cut of a deed on a part; [`double`]: and every cut of the recovery from it
-//! - [`table`]: the figures
+//! - [`shrink`]: the shortest list of faults that still breaks a promise
+//! - [`crew`]: many sweeps at once; [`table`]: the figures
 
 pub mod belief;
 mod chip;
 pub mod client;
+pub mod crew;
 pub mod cut;
 pub mod damage;
 pub mod deed;
@@ -38,6 +40,7 @@ pub mod model;
 pub mod part;
 pub mod path;
 pub mod release;
+pub mod shrink;
 pub mod sweep;
 pub mod table;
 pub mod truth;

@@ -117,6 +117,12 @@ impl Mishaps {
         self.stopped_at_ms.is_some()
     }
 
+    /// Something has not happened yet.
+    #[must_use]
+    pub fn are_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Takes back what has not happened yet.
     pub fn clear(&mut self) {
         self.waiting.clear();

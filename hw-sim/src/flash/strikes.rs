@@ -38,6 +38,10 @@ impl Strikes {
         }
     }
 
+    pub(super) fn are_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Those that wait are taken back; what has struck stays.
     pub(super) fn clear(&mut self) {
         self.waiting.clear();

@@ -18,6 +18,12 @@ impl SimFlash {
         self.strikes.add(fault);
     }
 
+    /// A fault has not struck yet.
+    #[must_use]
+    pub fn awaits_fault(&self) -> bool {
+        self.strikes.are_waiting() || self.accesses_left.is_some()
+    }
+
     /// Takes back what has not struck yet.
     pub fn clear_faults(&mut self) {
         self.strikes.clear();

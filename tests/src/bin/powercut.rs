@@ -1,132 +1,295 @@
-//! Cuts the power at every byte of every flash operation, and prints what was found (TESTING.md).
+//! Cuts the power at every byte of every flash operation, lets every other fault strike, and prints what was
+//! found (TESTING.md).
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its whole purpose")]
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+use hw_sim::{Fault, FaultClass};
+use integration::powercut::crew::{Work, run};
+use integration::powercut::cut::Grain;
 use integration::powercut::deed::DEEDS;
-use integration::powercut::part::{Part, parts};
+use integration::powercut::part::{Part, parts, small};
 use integration::powercut::release::Releases;
-use integration::powercut::sweep::{Failure, Sweep};
-use integration::powercut::table::Table;
+use integration::powercut::sweep::{Failure, Kind, Sweep, Until};
+use integration::powercut::table::{LEAST_DISTINCT_PERCENT, Table};
 
-/// Cut the power at every byte of every flash operation of every deed
-#[derive(Debug, Parser)]
+/// Cut the power at every byte of every flash operation of every deed, twice on a small part, and let every other
+/// fault strike
+#[derive(Debug, Default, Parser)]
 struct Options {
-    /// Make this mistake in the device's engine and end at the first promise that it breaks; `list`
-    /// names them all
+    /// Make this mistake in the device's engine and look for the promise that it breaks; `list` names them all
     #[cfg(feature = "planted")]
     #[arg(long, value_name = "MISTAKE")]
     plant: Option<String>,
-    /// Only this sweep: PART/DEED/AGE, as failures name it
+    /// Only this place: PART/DEED/AGE, as failures name it
     #[arg(long, value_name = "PLACE")]
     place: Option<String>,
-    /// These faults
-    #[arg(long)]
+    /// Only these faults, in one argument, as failures name them; tells what happened line by line
+    #[arg(long, value_name = "FAULTS", requires = "place")]
     faults: Option<String>,
-    /// Double cuts
+    /// Only this kind of sweep
+    #[arg(long, value_name = "KIND")]
+    only: Option<Only>,
+    /// Everything as finely as can be, and every fault on every part: a quarter of an hour
     #[arg(long)]
-    double: bool,
-    /// Faults that are no power cuts
-    #[arg(long)]
-    disorder: bool,
-    /// A line for each sweep
+    long: bool,
+    /// A line for each deed on each part
     #[arg(long)]
     each: bool,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Only {
+    /// Power fails once
+    Cuts,
+    /// Power fails once, and again on the way on
+    Doubles,
+    /// One fault that is no power cut
+    Faults,
+}
+
+/// Parts on which every single fault is tried without `--long`.
+const FAULT_PARTS: [&str; 4] =
+    ["even-w1-00", "uneven-w8-ff", "uneven-w16-ff-ecc", "small-w32-ff-trap"];
+
+/// Everything that sweeps are made of.
+struct World {
+    parts: Vec<Part>,
+    small: Part,
+    releases: Releases,
+}
+
 fn main() -> ExitCode {
     let options = Options::parse();
-    let mut parts = parts();
-    parts.push(integration::powercut::part::small());
-    let releases = Releases::new();
-    if let Some(words) = &options.faults {
-        let faults: Vec<hw_sim::Fault> =
-            words.split_whitespace().map(|word| word.parse().unwrap()).collect();
-        for (_, sweep) in sweeps(&parts, &releases, &options) {
-            let origin = sweep.origin().unwrap();
-            println!("{:?}", sweep.court().try_history(&origin, &faults));
+    let world = World { parts: parts(), small: small(), releases: Releases::new() };
+    #[cfg(feature = "planted")]
+    if let Some(name) = &options.plant {
+        return plant(name, &world, &options);
+    }
+    if let (Some(place), Some(words)) = (&options.place, &options.faults) {
+        return replay(&world, place, words);
+    }
+    sweep(&world, &options)
+}
+
+fn sweep(world: &World, options: &Options) -> ExitCode {
+    let mut fired: BTreeMap<FaultClass, u64> = BTreeMap::new();
+    let (mut sweeps, mut failed) = (0, false);
+    for kind in kinds(options.only) {
+        let table = run(&work(world, options, kind), kind, Until::End);
+        if table.sweeps() == 0 {
+            continue;
         }
-        return ExitCode::SUCCESS;
+        sweeps += table.sweeps();
+        println!("{}\n", title(kind));
+        table.lines(options.each).for_each(|line| println!("{line}"));
+        println!();
+        table.failures().for_each(|failure| print(failure, world, ""));
+        failed |= table.failures().next().is_some();
+        if kind == Kind::Cuts {
+            failed |= is_too_alike(&table);
+        }
+        for (class, count) in table.fired() {
+            *fired.entry(class).or_default() += count;
+        }
     }
-    let table =
-        run(&sweeps(&parts, &releases, &options), (options.disorder, options.double), false);
-    let lines = if options.each { table.by_sweep() } else { table.by_part() };
-    for line in lines.into_iter().chain([String::new()]).chain(table.by_deed()) {
-        println!("{line}");
-    }
-    println!("{:?}", table.fired());
-    table.failures().for_each(|failure| print(failure, ""));
-    if table.sweeps() == 0 {
+    if sweeps == 0 {
         eprintln!(
-            "error: there is no such place: a part, a deed and an age, as even-w1-ff/confirm/0"
+            "error: there is no such place: name a part, a deed and an age, as even-w1-ff/confirm/0"
         );
         return ExitCode::from(2);
     }
-    ExitCode::from(u8::from(table.failures().next().is_some()))
-}
-
-fn sweeps<'a>(
-    parts: &'a [Part],
-    releases: &'a Releases,
-    options: &Options,
-) -> Vec<(usize, Sweep<'a>)> {
-    let mut sweeps = Vec::new();
-    for part in parts {
-        for (place, deed) in DEEDS.iter().enumerate() {
-            sweeps.extend((0..deed.ages).map(|age| (place, Sweep { part, releases, deed, age })));
+    println!("struck");
+    FaultClass::ALL.iter().filter_map(|class| fired.get_key_value(class)).for_each(
+        |(class, count)| {
+            println!("{:<24} {count:>10}", class.name());
+        },
+    );
+    if options.place.is_none() && options.only.is_none() {
+        let missing = FaultClass::ALL.into_iter().filter(|class| !fired.contains_key(class));
+        for class in missing {
+            eprintln!("error: no fault of class {class} has struck: nothing is proven about it");
+            failed = true;
         }
     }
-    sweeps.retain(|(_, sweep)| options.place.as_ref().is_none_or(|place| *place == sweep.place()));
-    sweeps
+    ExitCode::from(u8::from(failed))
 }
 
-fn run(
-    work: &[(usize, Sweep<'_>)],
-    (disorder, double): (bool, bool),
-    until_failure: bool,
-) -> Table {
-    let (table, next) = (Mutex::new(Table::default()), AtomicUsize::new(0));
-    let stops = AtomicBool::new(false);
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                while let Some((place, sweep)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if stops.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    let figures = if double {
-                        sweep.run_double(integration::powercut::cut::Grain::Words, until_failure)
-                    } else if disorder {
-                        sweep.run_disorder(until_failure)
-                    } else {
-                        sweep.run(until_failure)
-                    };
-                    if until_failure && !figures.failures.is_empty() {
-                        stops.store(true, Ordering::Relaxed);
-                    }
-                    table.lock().unwrap_or_else(PoisonError::into_inner).add(
-                        *place,
-                        sweep.deed.name,
-                        &sweep.part.name,
-                        sweep.age,
-                        &figures,
-                    );
-                }
-            });
+fn is_too_alike(table: &Table) -> bool {
+    let alike: Vec<&str> = table.too_alike().collect();
+    for deed in &alike {
+        eprintln!(
+            "error: fewer than {LEAST_DISTINCT_PERCENT} % of the cuts of {deed} leave different flash"
+        );
+    }
+    !alike.is_empty()
+}
+
+fn kinds(only: Option<Only>) -> Vec<Kind> {
+    match only {
+        None => vec![Kind::Cuts, Kind::Doubles, Kind::Faults],
+        Some(Only::Cuts) => vec![Kind::Cuts],
+        Some(Only::Doubles) => vec![Kind::Doubles],
+        Some(Only::Faults) => vec![Kind::Faults],
+    }
+}
+
+const fn title(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Cuts => {
+            "Power fails once: at every byte that an operation changes, in every word, in cells that stay weak"
         }
-    });
-    table.into_inner().unwrap_or_else(PoisonError::into_inner)
+        Kind::Doubles => {
+            "Power fails twice: in every word of the deed, and in every word of the recovery from that"
+        }
+        Kind::Faults => {
+            "Every other fault, once: at every operation, and at every call of the engine"
+        }
+    }
 }
 
-fn print(failure: &Failure, how: &str) {
+fn work<'a>(world: &'a World, options: &Options, kind: Kind) -> Vec<Work<'a>> {
+    let named = options.place.is_some();
+    let parts: Vec<&Part> = match kind {
+        Kind::Cuts if named => world.parts.iter().chain([&world.small]).collect(),
+        Kind::Cuts => world.parts.iter().collect(),
+        Kind::Doubles => vec![&world.small],
+        Kind::Faults => world
+            .parts
+            .iter()
+            .chain([&world.small])
+            .filter(|part| named || options.long || FAULT_PARTS.contains(&part.name.as_str()))
+            .collect(),
+    };
+    let mut work = Vec::new();
+    for part in parts {
+        for (row, deed) in DEEDS.iter().enumerate() {
+            let grain = match kind {
+                Kind::Cuts if options.long => Grain::Bytes,
+                Kind::Cuts => deed.grain,
+                Kind::Doubles | Kind::Faults => Grain::Words,
+            };
+            let ages = if kind == Kind::Faults && !options.long && !named { 1 } else { deed.ages };
+            let releases = &world.releases;
+            work.extend(
+                (0..ages)
+                    .map(|age| Work { row, sweep: Sweep { part, releases, deed, age, grain } }),
+            );
+        }
+    }
+    work.retain(|work| options.place.as_ref().is_none_or(|place| *place == work.sweep.place()));
+    work
+}
+
+/// Tells what happens under these faults; 1 when a promise is broken.
+fn replay(world: &World, place: &str, words: &str) -> ExitCode {
+    let Some(sweep) = named(world, place) else {
+        eprintln!(
+            "error: there is no place {place:?}: name a part, a deed and an age, as even-w1-ff/confirm/0"
+        );
+        return ExitCode::from(2);
+    };
+    let faults: Result<Vec<Fault>, _> = words.split_whitespace().map(str::parse).collect();
+    let faults = match faults {
+        Ok(faults) => faults,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let told = sweep.origin().and_then(|origin| sweep.court().tell_history(&origin, &faults));
+    let judged = told.and_then(|outcome| {
+        outcome.story.iter().for_each(|line| println!("{line}"));
+        let struck = outcome.fired.iter().map(|(class, count)| format!(" {class} {count}"));
+        println!("struck    {}", struck.collect::<String>());
+        outcome.judged
+    });
+    match judged {
+        Ok(()) => {
+            println!("every promise is kept");
+            ExitCode::SUCCESS
+        }
+        Err(violation) => {
+            println!("violated   {violation}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn named<'a>(world: &'a World, place: &str) -> Option<Sweep<'a>> {
+    let mut words = place.split('/');
+    let (part, deed, age) = (words.next()?, words.next()?, words.next()?.parse().ok()?);
+    let part = world.parts.iter().chain([&world.small]).find(|one| one.name == part)?;
+    let deed = DEEDS.iter().find(|one| one.name == deed)?;
+    Some(Sweep { part, releases: &world.releases, deed, age, grain: deed.grain })
+}
+
+/// Prints a failure as shortly as it can be had.
+fn print(failure: &Failure, world: &World, how: &str) {
     let Failure { place, faults, violation } = failure;
-    println!("violated   {violation}");
+    let shortest =
+        named(world, place).and_then(|sweep| sweep.shortest(faults, violation.invariant));
+    let (faults, violation) =
+        shortest.as_ref().map_or((faults, violation), |(faults, violation)| (faults, violation));
     let words: Vec<String> = faults.iter().map(ToString::to_string).collect();
-    println!("faults     {}", words.join(" "));
-    println!("replay     cargo run --release -p integration {how} --place {place}");
+    let words = words.join(" ");
+    println!("violated   {violation}");
+    println!("faults     {}", if words.is_empty() { "none" } else { &words });
+    let how = if how.is_empty() { "--bin powercut --" } else { how };
+    println!(
+        "replay     cargo run --release -p integration {how} --place {place} --faults \"{words}\"\n"
+    );
+}
+
+/// Proves that a mistake is noticed: 1 when it is, as for a device that is wrong; 2 when it is not.
+#[cfg(feature = "planted")]
+fn plant(name: &str, world: &World, options: &Options) -> ExitCode {
+    use firmware_protocol::planted::{Mistake, plant};
+    if name == "list" {
+        Mistake::ALL
+            .iter()
+            .for_each(|mistake| println!("{:<24} {}", mistake.name(), mistake.breaks()));
+        return ExitCode::SUCCESS;
+    }
+    let Some(mistake) = Mistake::ALL.into_iter().find(|mistake| mistake.name() == name) else {
+        eprintln!("error: there is no mistake {name:?}; --plant list names them");
+        return ExitCode::from(2);
+    };
+    plant(Some(mistake));
+    if let (Some(place), Some(words)) = (&options.place, &options.faults) {
+        return replay(world, place, words);
+    }
+    let Some(failure) = search(world, mistake.breaks()) else {
+        eprintln!("error: {name} goes unnoticed: nothing violates {}", mistake.breaks());
+        return ExitCode::from(2);
+    };
+    println!("planted    {name}, which breaks {}", mistake.breaks());
+    print(&failure, world, &format!("--features planted --bin powercut -- --plant {name}"));
+    ExitCode::from(1)
+}
+
+/// The first failure of this invariant, where few steps lead to it: on the small part before all others.
+#[cfg(feature = "planted")]
+fn search(world: &World, invariant: &'static str) -> Option<Failure> {
+    let found = |part: &Part, kind| {
+        let releases = &world.releases;
+        let work = DEEDS.iter().enumerate().flat_map(|(row, deed)| {
+            let sweep = move |age| Sweep { part, releases, deed, age, grain: deed.grain };
+            (0..deed.ages).map(move |age| Work { row, sweep: sweep(age) })
+        });
+        let table = run(&work.collect::<Vec<_>>(), kind, Until::Violated(invariant));
+        let mut failures = table.failures().filter(|one| one.violation.invariant == invariant);
+        let first = failures.clone().next().cloned();
+        // Rather one that its replay shows as the same.
+        let is_shown = |failure: &&Failure| {
+            let sweep = named(world, &failure.place);
+            sweep.is_some_and(|sweep| sweep.shortest(&failure.faults, invariant).is_some())
+        };
+        failures.find(is_shown).cloned().or(first)
+    };
+    let small = [Kind::Cuts, Kind::Faults, Kind::Doubles].into_iter();
+    let all = world.parts.iter().flat_map(|part| [(part, Kind::Cuts), (part, Kind::Faults)]);
+    small.map(|kind| (&world.small, kind)).chain(all).find_map(|(part, kind)| found(part, kind))
 }

@@ -163,6 +163,9 @@ impl Belief {
     pub fn cut_short(&mut self, event: Event) {
         if event != Event::Nothing {
             self.may_be(self.model.after(event));
+            if matches!(event, Event::Enrolled(_)) {
+                self.may_be(self.model.after(Event::Recorded));
+            }
             self.follow_clock();
         }
     }

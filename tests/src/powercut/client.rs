@@ -29,22 +29,14 @@ impl Unit<'_> {
     pub fn ask(&mut self, request: Request<'_>) -> Result<Heard, Stop> {
         let event = self.event_of(request);
         let answer = self.exchange(request);
-        if std::env::var("DEBUG").is_ok() {
-            let t = format!("{request:?}");
-            eprintln!(
-                "ops {} polls {} ask {} -> {:?} runs {:?} conf {:?} slots {:?} trial {:?} next {} maybe {}",
-                self.operations(),
-                self.mishaps().polls(),
-                &t[..t.len().min(60)],
-                answer.as_ref().map(|_| ()),
-                self.belief.model.runs,
-                self.belief.model.confirmed,
-                self.belief.model.slots,
-                self.belief.model.trial.map(|t| (t.armed, t.boots_left)),
-                self.belief.model.next_trial,
-                self.belief.maybe.len()
-            );
-        }
+        self.tell(|| {
+            let asked = format!("{request:?}");
+            let word = asked.split([' ', '{']).next().unwrap_or_default().to_owned();
+            match &answer {
+                Ok(_) => word,
+                Err(stop) => format!("{word}: {stop:?}"),
+            }
+        });
         match &answer {
             Ok(_) => {
                 if matches!(request, Request::Confirm { .. }) {
@@ -59,7 +51,7 @@ impl Unit<'_> {
         answer
     }
 
-    fn happened(&mut self, event: Event) {
+    pub(super) fn happened(&mut self, event: Event) {
         let until = self.operations();
         self.belief.happened(event, until);
     }

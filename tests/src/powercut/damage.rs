@@ -60,7 +60,9 @@ impl<'a> Court<'a> {
         harm: Harm,
     ) -> Result<(), Violation> {
         self.start_only(unit, cause)?;
-        self.look_harmed(unit, harm)
+        self.look_harmed(unit, harm)?;
+        let is_last = !unit.flash().awaits_fault() && !unit.mishaps().are_waiting();
+        if is_last && harm == Harm::None { self.stays(unit) } else { Ok(()) }
     }
 
     /// What runs is what it may be; faults may strike while one looks.
@@ -110,7 +112,7 @@ impl<'a> Court<'a> {
                     };
                 }
                 // There is a place of flash that it cannot do without.
-                Err(Stop::Refused(_)) if harm == Harm::Lasting => return Ok(()),
+                Err(Stop::Refused(_) | Stop::Strange(_)) if harm == Harm::Lasting => return Ok(()),
                 Err(Stop::Reset(cause)) => self.start_harmed(unit, cause, harm)?,
                 Err(stop) => {
                     last = Some(stop);

@@ -11,6 +11,7 @@ use crate::random::Random;
 
 use super::cut::Grain;
 use super::host::{reach, soil};
+use super::judge::{Violation, violation};
 use super::model::{Held, Model};
 use super::part::Part;
 use super::release::Releases;
@@ -58,6 +59,8 @@ pub enum Goal {
     Soiled,
     /// The boot record is gone, so recovery runs.
     Forgotten,
+    /// An image of a later version has written the record: it holds fields that this one does not know.
+    Newer,
 }
 
 /// A device in the field: two releases confirmed, one behind the other.
@@ -76,7 +79,7 @@ const fn composed(name: &'static str, before: &'static [Goal], goal: Goal) -> De
 }
 
 /// Every deed.
-pub const DEEDS: [Deed; 20] = [
+pub const DEEDS: [Deed; 21] = [
     composed("enroll", &[], Goal::Root(1)),
     composed("first", &[Goal::Root(1)], Goal::Confirmed(1)),
     deed("stage", fielded!(), Goal::Staged(3), 1),
@@ -97,6 +100,7 @@ pub const DEEDS: [Deed; 20] = [
     deed("roots", fielded!(Goal::Root(2)), Goal::Root(3), 1),
     deed("recover", fielded!(Goal::Ruined), Goal::Confirmed(3), 1),
     composed("relearn", fielded!(Goal::Forgotten), Goal::Confirmed(3)),
+    composed("skew", fielded!(Goal::Newer), Goal::Confirmed(3)),
 ];
 
 impl Deed {
@@ -108,19 +112,14 @@ impl Deed {
     /// The flash of a device that is about to start before the deed, its record `age` entries further on.
     ///
     /// # Errors
-    /// The goal before it that was not reached, and why.
-    pub fn origin(
-        &self,
-        part: &Part,
-        releases: &Releases,
-        age: u32,
-    ) -> Result<Origin, (Goal, Stop)> {
+    /// What does not hold of the device on the way there, though nothing strikes.
+    pub fn origin(&self, part: &Part, releases: &Releases, age: u32) -> Result<Origin, Violation> {
         let mut unit = Unit::off(part, releases, used(part), Model::blank());
-        let first = self.before.first().copied().unwrap_or(self.goal);
-        unit.start(ResetCause::PowerOn).map_err(|stop| (first, stop))?;
+        let started = unit.start(ResetCause::PowerOn);
+        started.or_else(|stop| violation("I1", format!("a blank device: {stop:?}")))?;
         for goal in self.before {
-            let reached = reach(&mut unit, *goal).and_then(|()| as_expected(&mut unit));
-            reached.map_err(|stop| (*goal, stop))?;
+            goal.reach(&mut unit)?;
+            as_expected(&mut unit)?;
         }
         age_record(unit.flash(), part, age);
         let model = unit.belief.model.clone();
@@ -131,11 +130,6 @@ impl Deed {
     /// Flash was damaged from outside before: what the record remembers of it is not so.
     pub fn is_on_damage(&self) -> bool {
         [Goal::Ruined, Goal::Soiled].iter().any(|goal| self.before.contains(goal))
-    }
-
-    /// Does it, from wherever the device is.
-    pub fn act(&self, unit: &mut Unit<'_>) -> Result<(), Stop> {
-        reach(unit, self.goal)
     }
 }
 
@@ -165,6 +159,26 @@ impl Origin {
 }
 
 impl Goal {
+    /// Brings a device there, from wherever it is.
+    ///
+    /// # Errors
+    /// Why that ends before.
+    pub fn reach(self, unit: &mut Unit<'_>) -> Result<(), Violation> {
+        let Err(stop) = reach(unit, self) else { return Ok(()) };
+        // A device that is not what it has to be says more than a goal that is not reached.
+        as_expected(unit)?;
+        violation(self.invariant(), format!("{self:?}: {stop:?}"))
+    }
+
+    /// The invariant that does not hold when it is not reached: a trial that nobody confirms ends by itself, and
+    /// everything else is up to the host.
+    pub const fn invariant(self) -> &'static str {
+        match self {
+            Self::LeaseEnded(_) | Self::Spent(_) | Self::FallenBack(_) => "I3",
+            _ => "I10",
+        }
+    }
+
     /// Whether a device that has to be so is there.
     pub fn is_reached(self, model: &Model) -> bool {
         let spare = model.slot(model.spare());
@@ -194,6 +208,7 @@ impl Goal {
             }
             Self::Ruined | Self::Forgotten => model.runs.is_none(),
             Self::Soiled => true,
+            Self::Newer => model.carries,
         }
     }
 }
@@ -215,10 +230,12 @@ fn age_record(flash: &mut SimFlash, part: &Part, entries: u32) {
 }
 
 /// Without a fault the device is what it has to be at every goal.
-fn as_expected(unit: &mut Unit<'_>) -> Result<(), Stop> {
-    unit.open_session()?;
-    match unit.resolve()?.differs {
+fn as_expected(unit: &mut Unit<'_>) -> Result<(), Violation> {
+    let looked = unit.open_session().and_then(|()| unit.resolve());
+    let resolved =
+        looked.or_else(|stop| violation("I1", format!("what runs does not answer: {stop:?}")))?;
+    match resolved.differs {
         None => Ok(()),
-        Some(differs) => Err(Stop::Strange(format!("{}: {}", differs.what, differs.text))),
+        Some(differs) => violation(differs.invariant(), differs.to_string()),
     }
 }

@@ -1,17 +1,15 @@
 //! Every single fault that is no power cut, at every operation and every call of a deed.
 
 use std::collections::HashSet;
-use std::time::Instant;
 
 use firmware_protocol::boot::ResetCause;
-use firmware_protocol::flash::Range;
-use firmware_protocol::record::{ENTRY_BYTES, PLACE_BYTES, read_entry};
 use firmware_protocol::slot::SlotId;
 use hw_sim::{DeviceFault, Fault, FlashFault, Operation, SimFlash};
 
 use super::judge::Violation;
 use super::part::Part;
-use super::sweep::{Figures, Sweep};
+use super::sweep::{Figures, Sweep, Until};
+use super::truth::entry_in_force;
 
 /// Accesses of flash behind which a supply fails for the second time.
 const BROWNED_OUT_AFTER: [u32; 6] = [1, 2, 5, 17, 60, 200];
@@ -24,17 +22,10 @@ const RANDOM: [u32; 2] = [1, 4];
 
 impl Sweep<'_> {
     /// Lets every single fault strike that is no power cut.
-    pub fn run_disorder(&self, until_failure: bool) -> Figures {
-        let begun = Instant::now();
-        let mut figures = Figures::default();
-        if let Err(violation) = self.try_disorder(until_failure, &mut figures) {
-            figures.failures.push(self.failure(Vec::new(), violation));
-        }
-        figures.took = begun.elapsed();
-        figures
-    }
-
-    fn try_disorder(&self, until_failure: bool, figures: &mut Figures) -> Result<(), Violation> {
+    ///
+    /// # Errors
+    /// What goes wrong without one.
+    pub(super) fn try_faults(&self, until: Until, figures: &mut Figures) -> Result<(), Violation> {
         let origin = self.origin()?;
         let path = self.walk(&origin)?;
         figures.operations = path.operations.len();
@@ -50,7 +41,7 @@ impl Sweep<'_> {
             }
             if let Err(violation) = outcome.judged {
                 figures.failures.push(self.failure(vec![fault], violation));
-                if until_failure {
+                if until.is_over(&figures.failures) {
                     break;
                 }
             }
@@ -112,7 +103,7 @@ fn of_device(polls: u64) -> Vec<Fault> {
 fn tender(flash: &SimFlash, part: &Part) -> Vec<u32> {
     let [even, odd] = part.layout.trust();
     let mut places = vec![even.start + 40, odd.start + 40];
-    if let Some(entry) = entry_in_force(flash, part.layout.record()) {
+    if let Some((entry, _)) = entry_in_force(flash, part) {
         places.extend([entry + 60, entry + 448, entry + 480, entry + 512 + 60]);
     }
     for slot in SlotId::ALL {
@@ -122,17 +113,6 @@ fn tender(flash: &SimFlash, part: &Part) -> Vec<u32> {
     }
     places.retain(|address| *address < part.spec.size_bytes());
     places
-}
-
-fn entry_in_force(flash: &SimFlash, record: [Range; 2]) -> Option<u32> {
-    let places =
-        record.into_iter().flat_map(|range| (range.start..range.end()).step_by(PLACE_BYTES));
-    let entries = places.filter_map(|start| {
-        let range = Range { start, len_bytes: u32::try_from(ENTRY_BYTES).ok()? };
-        let bytes: [u8; ENTRY_BYTES] = flash.view(range)?.as_ref().try_into().ok()?;
-        Some((read_entry(&bytes)?.0.sequence, start))
-    });
-    entries.max().map(|(_, start)| start)
 }
 
 /// An address in each block.

@@ -1,46 +1,39 @@
 //! Every cut of a deed, and every cut of the recovery from it.
 
 use std::collections::{BTreeMap, HashSet};
-use std::time::Instant;
 
 use firmware_protocol::boot::ResetCause;
 use hw_sim::{Fault, SimFlash};
 
-use super::cut::{self, Grain};
+use super::cut;
 use super::judge::Violation;
 use super::model::Model;
 use super::path::{Path, copy, mark, world};
-use super::sweep::{Figures, Sweep};
+use super::sweep::{Figures, Sweep, Until};
 use super::unit::Unit;
 
 impl Sweep<'_> {
     /// Cuts everywhere, and again everywhere on the way on from there: in the start behind the cut and in what
-    /// the host does then. Both are cut as finely as `grain`; figures are of the second cuts.
-    pub fn run_double(&self, grain: Grain, until_failure: bool) -> Figures {
-        let begun = Instant::now();
-        let mut figures = Figures::default();
-        if let Err(violation) = self.try_double(grain, until_failure, &mut figures) {
-            figures.failures.push(self.failure(Vec::new(), violation));
-        }
-        figures.took = begun.elapsed();
-        figures
-    }
-
-    fn try_double(
-        &self,
-        grain: Grain,
-        until_failure: bool,
-        figures: &mut Figures,
-    ) -> Result<(), Violation> {
+    /// the host does then. Figures are of the second cuts.
+    ///
+    /// # Errors
+    /// What goes wrong without one.
+    pub(super) fn try_doubles(&self, until: Until, figures: &mut Figures) -> Result<(), Violation> {
         let path = self.walk(&self.origin()?)?;
-        let models = path.settled(&self.court())?;
+        let models = match path.settled(&self.court()) {
+            Ok(models) => models,
+            Err((fault, violation)) => {
+                figures.failures.push(self.failure(vec![fault], violation));
+                return Ok(());
+            }
+        };
         let word_bytes = self.part.spec.geometry.word_bytes;
         let mut fired = BTreeMap::new();
         let (mut cut_once, mut all, mut judged) = (HashSet::new(), HashSet::new(), HashSet::new());
         for index in 0..path.operations.len() {
             let mut may_be = models[index..index + 2].to_vec();
             may_be.dedup();
-            for tear in path.change(index).cuts(word_bytes, grain) {
+            for tear in path.change(index).cuts(word_bytes, self.grain) {
                 let left = path.torn(index, tear, &mut fired);
                 if !cut_once.insert(mark(&left) ^ world(&may_be)) {
                     continue;
@@ -54,14 +47,8 @@ impl Sweep<'_> {
                     }
                 };
                 let deed_operations = path.operations.len() as u64;
-                self.cut_way_on(
-                    &way_on,
-                    first,
-                    deed_operations,
-                    (grain, &mut all, &mut judged),
-                    figures,
-                );
-                if until_failure && !figures.failures.is_empty() {
+                self.cut_way_on(&way_on, first, deed_operations, (&mut all, &mut judged), figures);
+                if until.is_over(&figures.failures) {
                     return Ok(());
                 }
             }
@@ -77,7 +64,7 @@ impl Sweep<'_> {
         unit.belief.maybe = may_be[1..].to_vec();
         Path::of(&mut unit, origin, |unit| {
             self.court().start_again(unit, ResetCause::PowerOn)?;
-            self.court().act(unit)
+            self.deed.goal.reach(unit)
         })
     }
 
@@ -86,7 +73,7 @@ impl Sweep<'_> {
         way_on: &Path,
         first: Fault,
         deed_operations: u64,
-        (grain, all, judged): (Grain, &mut HashSet<u64>, &mut HashSet<u64>),
+        (all, judged): (&mut HashSet<u64>, &mut HashSet<u64>),
         figures: &mut Figures,
     ) {
         figures.operations += way_on.operations.len();
@@ -94,7 +81,7 @@ impl Sweep<'_> {
         for index in 0..way_on.operations.len() {
             let may_be = &way_on.may_be[index];
             let world = world(may_be);
-            for tear in way_on.change(index).cuts(self.part.spec.geometry.word_bytes, grain) {
+            for tear in way_on.change(index).cuts(self.part.spec.geometry.word_bytes, self.grain) {
                 let left = way_on.torn(index, tear, &mut figures.fired);
                 figures.cases += 1;
                 let mark = mark(&left);

@@ -7,6 +7,7 @@ use hw_sim::{Fault, FaultClass, Mishaps};
 
 use super::damage::Harm;
 use super::deed::Origin;
+use super::host::reach;
 use super::judge::{Court, Violation, violation};
 use super::path::{add_fired, mark};
 use super::unit::{Stop, Unit};
@@ -20,6 +21,8 @@ pub struct Outcome {
     pub judged: Result<(), Violation>,
     /// Tells histories apart: the same faults lead to the same one (I11).
     pub mark: u64,
+    /// What happened, line by line.
+    pub story: Vec<String>,
 }
 
 /// More tries than a host needs, beside those that faults may cost it.
@@ -32,7 +35,25 @@ impl<'a> Court<'a> {
     /// # Errors
     /// When the device does not even start before anything strikes.
     pub fn try_history(&self, origin: &Origin, faults: &[Fault]) -> Result<Outcome, Violation> {
+        self.history(origin, faults, None)
+    }
+
+    /// As [`Court::try_history`], told line by line.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn tell_history(&self, origin: &Origin, faults: &[Fault]) -> Result<Outcome, Violation> {
+        self.history(origin, faults, Some(Vec::new()))
+    }
+
+    fn history(
+        &self,
+        origin: &Origin,
+        faults: &[Fault],
+        story: Option<Vec<String>>,
+    ) -> Result<Outcome, Violation> {
         let mut unit = self.unit(origin)?;
+        unit.story = story;
         faults.iter().for_each(|fault| unit.flash().set_fault(*fault));
         unit.set_mishaps(Mishaps::of(faults));
         let harm = Harm::of(faults);
@@ -40,7 +61,8 @@ impl<'a> Court<'a> {
         let mut fired = unit.mishaps().fired();
         add_fired(&mut fired, unit.flash());
         let mark = mark(unit.flash()) ^ unit.flash().counters().operations;
-        Ok(Outcome { fired, judged, mark })
+        let story = unit.story.take().unwrap_or_default();
+        Ok(Outcome { fired, judged, mark, story })
     }
 
     fn live_through(
@@ -56,6 +78,7 @@ impl<'a> Court<'a> {
             // What a wrong clock has begun goes on in the same boot.
             self.start_harmed(unit, ResetCause::PowerOn, harm)?;
         }
+        self.look_harmed(unit, harm)?;
         match harm {
             Harm::None => {
                 self.stays(unit)?;
@@ -69,7 +92,7 @@ impl<'a> Court<'a> {
     fn insist(&self, unit: &mut Unit<'a>, harm: Harm, faults: usize) -> Result<u64, Violation> {
         let mut last = None;
         for _ in 0..2 * faults + MORE_TRIES {
-            let Err(stop) = self.deed.act(unit) else {
+            let Err(stop) = reach(unit, self.deed.goal) else {
                 return Ok(unit.flash().counters().operations);
             };
             match &stop {
@@ -87,7 +110,9 @@ impl<'a> Court<'a> {
             last = Some(stop);
         }
         match harm {
-            Harm::None => violation("I10", format!("the deed is never done: {last:?}")),
+            Harm::None => {
+                violation(self.deed.goal.invariant(), format!("the deed is never done: {last:?}"))
+            }
             // What a damaged device has to be brought to is another goal.
             Harm::Damage | Harm::Lasting => Ok(unit.flash().counters().operations),
         }

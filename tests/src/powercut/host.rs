@@ -1,19 +1,25 @@
 //! What a host does to bring a device to a goal, from wherever the device is: it asks, and does what is next.
 
-use firmware_protocol::boot::ResetCause;
+use firmware_protocol::boot::{RECORD_VERSION, ResetCause};
 use firmware_protocol::digest::Digest;
 use firmware_protocol::message::{Request, Status, TrialStatus, TrialTerms};
+use firmware_protocol::record::RecordStore;
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::slot::{SlotId, SlotState};
 
 use super::deed::Goal;
-use super::model::Model;
+use super::model::{Event, Model};
 use super::release::{ROOTS, Release};
 use super::unit::{Stop, Unit};
 
 /// What a host asks of a trial.
 pub const TERMS: TrialTerms =
     TrialTerms { boots: 6, crashes: 3, power_failures: 4, lease_ms: 10_000, boot_max_ms: 60_000 };
+
+/// A later version of the record's layout, and what it appends.
+pub const NEWER: u8 = RECORD_VERSION + 1;
+/// See [`NEWER`].
+pub const NEWER_FIELDS: [u8; 24] = *b"fields of a later layout";
 
 const PLAN: Digest = Digest([9; 32]);
 /// More than the steps of any goal.
@@ -30,6 +36,7 @@ pub fn reach(unit: &mut Unit<'_>, goal: Goal) -> Result<(), Stop> {
         Goal::Root(version) => enroll(unit, version),
         Goal::Ruined => ruin(unit),
         Goal::Forgotten => forget(unit),
+        Goal::Newer => write_as_newer(unit),
         // Done behind the last start, see `Deed::prepare`.
         Goal::Soiled => Ok(()),
         Goal::Spent(number) => spend_boots(unit, number),
@@ -155,7 +162,7 @@ fn step_trial(unit: &mut Unit<'_>, trial: &TrialStatus, goal: Goal) -> Result<bo
 fn enter_trial(unit: &mut Unit<'_>, trial_id: u32) -> Result<(), Stop> {
     unit.reset()?;
     unit.open_session()?;
-    if unit.status()?.trial.is_some_and(|trial| trial.armed > 0) {
+    if unit.status()?.trial.is_some_and(|trial| trial.armed > 0 && !trial.running) {
         unit.ask(Request::Rollback { trial_id })?;
     }
     Ok(())
@@ -259,4 +266,16 @@ fn forget(unit: &mut Unit<'_>) -> Result<(), Stop> {
     }
     unit.belief.model = Model::blank();
     unit.start(ResetCause::PowerOn)
+}
+
+/// What an image of the next version of the record's layout would write: fields behind those known here.
+fn write_as_newer(unit: &mut Unit<'_>) -> Result<(), Stop> {
+    let record = unit.part.layout.record();
+    let mut store = RecordStore::load(unit.flash(), record);
+    let mut state = store.state().cloned().ok_or_else(|| Stop::Strange("no record".to_owned()))?;
+    state.carried.version = NEWER;
+    state.carried.bytes.extend_from_slice(&NEWER_FIELDS).expect("there is room for them");
+    store.write(unit.flash(), &state).expect("flash works");
+    unit.happened(Event::Newer);
+    unit.start(ResetCause::Requested)
 }

@@ -149,11 +149,13 @@ impl<'a> Court<'a> {
     pub(super) fn hold(&self, unit: &mut Unit<'_>, truth: Truth) -> Result<usize, Violation> {
         let resolved = unit.belief.resolve(truth, self.releases);
         let (truth, model) = (&resolved.truth, &unit.belief.model);
-        if let Some(Bytes::Blend | Bytes::Unreadable) = truth.running() {
-            return violation("I2", format!("what runs is no release: {truth:?}"));
+        if let (Some(slot), Some(held @ (Bytes::Blend | Bytes::Unreadable))) =
+            (truth.runs, truth.running())
+        {
+            return violation("I2", format!("slot {slot:?} runs and holds no release: {held:?}"));
         }
         if let Some(differs) = &resolved.differs {
-            return violation(invariant_of(differs), differs_in_words(differs, unit));
+            return violation(differs.invariant(), differs_in_words(differs, unit));
         }
         self.holds_together(truth, model)?;
         self.stands(unit)?;
@@ -224,15 +226,6 @@ impl<'a> Court<'a> {
         Ok(())
     }
 
-    /// Does the deed, from wherever the device is.
-    ///
-    /// # Errors
-    /// Why it ends before.
-    pub(super) fn act(&self, unit: &mut Unit<'_>) -> Result<(), Violation> {
-        let done = self.deed.act(unit);
-        done.or_else(|stop| violation("I10", format!("{:?}: {stop:?}", self.deed.goal)))
-    }
-
     /// I10: a host that goes on gets where it was going, and what it got there stays.
     pub(super) fn goes_on(
         &self,
@@ -240,7 +233,7 @@ impl<'a> Court<'a> {
         deed_operations: u64,
     ) -> Result<(), Violation> {
         let before = unit.flash().counters();
-        self.act(unit)?;
+        self.deed.goal.reach(unit)?;
         let after = unit.flash().counters();
         // Twice the deed and a few starts are enough for whatever has to be done anew.
         let (operations, most) =
@@ -255,7 +248,7 @@ impl<'a> Court<'a> {
         let is_silent = unit.flash().fired().contains_key(&FaultClass::Silent);
         if after.violations > 0 && !is_silent {
             let seen = format!("{} programs over what was programmed", after.violations);
-            return violation("write-once", seen);
+            return violation("I9", seen);
         }
         self.look(unit)?;
         if !self.deed.goal.is_reached(&unit.belief.model) {
@@ -289,20 +282,9 @@ pub fn violation<T>(invariant: &'static str, seen: String) -> Result<T, Violatio
     Err(Violation { invariant, seen })
 }
 
-/// Which promise it is that a difference breaks.
-fn invariant_of(differs: &Differs) -> &'static str {
-    match differs.what {
-        "floor" => "I4",
-        "trial" | "crashes" => "I3",
-        "runs" => "I1",
-        "root" => "I6",
-        _ => "atomic",
-    }
-}
-
 fn differs_in_words(differs: &Differs, unit: &Unit<'_>) -> String {
     let others = unit.belief.maybe.len();
     let also =
         if others > 0 { format!(" (nor what {others} other states have)") } else { String::new() };
-    format!("{}: {}{also}", differs.what, differs.text)
+    format!("{differs}{also}")
 }

@@ -27,6 +27,8 @@ pub struct Model {
     pub runs: Option<SlotId>,
     /// This boot is the trial's.
     pub proves: bool,
+    /// The record holds fields of a later version.
+    pub carries: bool,
 }
 
 /// What a slot holds; releases by their numbers.
@@ -107,6 +109,8 @@ pub enum Event {
         /// What is in slot A and slot B.
         bytes: [Bytes; 2],
     },
+    /// It has a record, which says that it has no root record.
+    Recorded,
     /// A root record is taken.
     Enrolled(u32),
     /// A release is on its way into the spare slot.
@@ -123,6 +127,8 @@ pub enum Event {
     GivenUp(RejectReason),
     /// The image has run well for a while.
     Healed,
+    /// A later version has written the record.
+    Newer,
 }
 
 /// Crashes that a confirmed image may have.
@@ -143,6 +149,7 @@ impl Model {
             next_trial: 1,
             runs: None,
             proves: false,
+            carries: false,
         }
     }
 
@@ -153,6 +160,7 @@ impl Model {
         match event {
             Event::Nothing => {}
             Event::Started { cause, bytes } => next.start(cause, bytes),
+            Event::Recorded => next.recorded = true,
             Event::Enrolled(version) => (next.recorded, next.root) = (true, version),
             Event::Staging(release) => next.begin_stage(release),
             Event::Staged(release) => *next.slot_mut(self.spare()) = Held::Staged(release),
@@ -165,6 +173,7 @@ impl Model {
             Event::Confirmed => next.confirm(),
             Event::GivenUp(reason) => next.end_trial(reason),
             Event::Healed => next.crashes_left = CRASHES,
+            Event::Newer => next.carries = true,
         }
         next
     }

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use firmware_protocol::boot::ResetCause;
 use firmware_protocol::flash::{Flash as _, FlashError, Range};
-use hw_sim::{FaultClass, Operation, SimFlash, Tear};
+use hw_sim::{Fault, FaultClass, Operation, SimFlash, Tear};
 
 use super::belief::Step;
 use super::cut::{self, Change};
@@ -60,12 +60,14 @@ impl Path {
     /// before that step of the work, or behind it.
     ///
     /// # Errors
-    /// What is not as it may be between two operations.
-    pub fn settled(&self, court: &Court<'_>) -> Result<Vec<Model>, Violation> {
-        let places = self.flashes.iter().zip(&self.may_be);
-        let starts = places.map(|(flash, may_be)| {
-            let (_, place) = court.start(copy(flash), may_be, ResetCause::PowerOn)?;
-            Ok(may_be[place].clone())
+    /// What is not as it may be between two operations, and the cut that shows it.
+    pub fn settled(&self, court: &Court<'_>) -> Result<Vec<Model>, (Fault, Violation)> {
+        let places = (1..).zip(self.flashes.iter().zip(&self.may_be));
+        let starts = places.map(|(number, (flash, may_be))| {
+            match court.start(copy(flash), may_be, ResetCause::PowerOn) {
+                Ok((_, place)) => Ok(may_be[place].clone()),
+                Err(violation) => Err((cut::fault(number, Tear::Behind { bytes: 0 }), violation)),
+            }
         });
         starts.collect()
     }

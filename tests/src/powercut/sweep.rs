@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use hw_sim::{Fault, FaultClass};
 
-use super::cut;
+use super::cut::{self, Grain};
 use super::deed::{Deed, Origin};
 use super::judge::{Court, Violation};
 use super::model::Model;
 use super::part::Part;
 use super::path::{Path, copy, mark, world};
 use super::release::Releases;
+use super::shrink::shortest;
 
 /// What a promise did not survive.
 #[derive(Debug, Clone)]
@@ -41,6 +42,38 @@ pub struct Figures {
     pub failures: Vec<Failure>,
 }
 
+/// What a sweep lets happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Power fails once, anywhere.
+    Cuts,
+    /// Power fails once, and again anywhere on the way on.
+    Doubles,
+    /// One fault strikes that is no power cut.
+    Faults,
+}
+
+/// When a sweep is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// When everything was tried.
+    End,
+    /// When this invariant is violated.
+    Violated(&'static str),
+}
+
+impl Until {
+    /// Whether these failures are enough.
+    pub fn is_over(self, failures: &[Failure]) -> bool {
+        match self {
+            Self::End => false,
+            Self::Violated(invariant) => {
+                failures.iter().any(|failure| failure.violation.invariant == invariant)
+            }
+        }
+    }
+}
+
 /// A deed on a part, its record so many entries old.
 #[derive(Debug, Clone, Copy)]
 pub struct Sweep<'a> {
@@ -52,30 +85,54 @@ pub struct Sweep<'a> {
     pub deed: &'a Deed,
     /// Entries that the record is aged by.
     pub age: u32,
+    /// How finely operations are cut.
+    pub grain: Grain,
 }
 
 impl<'a> Sweep<'a> {
-    /// Cuts everywhere; the first failure ends it if so desired.
-    pub fn run(&self, until_failure: bool) -> Figures {
+    /// Tries everything of a kind.
+    pub fn run(&self, kind: Kind, until: Until) -> Figures {
         let begun = Instant::now();
         let mut figures = Figures::default();
-        if let Err(violation) = self.try_cuts(until_failure, &mut figures) {
+        let tried = match kind {
+            Kind::Cuts => self.try_cuts(until, &mut figures),
+            Kind::Doubles => self.try_doubles(until, &mut figures),
+            Kind::Faults => self.try_faults(until, &mut figures),
+        };
+        if let Err(violation) = tried {
             figures.failures.push(self.failure(Vec::new(), violation));
         }
         figures.took = begun.elapsed();
         figures
     }
 
-    fn try_cuts(&self, until_failure: bool, figures: &mut Figures) -> Result<(), Violation> {
+    /// Looks for the shortest list of faults that violates the same invariant as these do, when the deed is done
+    /// under them. `None` when they violate it only as the failure was found.
+    pub fn shortest(&self, faults: &[Fault], invariant: &str) -> Option<(Vec<Fault>, Violation)> {
+        let judge = |faults: &[Fault]| -> Result<(), Violation> {
+            self.court().try_history(&self.origin()?, faults)?.judged
+        };
+        shortest(faults, |faults| {
+            judge(faults).err().filter(|violation| violation.invariant == invariant)
+        })
+    }
+
+    fn try_cuts(&self, until: Until, figures: &mut Figures) -> Result<(), Violation> {
         let path = self.walk(&self.origin()?)?;
-        let models = path.settled(&self.court())?;
+        let models = match path.settled(&self.court()) {
+            Ok(models) => models,
+            Err((fault, violation)) => {
+                figures.failures.push(self.failure(vec![fault], violation));
+                return Ok(());
+            }
+        };
         figures.operations = path.operations.len();
         let (mut all, mut judged) = (HashSet::new(), HashSet::new());
         for index in 0..path.operations.len() {
             let mut may_be = models[index..index + 2].to_vec();
             may_be.dedup();
             self.cut_operation(&path, index, &may_be, (&mut all, &mut judged), figures);
-            if until_failure && !figures.failures.is_empty() {
+            if until.is_over(&figures.failures) {
                 break;
             }
         }
@@ -93,7 +150,7 @@ impl<'a> Sweep<'a> {
     ) {
         let world = world(may_be);
         let deed_operations = path.operations.len() as u64;
-        for tear in path.change(index).cuts(self.part.spec.geometry.word_bytes, self.deed.grain) {
+        for tear in path.change(index).cuts(self.part.spec.geometry.word_bytes, self.grain) {
             let left = path.torn(index, tear, &mut figures.fired);
             figures.cases += 1;
             let mark = mark(&left);
@@ -130,11 +187,7 @@ impl<'a> Sweep<'a> {
     /// # Errors
     /// What was not reached without a fault.
     pub fn origin(&self) -> Result<Origin, Violation> {
-        let origin = self.deed.origin(self.part, self.releases, self.age);
-        origin.map_err(|(goal, stop)| {
-            let seen = format!("{goal:?} is not reached: {stop:?}");
-            Violation { invariant: "I10", seen }
-        })
+        self.deed.origin(self.part, self.releases, self.age)
     }
 
     /// Does the deed without a cut.
@@ -144,7 +197,7 @@ impl<'a> Sweep<'a> {
     pub fn walk(&self, origin: &Origin) -> Result<Path, Violation> {
         let mut unit = self.court().unit(origin)?;
         let before = copy(unit.flash());
-        let path = Path::of(&mut unit, before, |unit| self.court().act(unit))?;
+        let path = Path::of(&mut unit, before, |unit| self.deed.goal.reach(unit))?;
         if !self.deed.goal.is_reached(&unit.belief.model) {
             let seen = format!("{:?} is not reached: {:?}", self.deed.goal, unit.belief.model);
             return Err(Violation { invariant: "I10", seen });

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hw_sim::FaultClass;
 
-use super::sweep::{Failure, Figures};
+use super::sweep::{Failure, Figures, Sweep};
 
 /// Figures by deed, by part, and in all.
 #[derive(Debug, Default)]
@@ -24,22 +24,21 @@ struct Row {
 pub const LEAST_DISTINCT_PERCENT: usize = 60;
 
 impl Table {
-    /// Adds a sweep on a part of the deed that is `place` in the list of deeds.
-    pub fn add(
-        &mut self,
-        place: usize,
-        deed: &'static str,
-        part: &str,
-        age: u32,
-        figures: &Figures,
-    ) {
-        self.deeds.entry((place, deed)).or_default().add(figures);
-        self.parts.entry(part.to_owned()).or_default().add(figures);
-        self.each.push((format!("{part}/{deed}/{age}"), figures.clone()));
+    /// Adds a sweep of the deed that is number `row` in the list of deeds.
+    pub fn add(&mut self, row: usize, sweep: &Sweep<'_>, figures: &Figures) {
+        self.deeds.entry((row, sweep.deed.name)).or_default().add(figures);
+        self.parts.entry(sweep.part.name.clone()).or_default().add(figures);
+        self.each.push((sweep.place(), figures.clone()));
+    }
+
+    /// All of it: by part or by sweep, then by deed and in all.
+    pub fn lines(&self, each: bool) -> impl Iterator<Item = String> {
+        let first = if each { self.by_sweep() } else { self.by_part() };
+        first.into_iter().chain([String::new()]).chain(self.by_deed())
     }
 
     /// A line for each deed, all its parts together, and their sum.
-    pub fn by_deed(&self) -> Vec<String> {
+    fn by_deed(&self) -> Vec<String> {
         let rows = self.deeds.iter().map(|((_, deed), row)| row.line(deed, row.sweeps));
         [head("scenario", "sweeps")]
             .into_iter()
@@ -49,13 +48,13 @@ impl Table {
     }
 
     /// A line for each part, all deeds together.
-    pub fn by_part(&self) -> Vec<String> {
+    fn by_part(&self) -> Vec<String> {
         let rows = self.parts.iter().map(|(part, row)| row.line(part, row.sweeps));
         [head("geometry", "sweeps")].into_iter().chain(rows).collect()
     }
 
     /// A line for each deed on each part at each age.
-    pub fn by_sweep(&self) -> Vec<String> {
+    fn by_sweep(&self) -> Vec<String> {
         let mut each = self.each.clone();
         each.sort_by(|one, other| one.0.cmp(&other.0));
         let rows = each
@@ -78,7 +77,7 @@ impl Table {
     }
 
     /// Every failure.
-    pub fn failures(&self) -> impl Iterator<Item = &Failure> {
+    pub fn failures(&self) -> impl Iterator<Item = &Failure> + Clone {
         self.deeds.values().flat_map(|row| &row.figures.failures)
     }
 

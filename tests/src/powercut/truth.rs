@@ -3,11 +3,14 @@
 use std::fmt;
 
 use firmware_protocol::boot::Start;
+use firmware_protocol::flash::Range;
 use firmware_protocol::layout::SlotLayout;
 use firmware_protocol::message::{Status, TrialStatus};
+use firmware_protocol::record::{ENTRY_BYTES, PLACE_BYTES, read_entry};
 use firmware_protocol::slot::{SlotId, SlotState};
 use hw_sim::SimFlash;
 
+use super::host::{NEWER, NEWER_FIELDS};
 use super::model::{Bytes, Held, Model, OnTrial};
 use super::part::Part;
 use super::release::{Release, Releases};
@@ -23,6 +26,8 @@ pub struct Truth {
     pub runs: Option<SlotId>,
     /// What the slots' bytes are.
     pub bytes: [Bytes; 2],
+    /// The record holds the fields of a later version.
+    pub carries: bool,
 }
 
 /// What is seen and should not be.
@@ -32,6 +37,26 @@ pub struct Differs {
     pub what: &'static str,
     /// What is seen, and what was expected.
     pub text: String,
+}
+
+impl Differs {
+    /// The invariant that it is against.
+    pub fn invariant(&self) -> &'static str {
+        match self.what {
+            "runs" => "I1",
+            "trial" | "crashes" => "I3",
+            "floor" => "I4",
+            "root" => "I6",
+            // What was acknowledged is there, what was not is there whole or not at all.
+            _ => "I5",
+        }
+    }
+}
+
+impl fmt::Display for Differs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.text)
+    }
 }
 
 impl Truth {
@@ -54,12 +79,13 @@ impl Truth {
                     &model.confirmed,
                 )
             })
-            .or_else(|| unless(held == model.slots, "slots", &held, &model.slots))
             .or_else(|| unless(trial == had, "trial", &trial, &had))
+            .or_else(|| unless(held == model.slots, "slots", &held, &model.slots))
             .or_else(|| {
                 unless(crashes == model.crashes_left, "crashes", &crashes, &model.crashes_left)
             })
             .or_else(|| unless(*runs == model.runs, "runs", runs, &model.runs))
+            .or_else(|| unless(self.carries == model.carries, "carried", &self.carries, &true))
     }
 
     /// As a model; what a status does not tell follows from the release on trial.
@@ -90,6 +116,7 @@ impl Truth {
             next_trial: trial.map_or(1, |trial| trial.id + 1),
             runs: *runs,
             proves: status.trial.is_some_and(|trial| trial.running),
+            carries: self.carries,
         }
     }
 
@@ -133,6 +160,26 @@ fn held(state: &SlotState, releases: &Releases) -> Held {
         }
         SlotState::Admitted { bundle } => Held::Admitted(number(bundle)),
     }
+}
+
+/// The entry in force, if there is one: where it lies, and its bytes.
+pub fn entry_in_force(flash: &SimFlash, part: &Part) -> Option<(u32, [u8; ENTRY_BYTES])> {
+    let ranges = part.layout.record().into_iter();
+    let places = ranges.flat_map(|range| (range.start..range.end()).step_by(PLACE_BYTES));
+    let entries = places.filter_map(|start| {
+        let range = Range { start, len_bytes: u32::try_from(ENTRY_BYTES).ok()? };
+        let bytes: [u8; ENTRY_BYTES] = flash.view(range)?.as_ref().try_into().ok()?;
+        Some((read_entry(&bytes)?.0.sequence, start, bytes))
+    });
+    entries.max_by_key(|(sequence, ..)| *sequence).map(|(_, start, bytes)| (start, bytes))
+}
+
+/// Whether the entry in force holds the fields of a later version.
+pub fn carries_newer(flash: &SimFlash, part: &Part) -> bool {
+    let state = entry_in_force(flash, part).and_then(|(_, bytes)| read_entry(&bytes));
+    state.is_some_and(|(head, state)| {
+        head.version == NEWER && state.carried.bytes.as_slice() == NEWER_FIELDS
+    })
 }
 
 /// What the slots' bytes are, compared one by one with what the releases should be.

@@ -19,7 +19,7 @@ use super::heard::{Heard, Said};
 use super::model::{Bytes, Model};
 use super::part::Part;
 use super::release::Releases;
-use super::truth::{Truth, bytes_in, slot_of};
+use super::truth::{Truth, bytes_in, carries_newer, slot_of};
 
 /// Why a host gave up on what it was about to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +45,8 @@ pub struct Unit<'a> {
     pub belief: Belief,
     /// What its slots held at its last start.
     pub held: [Bytes; 2],
+    /// What a host did with it, line by line, if somebody wants to read it.
+    pub story: Option<Vec<String>>,
     power: Power,
     trap: TrapLine,
     mishaps: Mishaps,
@@ -79,6 +81,7 @@ impl<'a> Unit<'a> {
             releases,
             belief: Belief::new(model),
             held: [Bytes::Blend; 2],
+            story: None,
             trap: flash.trap_line(),
             power: Power::Off(Box::new(flash)),
             mishaps: Mishaps::default(),
@@ -163,6 +166,8 @@ impl<'a> Unit<'a> {
         };
         let until = self.operations();
         self.belief.started(cause, self.held, went, until);
+        let runs = self.belief.model.runs;
+        self.tell(|| format!("start ({}): {went:?}, to run {runs:?}", cause.word()));
         stop.map_or(Ok(()), Err)
     }
 
@@ -190,7 +195,17 @@ impl<'a> Unit<'a> {
         };
         let root = self.root_version()?;
         let (part, releases) = (self.part, self.releases);
-        Ok(Truth { root, status, runs, bytes: bytes_in(self.flash(), part, releases) })
+        let carries = self.belief.model.carries && carries_newer(self.flash(), part);
+        let bytes = bytes_in(self.flash(), part, releases);
+        Ok(Truth { root, status, runs, bytes, carries })
+    }
+
+    /// Adds a line to the story.
+    pub(super) fn tell(&mut self, line: impl FnOnce() -> String) {
+        let (operations, polls) = (self.operations(), self.mishaps.polls());
+        if let Some(story) = &mut self.story {
+            story.push(format!("operation {operations:>4}  call {polls:>5}  {}", line()));
+        }
     }
 
     pub(super) fn operations(&mut self) -> u64 {
