@@ -1,7 +1,7 @@
 //! What a device has to be, or may be: the model that follows it, and those beside it since something was cut short.
 
 use firmware_protocol::boot::ResetCause;
-use firmware_protocol::slot::RejectReason;
+use firmware_protocol::slot::{RejectReason, SlotId};
 
 use super::model::{Bytes, Event, Held, Model};
 use super::release::Releases;
@@ -18,6 +18,8 @@ pub struct Belief {
     pub log: Option<Vec<Step>>,
     /// Its clock has jumped in this boot: what takes time may have happened.
     clock_off: bool,
+    /// Slots that may have been admitted when this boot began.
+    were_admitted: [bool; 2],
     /// Highest floor that it ever may have had.
     highest_floor: u64,
     /// Newest root record that it ever may have had.
@@ -62,8 +64,17 @@ impl Belief {
     /// A device that is this.
     pub const fn new(model: Model) -> Self {
         let (highest_floor, highest_root) = (model.floor, model.root);
+        let were_admitted = [false; 2];
         let maybe = Vec::new();
-        Self { model, maybe, log: None, clock_off: false, highest_floor, highest_root }
+        Self {
+            model,
+            maybe,
+            log: None,
+            clock_off: false,
+            were_admitted,
+            highest_floor,
+            highest_root,
+        }
     }
 
     /// Highest floor that it ever may have had.
@@ -74,6 +85,11 @@ impl Belief {
     /// Newest root record that it ever may have had.
     pub const fn highest_root(&self) -> u32 {
         self.highest_root
+    }
+
+    /// Whether the slot may have been admitted when this boot began.
+    pub const fn was_admitted(&self, slot: SlotId) -> bool {
+        self.were_admitted[slot as usize]
     }
 
     /// A trial is about to be confirmed: the floor may be that of whatever lies in a slot.
@@ -99,6 +115,9 @@ impl Belief {
     pub fn started(&mut self, cause: ResetCause, bytes: [Bytes; 2], went: Went, until: u64) {
         self.clock_off = false;
         let before: Vec<Model> = self.all().cloned().collect();
+        self.were_admitted = SlotId::ALL.map(|slot| {
+            before.iter().any(|model| matches!(model.slots[slot as usize], Held::Admitted(_)))
+        });
         let event = Event::Started { cause, bytes };
         let after: Vec<Model> = before.iter().map(|model| model.after(event)).collect();
         if let Some(log) = &mut self.log {

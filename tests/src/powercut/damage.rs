@@ -136,7 +136,9 @@ fn makes_nothing_up(unit: &mut Unit<'_>, truth: &Truth) -> Result<(), Violation>
             return violation("I2", format!("slot {slot:?} runs with {held:?}, as {state:?}"));
         }
         let on_trial = status.trial.is_some_and(|trial| trial.running && trial.slot == slot);
-        if !matches!(state, SlotState::Admitted { .. }) && !on_trial {
+        // An entry that is destroyed while an image runs takes nothing from what started it.
+        let was_admitted = unit.belief.was_admitted(slot);
+        if !matches!(state, SlotState::Admitted { .. }) && !on_trial && !was_admitted {
             return violation("I3", format!("slot {slot:?} runs, {state:?}, outside a trial"));
         }
     }

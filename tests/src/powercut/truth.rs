@@ -120,6 +120,23 @@ impl Truth {
         }
     }
 
+    /// In a line.
+    pub fn in_words(&self, releases: &Releases) -> String {
+        let Model { confirmed, slots: [a, b], trial, crashes_left, .. } = self.model(releases);
+        let trial =
+            trial.map_or("none".to_owned(), |trial| format!("{} of {:?}", trial.id, trial.slot));
+        let name =
+            |slot: Option<SlotId>| slot.map_or("none".to_owned(), |slot| format!("{slot:?}"));
+        format!(
+            "seen: runs {}, confirmed {}, slots {a:?} {b:?}, trial {trial}, {crashes_left} crashes left, \
+             floor {}, root {}",
+            name(self.runs),
+            name(confirmed),
+            self.status.accept_floor,
+            self.root
+        )
+    }
+
     /// The release that runs by its bytes; `None` for the recovery image.
     pub fn running(&self) -> Option<Bytes> {
         self.runs.map(|slot| self.bytes[slot as usize])

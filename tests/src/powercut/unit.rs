@@ -197,7 +197,9 @@ impl<'a> Unit<'a> {
         let (part, releases) = (self.part, self.releases);
         let carries = self.belief.model.carries && carries_newer(self.flash(), part);
         let bytes = bytes_in(self.flash(), part, releases);
-        Ok(Truth { root, status, runs, bytes, carries })
+        let truth = Truth { root, status, runs, bytes, carries };
+        self.tell(|| truth.in_words(releases));
+        Ok(truth)
     }
 
     /// Adds a line to the story.
