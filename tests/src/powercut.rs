@@ -18,7 +18,7 @@
 //! - [`mod@path`]: what flash goes through meanwhile
 //! - [`judge`]: the invariants; [`damage`]: what is left of them when flash was damaged
 //! - [`disorder`]: every single fault that is no power cut
-//! - [`history`]: a deed done under a list of faults
+//! - [`history`]: a deed done under a list of faults; [`mixture`]: lists of them by chance
 //! - [`sweep`]: every cut of a deed on a part; [`double`]: and every cut of the recovery from it
 //! - [`shrink`]: the shortest list of faults that still breaks a promise
 //! - [`crew`]: many sweeps at once; [`table`]: the figures
@@ -36,6 +36,7 @@ pub mod heard;
 pub mod history;
 pub mod host;
 pub mod judge;
+pub mod mixture;
 pub mod model;
 pub mod part;
 pub mod path;

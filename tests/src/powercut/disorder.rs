@@ -100,7 +100,7 @@ fn of_device(polls: u64) -> Vec<Fault> {
 
 /// Addresses where a damaged byte hurts, one of each kind: in the entry in force, its seal and its mark, the
 /// place behind it, the root record, and each slot's manifest, image and blank tail.
-fn tender(flash: &SimFlash, part: &Part) -> Vec<u32> {
+pub(super) fn tender(flash: &SimFlash, part: &Part) -> Vec<u32> {
     let [even, odd] = part.layout.trust();
     let mut places = vec![even.start + 40, odd.start + 40];
     if let Some((entry, _)) = entry_in_force(flash, part) {
@@ -116,7 +116,7 @@ fn tender(flash: &SimFlash, part: &Part) -> Vec<u32> {
 }
 
 /// An address in each block.
-fn blocks(part: &Part) -> Vec<u32> {
+pub(super) fn blocks(part: &Part) -> Vec<u32> {
     let mut starts = Vec::new();
     while let Some((_, block)) = part.spec.block_at(starts.last().map_or(0, |(_, end)| *end)) {
         starts.push((block.start, block.end()));
