@@ -8,7 +8,7 @@
 //! - [`part`]: flash parts and where everything lies on them
 //! - [`release`]: root records and bundles
 //! - [`model`]: what a device has to be, by the rules of BOOT.md and by nothing of the engine
-//! - [`truth`]: what a device is seen to be, by its answers and by its flash's bytes
+//! - [`truth`]: what a device is seen to be, by its answers and by its flash's [`bytes`](mod@bytes)
 //! - [`belief`]: what a device has to be, or may be, as things happen to it
 //! - [`mod@unit`]: one device in memory and in virtual time, on its [`chip`]
 //! - [`client`], [`heard`]: what a host asks it for, and what it says
@@ -24,6 +24,7 @@
 //! - [`crew`]: many sweeps at once; [`table`]: the figures
 
 pub mod belief;
+pub mod bytes;
 mod chip;
 pub mod client;
 pub mod crew;

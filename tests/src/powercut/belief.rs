@@ -3,7 +3,8 @@
 use firmware_protocol::boot::ResetCause;
 use firmware_protocol::slot::{RejectReason, SlotId};
 
-use super::model::{Bytes, Event, Held, Model};
+use super::bytes::Bytes;
+use super::model::{Event, Held, Model};
 use super::release::Releases;
 use super::truth::{Differs, Truth};
 
@@ -14,6 +15,8 @@ pub struct Belief {
     pub model: Model,
     /// What it may be instead: changes that it was asked for and did not acknowledge.
     pub maybe: Vec<Model>,
+    /// What it may be behind its next start: changes that failed in flash and may stand there all the same.
+    in_doubt: Vec<Model>,
     /// What has happened, if somebody wants to know.
     pub log: Option<Vec<Step>>,
     /// Its clock has jumped in this boot: what takes time may have happened.
@@ -69,6 +72,7 @@ impl Belief {
         Self {
             model,
             maybe,
+            in_doubt: Vec::new(),
             log: None,
             clock_off: false,
             were_admitted,
@@ -104,6 +108,7 @@ impl Belief {
     pub fn adopt(&mut self, truth: &Truth, releases: &Releases) {
         self.model = truth.model(releases);
         self.maybe.clear();
+        self.in_doubt.clear();
     }
 
     /// Every state that it may be in, the one that it is in without a fault first.
@@ -114,6 +119,7 @@ impl Belief {
     /// It has started, or was about to: every state that it may have been in leads to another one.
     pub fn started(&mut self, cause: ResetCause, bytes: [Bytes; 2], went: Went, until: u64) {
         self.clock_off = false;
+        std::mem::take(&mut self.in_doubt).into_iter().for_each(|model| self.may_be(model));
         let before: Vec<Model> = self.all().cloned().collect();
         self.were_admitted = SlotId::ALL.map(|slot| {
             before.iter().any(|model| matches!(model.slots[slot as usize], Held::Admitted(_)))
@@ -158,8 +164,18 @@ impl Belief {
         }
     }
 
-    /// The device has acknowledged it; what it may have done before counts no more.
-    pub fn happened(&mut self, event: Event, until: u64) {
+    /// It refused this because flash failed: it goes on without, and knows no more than anybody whether flash
+    /// holds it.
+    pub fn failed(&mut self, event: Event) {
+        self.cut_short(event);
+        self.in_doubt.extend(self.maybe.iter().cloned());
+    }
+
+    /// The device has acknowledged it; what it may have done before counts no more, once it has written.
+    pub fn happened(&mut self, event: Event, wrote: bool, until: u64) {
+        if wrote && event != Event::Nothing {
+            self.in_doubt.clear();
+        }
         let before: Vec<Model> = self.all().cloned().collect();
         let maybe = std::mem::take(&mut self.maybe);
         let after = self.model.after(event);
@@ -168,8 +184,11 @@ impl Belief {
         if event == Event::Nothing {
             self.maybe = maybe;
         } else if self.clock_off {
-            // What was found done may have been the clock's doing.
+            // What was found done may have been the clock's doing, and what takes time may be still to come.
             maybe.iter().for_each(|model| self.may_be(model.after(event)));
+            if matches!(event, Event::GivenUp(_)) {
+                before.into_iter().for_each(|model| self.may_be(model));
+            }
             self.follow_clock();
         }
         if let Some(log) = &mut self.log {
@@ -202,23 +221,23 @@ impl Belief {
         }
         let given_up = [RejectReason::LeaseExpired, RejectReason::BootLimit].map(Event::GivenUp);
         for model in self.all().cloned().collect::<Vec<_>>() {
-            for event in given_up.into_iter().chain([Event::Healed]) {
-                self.may_be(model.after(event));
+            for event in given_up.into_iter().chain([Event::Nothing]) {
+                let model = model.after(event);
+                self.may_be(model.after(Event::Healed));
+                self.may_be(model);
             }
         }
     }
 
-    /// Finds which of the states that it may be in the device is in.
+    /// Finds which of the states that it may be in the device is in; those that look the same stay.
     pub fn resolve(&mut self, truth: Truth, releases: &Releases) -> Resolved {
-        let found = self.all().position(|model| truth.differs(model, releases).is_none());
-        let Some(place) = found else {
+        let all: Vec<Model> = self.all().cloned().collect();
+        let is_seen = |model: &Model| truth.differs(model, releases).is_none();
+        let Some(place) = all.iter().position(is_seen) else {
             let differs = truth.differs(&self.model, releases);
             return Resolved { truth, differs, place: 0 };
         };
-        if let Some(model) = place.checked_sub(1).map(|place| self.maybe.swap_remove(place)) {
-            self.model = model;
-        }
-        self.maybe.clear();
+        self.is_one_of(all.into_iter().filter(is_seen).collect());
         self.follow_clock();
         Resolved { truth, differs: None, place }
     }

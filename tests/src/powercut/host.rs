@@ -270,12 +270,12 @@ fn forget(unit: &mut Unit<'_>) -> Result<(), Stop> {
 
 /// What an image of the next version of the record's layout would write: fields behind those known here.
 fn write_as_newer(unit: &mut Unit<'_>) -> Result<(), Stop> {
-    let record = unit.part.layout.record();
+    let (record, begun) = (unit.part.layout.record(), unit.operations());
     let mut store = RecordStore::load(unit.flash(), record);
     let mut state = store.state().cloned().ok_or_else(|| Stop::Strange("no record".to_owned()))?;
     state.carried.version = NEWER;
     state.carried.bytes.extend_from_slice(&NEWER_FIELDS).expect("there is room for them");
     store.write(unit.flash(), &state).expect("flash works");
-    unit.happened(Event::Newer);
+    unit.happened(Event::Newer, begun);
     unit.start(ResetCause::Requested)
 }

@@ -7,8 +7,9 @@ use firmware_protocol::flash::Range;
 use firmware_protocol::slot::SlotId;
 use hw_sim::{FaultClass, Reads, SimFlash};
 
+use super::bytes::Bytes;
 use super::deed::{Deed, Origin};
-use super::model::{Bytes, Held, Model};
+use super::model::{Held, Model};
 use super::part::Part;
 use super::release::Releases;
 use super::truth::{Differs, Truth};
@@ -149,7 +150,7 @@ impl<'a> Court<'a> {
     pub(super) fn hold(&self, unit: &mut Unit<'_>, truth: Truth) -> Result<usize, Violation> {
         let resolved = unit.belief.resolve(truth, self.releases);
         let (truth, model) = (&resolved.truth, &unit.belief.model);
-        if let (Some(slot), Some(held @ (Bytes::Blend | Bytes::Unreadable))) =
+        if let (Some(slot), Some(held @ (Bytes::Unsigned(_) | Bytes::Blend | Bytes::Unreadable))) =
             (truth.runs, truth.running())
         {
             return violation("I2", format!("slot {slot:?} runs and holds no release: {held:?}"));

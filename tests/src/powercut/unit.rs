@@ -13,13 +13,14 @@ use firmware_protocol::trust::MAX_ENVELOPE_BYTES;
 use hw_sim::{FaultClass, Mishap, Mishaps, SimFlash, TrapLine};
 
 use super::belief::{Belief, Resolved, Went};
+use super::bytes::{Bytes, bytes_in};
 use super::chip::Chip;
 use super::client::{Offered, strange};
 use super::heard::{Heard, Said};
-use super::model::{Bytes, Model};
+use super::model::Model;
 use super::part::Part;
 use super::release::Releases;
-use super::truth::{Truth, bytes_in, carries_newer, slot_of};
+use super::truth::{Truth, carries_newer, entry_in_force, slot_of};
 
 /// Why a host gave up on what it was about to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,7 +168,14 @@ impl<'a> Unit<'a> {
         let until = self.operations();
         self.belief.started(cause, self.held, went, until);
         let runs = self.belief.model.runs;
-        self.tell(|| format!("start ({}): {went:?}, to run {runs:?}", cause.word()));
+        if self.story.is_some() {
+            let part = self.part;
+            let entry = entry_in_force(self.flash(), part).and_then(|(_, bytes)| read_entry(&bytes));
+            let entry = entry.map_or("none".to_owned(), |(head, _)| head.sequence.to_string());
+            self.tell(|| {
+                format!("start ({}): {went:?}, to run {runs:?}; entry {entry}", cause.word())
+            });
+        }
         stop.map_or(Ok(()), Err)
     }
 
