@@ -17,7 +17,7 @@ use std::time::Duration;
 use firmware_protocol::frame::Framing;
 use tokio::time::Instant;
 
-pub use self::address::{Address, AddressError, DEFAULT_BAUD};
+pub use self::address::{Address, AddressError, DEFAULT_BAUD, shell_word};
 pub use self::error::LinkError;
 #[cfg(feature = "sim")]
 pub use self::simulated::SimulatedDevice;

@@ -289,6 +289,7 @@ impl<'y> Unit<'y> {
             plan: self.yard.plan.clone(),
             again: true,
             take_over: false,
+            recover: String::new(),
         }
     }
 
