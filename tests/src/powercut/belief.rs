@@ -187,7 +187,7 @@ impl Belief {
             // What was found done may have been the clock's doing, and what takes time may be still to come.
             maybe.iter().for_each(|model| self.may_be(model.after(event)));
             if matches!(event, Event::GivenUp(_)) {
-                before.into_iter().for_each(|model| self.may_be(model));
+                before.iter().cloned().for_each(|model| self.may_be(model));
             }
             self.follow_clock();
         }

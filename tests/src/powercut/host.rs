@@ -210,10 +210,13 @@ fn crash_until(unit: &mut Unit<'_>, fallback: u8) -> Result<(), Stop> {
         unit.open_session()?;
         let status = unit.status()?;
         let active = status.active.and_then(|active| status.slots.get(active).bundle());
-        if active == Some(digest) {
-            return Ok(());
-        }
-        unit.start(ResetCause::Watchdog)?;
+        let cause = match unit.belief.model.runs {
+            Some(_) if active == Some(digest) => return Ok(()),
+            Some(_) => ResetCause::Watchdog,
+            // It has crashed too often as well: the power is switched off and on.
+            None => ResetCause::PowerOn,
+        };
+        unit.start(cause)?;
     }
     Err(Stop::Strange("the fallback never runs".to_owned()))
 }

@@ -7,6 +7,7 @@ use firmware_protocol::device::{Device, Effect, Input, Next, Outgoing};
 use firmware_protocol::flash::{Guarded, TrapFlag as _};
 use firmware_protocol::frame::{Header, Kind};
 use firmware_protocol::message::{self, Request};
+use firmware_protocol::record::read_entry;
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::start::{self, BootCheck, Handover};
 use firmware_protocol::trust::MAX_ENVELOPE_BYTES;
@@ -48,6 +49,8 @@ pub struct Unit<'a> {
     pub held: [Bytes; 2],
     /// What a host did with it, line by line, if somebody wants to read it.
     pub story: Option<Vec<String>>,
+    /// Some cells read differently each time: a start that meets them may not store what it decides.
+    pub doubts_weak_cells: bool,
     power: Power,
     trap: TrapLine,
     mishaps: Mishaps,
@@ -83,6 +86,7 @@ impl<'a> Unit<'a> {
             belief: Belief::new(model),
             held: [Bytes::Blend; 2],
             story: None,
+            doubts_weak_cells: false,
             trap: flash.trap_line(),
             power: Power::Off(Box::new(flash)),
             mishaps: Mishaps::default(),
@@ -143,6 +147,10 @@ impl<'a> Unit<'a> {
         self.trap.take();
         self.held = bytes_in(&flash, self.part, self.releases);
         let disturbed = disturbed(flash.fired());
+        let [first, second] = self.part.layout.record();
+        let is_of_record = |address: &u32| (first.start..second.end()).contains(address);
+        let meets_weak_cells =
+            self.doubts_weak_cells && flash.weak_cells().keys().any(is_of_record);
         let mut flash = Guarded::new(flash, self.trap.clone());
         let handover = start::boot(&mut flash, &self.part.layout, cause, BootCheck::Full);
         let stop = if !flash.get_mut().is_powered() {
@@ -150,7 +158,7 @@ impl<'a> Unit<'a> {
         } else {
             self.trap.take().then_some(Stop::Reset(ResetCause::Crash))
         };
-        let is_unsure = disturbed != self::disturbed(flash.get_mut().fired());
+        let is_unsure = meets_weak_cells || disturbed != self::disturbed(flash.get_mut().fired());
         let went = match &stop {
             Some(_) => Went::CutShort,
             None if is_unsure => Went::Unsure,
@@ -170,7 +178,8 @@ impl<'a> Unit<'a> {
         let runs = self.belief.model.runs;
         if self.story.is_some() {
             let part = self.part;
-            let entry = entry_in_force(self.flash(), part).and_then(|(_, bytes)| read_entry(&bytes));
+            let entry =
+                entry_in_force(self.flash(), part).and_then(|(_, bytes)| read_entry(&bytes));
             let entry = entry.map_or("none".to_owned(), |(head, _)| head.sequence.to_string());
             self.tell(|| {
                 format!("start ({}): {went:?}, to run {runs:?}; entry {entry}", cause.word())
