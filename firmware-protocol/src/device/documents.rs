@@ -73,8 +73,9 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             return Err(Refusal::InRecovery);
         }
         let claims = root.claims();
-        // A first entry that is in doubt could name a root record that is being written.
-        let settled = self.store.state().is_none().then(|| state.clone());
+        // An entry that is in doubt could name the root record that is about to be written.
+        let is_in_doubt = self.store.state().is_none() || !self.store.is_settled();
+        let settled = is_in_doubt.then(|| state.clone());
         let enrolled = BootState {
             life_cycle: claims.life_cycle,
             root_version: claims.version,

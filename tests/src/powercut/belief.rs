@@ -140,6 +140,10 @@ impl Belief {
                 after.iter().cloned().chain(unstored.collect::<Vec<_>>()).collect()
             }
         };
+        if went == Went::Unsure {
+            // The engine stores it anew, and has not when it is cut short.
+            self.in_doubt.clone_from(&all);
+        }
         self.is_one_of(all);
     }
 

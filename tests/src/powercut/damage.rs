@@ -132,15 +132,15 @@ fn makes_nothing_up(unit: &mut Unit<'_>, truth: &Truth) -> Result<(), Violation>
     let status = &truth.status;
     if let Some(slot) = truth.runs {
         let state = status.slots.get(slot);
-        let number = state.bundle().and_then(|bundle| unit.releases.of(bundle));
-        let number = number.map(|release| release.number);
-        if number != unit.held[slot as usize].release() && !has_weak_cells(unit, slot) {
-            let held = unit.held[slot as usize];
-            return violation("I2", format!("slot {slot:?} runs with {held:?}, as {state:?}"));
-        }
         let on_trial = status.trial.is_some_and(|trial| trial.running && trial.slot == slot);
         // An entry that is destroyed while an image runs takes nothing from what started it.
         let was_admitted = unit.belief.was_admitted(slot);
+        let number = state.bundle().and_then(|bundle| unit.releases.of(bundle));
+        let held = unit.held[slot as usize];
+        let is_said = was_admitted || held.release() == number.map(|release| release.number);
+        if (held.release().is_none() || !is_said) && !has_weak_cells(unit, slot) {
+            return violation("I2", format!("slot {slot:?} runs with {held:?}, as {state:?}"));
+        }
         if !matches!(state, SlotState::Admitted { .. }) && !on_trial && !was_admitted {
             return violation("I3", format!("slot {slot:?} runs, {state:?}, outside a trial"));
         }
