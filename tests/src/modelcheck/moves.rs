@@ -247,10 +247,17 @@ impl State {
         beside: Beside,
         scene: &Scene,
     ) -> Result<bool, Violation> {
-        let Some(ends_ms) = self.machine.trial_ends_ms() else { return Ok(false) };
-        self.pass_until(ends_ms - 1, scene)?;
-        if self.machine.record.trial.is_none() {
-            return broken("P3", "a trial ends before its deadline".to_owned());
+        let Some(mut ends_ms) = self.machine.trial_ends_ms() else { return Ok(false) };
+        loop {
+            let boots = self.machine.boots();
+            self.pass_until(ends_ms - 1, scene)?;
+            match self.machine.trial_ends_ms() {
+                Some(same_ms) if same_ms == ends_ms => break,
+                // A reset was under way, and another boot has its own deadline.
+                Some(other_ms) => ends_ms = other_ms,
+                None if self.machine.boots() != boots => return Ok(false),
+                None => return broken("P3", "a trial ends before its deadline".to_owned()),
+            }
         }
         if beside != Beside::Before {
             self.pass_until(ends_ms, scene)?;

@@ -1,6 +1,6 @@
 //! What has happened so far, as far as the promises need it: kept beside the machines, and by none of them.
 
-use firmware_protocol::boot::{BootRow, BootState, Start};
+use firmware_protocol::boot::{Blame, BootRow, BootState, Start};
 use firmware_protocol::slot::SlotState;
 use firmware_protocol::start::Handover;
 
@@ -66,7 +66,7 @@ impl Witness {
         after: &BootState,
         handover: &Handover,
     ) -> Result<(), Violation> {
-        if before.active != after.active {
+        if before.active != after.active && !falls_back(before, handover) {
             return broken("P2", "a start has changed the confirmed slot".to_owned());
         }
         floor_stays(before, after)?;
@@ -167,6 +167,15 @@ impl Witness {
         }
         Ok(())
     }
+}
+
+/// The confirmed image has used up its crashes, and there is another one that was confirmed before.
+fn falls_back(before: &BootState, handover: &Handover) -> bool {
+    let fallback = before.active.map(|slot| *before.slots.get(slot.other()));
+    before.crash_left <= 1
+        && handover.cause.blame() == Blame::Image
+        && handover.row == BootRow::FallbackCrashed
+        && matches!(fallback, Some(SlotState::Admitted { .. }))
 }
 
 fn floor_stays(before: &BootState, after: &BootState) -> Result<(), Violation> {

@@ -340,3 +340,23 @@ fn a_device_that_is_lost_behind_its_confirm_is_not_said_to_go_back() {
     let said = &ended.end.message;
     assert!(said.ends_with("; the new version is confirmed") && !said.contains("back"), "{said}");
 }
+
+/// P10: who it is and what its record says, a device tells without a session. Behind a power cut that is the old
+/// version, and its answers say nothing about the new one.
+#[test]
+fn an_old_version_that_answers_behind_a_power_cut_is_not_taken_for_the_one_on_trial() {
+    for asked in [Ask::Identify, Ask::Status] {
+        let (mut world, mut is_cut) = (World::new(3.3), false);
+        let ended = deploy_in(&mut world, PLAN, |world, act| {
+            if !is_cut && world.running == Where::SlotB && *act == Act::Ask(asked.clone()) {
+                is_cut = true;
+                world.power_cut();
+            }
+            None
+        });
+        assert!(is_cut, "{asked:?}");
+        assert_eq!(world.blamed, Some(false), "{asked:?}: {}", ended.end.message);
+        assert_eq!((ended.end.exit_code, ended.end.verdict), (3, RunVerdict::Error), "{asked:?}");
+        assert_eq!(deploy(&mut world, None).0.end.exit_code, 0, "{asked:?}");
+    }
+}
