@@ -7,7 +7,7 @@ use clap::Parser;
 use integration::modelcheck::explore::explore;
 use integration::modelcheck::fate::Budget;
 use integration::modelcheck::report::{HEAD, row, story};
-use integration::modelcheck::scene::Scene;
+use integration::modelcheck::scene::{Begin, Scene};
 use integration::modelcheck::state::State;
 
 /// Explore the A/B protocol, host and device, over a lossy link: resets, losses, deadlines, several runs
@@ -25,36 +25,95 @@ struct Options {
     empty: bool,
 }
 
-/// Resets, losses, stalls, runs behind the first, stops; and whether the other slot is empty at the begin.
-const BOUNDS: [([u8; 5], bool); 1] = [([1, 1, 0, 0, 0], false)];
+/// What is explored: the name of the begin, then resets, losses, stalls, runs behind the first, stops. The deepest one
+/// comes last.
+const BOUNDS: [(Begin, [u8; 5]); 5] = [
+    (Begin::Empty, [1, 1, 0, 0, 0]),
+    (Begin::Staged, [1, 1, 1, 0, 1]),
+    (Begin::Staged, [0, 1, 1, 2, 2]),
+    (Begin::Staged, [3, 0, 0, 0, 0]),
+    (Begin::Staged, [2, 1, 0, 1, 0]),
+];
 
 fn main() -> ExitCode {
     let options = Options::parse();
     let scene = Scene::new();
-    println!("{HEAD}");
-    let all = match options.bounds[..] {
+    #[cfg(feature = "planted")]
+    if let Some(name) = &options.plant {
+        return plant(name, &scene);
+    }
+    let bounds = match options.bounds[..] {
         [resets, losses, stalls, runs, stops] => {
-            vec![([resets, losses, stalls, runs, stops], options.empty)]
+            let begin = if options.empty { Begin::Empty } else { Begin::Staged };
+            vec![(begin, [resets, losses, stalls, runs, stops])]
         }
         _ => BOUNDS.to_vec(),
     };
-    for ([resets, losses, stalls, runs, stops], is_empty) in all {
-        let budget = Budget { resets, losses, stalls, runs, stops };
-        let (name, flash) =
-            if is_empty { ("empty", &scene.empty) } else { ("staged", &scene.staged) };
-        let begin = match State::begin(&scene, flash.clone(), budget) {
-            Ok(begin) => begin,
+    println!("{HEAD}");
+    for (begin, bounds) in bounds {
+        let budget = Budget::of(bounds);
+        let state = match State::begin(&scene, begin, budget) {
+            Ok(state) => state,
             Err(violation) => {
-                eprintln!("error: {violation:?}");
-                return ExitCode::from(2);
+                println!("violated   {}: {}", violation.promise, violation.seen);
+                return ExitCode::from(1);
             }
         };
-        let found = explore(begin.clone(), &scene);
-        println!("{}  {:?} free {}", row(name, budget, &found), found.exits, found.longest_free);
+        let found = explore(state.clone(), &scene);
+        println!("{}", row(begin, budget, &found));
         if let Some((violation, path)) = &found.violation {
-            println!("{}", story(violation, path, &begin, &scene));
+            println!("\n{}", story(violation, path, &state, &scene));
             return ExitCode::from(1);
         }
     }
     ExitCode::SUCCESS
 }
+
+/// Proves that a mistake is noticed: 1 when it is, as for a device that is wrong; 2 when it is not.
+#[cfg(feature = "planted")]
+fn plant(name: &str, scene: &Scene) -> ExitCode {
+    use firmware_protocol::planted::{Mistake, plant};
+    if name == "list" {
+        NOTICED.iter().for_each(|mistake| println!("{}", mistake.name()));
+        return ExitCode::SUCCESS;
+    }
+    let Some(mistake) = Mistake::ALL.into_iter().find(|mistake| mistake.name() == name) else {
+        eprintln!("error: there is no mistake {name:?}; --plant list names those that show here");
+        return ExitCode::from(2);
+    };
+    plant(Some(mistake));
+    for bounds in [[0; 5], [0, 1, 1, 1, 1], [2, 0, 0, 0, 0]] {
+        for begin in [Begin::Empty, Begin::Staged] {
+            let state = State::begin(scene, begin, Budget::of(bounds));
+            let state = match state {
+                Ok(state) => state,
+                Err(violation) => {
+                    println!("planted    {name}");
+                    println!("violated   {}: {}", violation.promise, violation.seen);
+                    return ExitCode::from(1);
+                }
+            };
+            if let Some((violation, path)) = &explore(state.clone(), scene).violation {
+                println!("planted    {name}");
+                println!("{}", story(violation, path, &state, scene));
+                return ExitCode::from(1);
+            }
+        }
+    }
+    eprintln!("error: {name} goes unnoticed");
+    ExitCode::from(2)
+}
+
+/// Mistakes that break the protocol. The others are about how flash fails, which `powercut` is for.
+#[cfg(feature = "planted")]
+const NOTICED: [firmware_protocol::planted::Mistake; 6] = {
+    use firmware_protocol::planted::Mistake;
+    [
+        Mistake::RecordBehindTheJump,
+        Mistake::FloorBeforeConfirm,
+        Mistake::ArmNotSpent,
+        Mistake::LeaseIgnored,
+        Mistake::BootsUncounted,
+        Mistake::ConfirmKeepsTrial,
+    ]
+};

@@ -56,8 +56,14 @@ const IGNORED_OF_ENGINE: [&str; 27] = [
     "hardware_deadline",
     "link",
 ];
-/// Fields of a host that do not count: what never changes, and what only goes on record.
-const IGNORED_OF_HOST: [&str; 3] = ["order", "downtime_ms", "ended_ms"];
+/// Fields of a host that do not count: what never changes, what only goes on record, and how long a boot took, which
+/// no check of the plan judges.
+const IGNORED_OF_HOST: [&str; 5] =
+    ["order", "downtime_ms", "ended_ms", "left_ms", "ready_after_ms"];
+/// So far away a deadline is as good as none, in milliseconds: no history lasts that long.
+const FAR_MS: u64 = 900_000;
+/// Causes of a reset that count alike everywhere, and differ in words only.
+const SAME_CAUSE: [&str; 2] = ["unknown", "watchdog"];
 
 /// Takes what machines print.
 #[derive(Debug)]
@@ -77,11 +83,11 @@ pub struct Print {
 }
 
 impl Print {
-    /// Of a state at this time, behind others that have used these names.
-    pub fn new(now_ms: u64, names: &[u64]) -> Self {
+    /// Of a state at this time.
+    pub fn new(now_ms: u64) -> Self {
         Self {
             hasher: DefaultHasher::new(),
-            names: names.to_vec(),
+            names: Vec::new(),
             now_ms,
             uptime_ms: None,
             token: String::new(),
@@ -110,6 +116,17 @@ impl Print {
         value.hash(&mut self.hasher);
     }
 
+    /// Adds what was printed before: its number, and its names in the order in which they came up there.
+    pub fn add_printed(&mut self, number: u64, names: &[u64]) {
+        self.add_value(&number);
+        names.iter().for_each(|name| self.number(*name));
+    }
+
+    /// The number so far.
+    pub fn so_far(&self) -> u64 {
+        self.hasher.finish()
+    }
+
     /// The number, and the names in the order in which they came up.
     pub fn finish(self) -> (u64, Vec<u64>) {
         (self.hasher.finish(), self.names)
@@ -120,7 +137,9 @@ impl Print {
         if is_field {
             let ignored: &[&str] =
                 if self.uptime_ms.is_some() { &IGNORED_OF_ENGINE } else { &IGNORED_OF_HOST };
-            if self.ignored.is_none() && ignored.contains(&token.as_str()) {
+            // When an attempt began that is over: its reason stands before it.
+            let is_past = self.field == "reason" && token == "started_ms";
+            if self.ignored.is_none() && (is_past || ignored.contains(&token.as_str())) {
                 self.ignored = Some(self.depth);
             }
             self.field.clone_from(&token);
@@ -128,10 +147,21 @@ impl Print {
         if self.ignored.is_none() && !token.is_empty() {
             match token.parse::<u64>() {
                 Ok(number) => self.number(number),
+                Err(_) if token.eq_ignore_ascii_case(SAME_CAUSE[0]) => {
+                    self.hasher.write(b"Watchdog");
+                }
                 Err(_) => self.hasher.write(token.as_bytes()),
             }
         }
         self.token = token;
+        self.token.clear();
+    }
+
+    fn end_text(&mut self) {
+        if self.ignored.is_none() {
+            let [one, other] = SAME_CAUSE;
+            self.hasher.write(self.token.replace(one, other).as_bytes());
+        }
         self.token.clear();
     }
 
@@ -150,7 +180,9 @@ impl Print {
         } else if is_one_of(u64::from(FIRST_REQUEST)) {
             b'r'.hash(&mut self.hasher);
         } else if (BEGIN_MS..LATEST_MS).contains(&number) {
-            (b't', number.wrapping_sub(self.now_ms)).hash(&mut self.hasher);
+            let until_ms = number.wrapping_sub(self.now_ms);
+            let is_far = (FAR_MS..BEGIN_MS).contains(&until_ms);
+            (b't', if is_far { FAR_MS } else { until_ms }).hash(&mut self.hasher);
         } else if let Some(uptime_ms) = self.uptime_ms {
             self.engine_number(number, uptime_ms);
         } else {
@@ -178,8 +210,9 @@ impl fmt::Write for Print {
                 let ends = byte == b'"' && !self.escaped;
                 self.escaped = byte == b'\\' && !self.escaped;
                 self.in_text = !ends;
-                if self.ignored.is_none() {
-                    self.hasher.write_u8(byte);
+                self.token.push(char::from(byte));
+                if ends {
+                    self.end_text();
                 }
                 continue;
             }

@@ -82,6 +82,11 @@ pub const CAUSES: [ResetCause; 3] =
     [ResetCause::PowerOn, ResetCause::Watchdog, ResetCause::Unknown];
 
 impl Budget {
+    /// So many resets, losses, stalls, runs behind the first, and stops.
+    pub const fn of([resets, losses, stalls, runs, stops]: [u8; 5]) -> Self {
+        Self { resets, losses, stalls, runs, stops }
+    }
+
     /// What is left behind this; `None` when it may not happen any more.
     pub fn behind(self, fate: Fate) -> Option<Self> {
         let Self { resets, losses, stalls, runs, stops } = self;
@@ -104,7 +109,7 @@ impl Budget {
 
     /// Nothing goes wrong any more.
     pub const fn none() -> Self {
-        Self { resets: 0, losses: 0, stalls: 0, runs: 0, stops: 0 }
+        Self::of([0; 5])
     }
 }
 

@@ -6,7 +6,6 @@ use firmware_protocol::boot::{BootState, ResetCause, Start};
 use firmware_protocol::device::{Device, Effect, Input, Next, Outgoing};
 use firmware_protocol::frame::{Header, Kind};
 use firmware_protocol::message::{self, Chunk, FromDevice};
-use firmware_protocol::refusal::Refusal;
 use firmware_protocol::start::{self, BootCheck, Handover};
 use firmware_protocol::trust::MAX_ENVELOPE_BYTES;
 
@@ -32,6 +31,8 @@ pub struct Machine {
     began_ms: u64,
     /// The lease was renewed last, in milliseconds.
     renewed_ms: u64,
+    /// The session that is open.
+    session: Option<u32>,
     boots: u32,
     wake_ms: u64,
 }
@@ -97,6 +98,7 @@ impl Machine {
             now_ms,
             began_ms: now_ms,
             renewed_ms: now_ms,
+            session: None,
             boots,
             wake_ms: now_ms,
         })
@@ -260,13 +262,14 @@ impl Machine {
     }
 
     fn note_sign_of_life(&mut self, letter: Letter, heard: &Heard) {
-        let is_in_session = letter.session != 0
-            && !matches!(heard, Heard::Refused(Refusal::StaleSession | Refusal::NoSession));
-        let begins = matches!(heard, Heard::Session(_))
-            || matches!(letter.question, Question::OpenTrial { .. });
-        if is_in_session || begins {
+        if let Heard::Session(session) = heard {
+            self.session = Some(*session);
+        }
+        let begins = matches!(heard, Heard::Session(_) | Heard::Trial(_));
+        if begins || self.session == Some(letter.session) {
             self.renewed_ms = self.now_ms;
         }
+        self.session = self.session.filter(|_| letter.question != Question::CloseSession);
     }
 
     /// Says how the check comes out that is run next.

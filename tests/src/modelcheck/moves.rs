@@ -12,7 +12,8 @@ use super::scene::Scene;
 use super::state::State;
 use super::witness::{Violation, broken};
 
-/// First wait for an answer before asking again, in milliseconds.
+/// Wait for an answer of a device that says nothing before it is asked again, in milliseconds. What is asked again because
+/// a frame was lost comes at once: the wait is nothing beside a lease.
 const RETRY_MS: u64 = 300;
 /// Silence after which a request is given up, in milliseconds; of the first one of a connection, and of all others.
 const PATIENCE_MS: [u64; 2] = [1_000, 8_000];
@@ -48,20 +49,25 @@ pub fn successors(state: &State, scene: &Scene) -> Vec<Outcome> {
     } else {
         try_fate(Fate::Answered);
     }
-    for fate in [Fate::Twice, Fate::Lost, Fate::Unheard, Fate::Gone] {
+    for fate in [Fate::Lost, Fate::Gone, Fate::StoppedBefore, Fate::DiedBefore] {
         try_fate(fate);
     }
     for beside in [Beside::Before, Beside::At, Beside::Behind] {
         try_fate(Fate::Stalled(beside));
     }
-    for fate in [Fate::StoppedBefore, Fate::StoppedBehind, Fate::DiedBefore, Fate::DiedBehind] {
+    for cause in CAUSES {
+        try_fate(Fate::ResetBefore(cause));
+        let _ = (0..MOST_OPERATIONS).find(|count| !try_fate(Fate::CutInBoot(cause, *count)));
+    }
+    if question.only_reads() {
+        // Whether it was done makes no difference then.
+        return found;
+    }
+    for fate in [Fate::Twice, Fate::Unheard, Fate::StoppedBehind, Fate::DiedBehind] {
         try_fate(fate);
     }
     for cause in CAUSES {
-        try_fate(Fate::ResetBefore(cause));
         try_fate(Fate::ResetBehind(cause));
-        // Power that fails before the boot stage has stored anything leaves its own cause alone.
-        let _ = (0..MOST_OPERATIONS).find(|count| !try_fate(Fate::CutInBoot(cause, *count)));
     }
     let _ = (1..MOST_OPERATIONS).find(|count| !try_fate(Fate::CutBehind(*count)));
     found
@@ -95,7 +101,6 @@ impl State {
             }
             Fate::Twice => {
                 self.deliver(question, scene)?;
-                self.pass(RETRY_MS, scene)?;
                 self.exchange(question, scene)?;
             }
             Fate::Lost => self.give_up(question, scene)?,
@@ -118,7 +123,6 @@ impl State {
             Fate::ResetBehind(cause) => {
                 self.deliver(question, scene)?;
                 self.reset(cause, scene)?;
-                self.pass(RETRY_MS, scene)?;
                 self.exchange(question, scene)?;
             }
             Fate::CutBehind(operations) => return self.cut(question, operations, scene),
@@ -235,7 +239,6 @@ impl State {
             return Ok(false);
         }
         self.reset(ResetCause::PowerOn, scene)?;
-        self.pass(RETRY_MS, scene)?;
         self.exchange(question, scene)?;
         Ok(true)
     }

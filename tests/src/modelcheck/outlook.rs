@@ -144,8 +144,8 @@ fn is_run_again(
         Outcome::Committed => verdict == Verdict::Pass,
         Outcome::AlreadyRunning => was_new,
         Outcome::RolledBack => verdict == Verdict::Fail,
-        // It is to be asked for by name.
-        Outcome::Refused => is_blamed(machine),
+        // It has to be asked for with --again.
+        Outcome::Refused => is_blamed(&state.machine),
         Outcome::WentBackByItself
         | Outcome::Error
         | Outcome::Interrupted

@@ -145,6 +145,20 @@ pub enum Heard {
 }
 
 impl Question {
+    /// A device is the same behind it, but for a sign of life.
+    pub const fn only_reads(self) -> bool {
+        matches!(
+            self,
+            Self::Identify
+                | Self::Status
+                | Self::Area(_)
+                | Self::Check(_)
+                | Self::Renew
+                | Self::Missing
+                | Self::Hash { .. }
+        )
+    }
+
     /// Its bytes.
     pub fn bytes(self, id: u32, session: u32, release: &Release) -> Vec<u8> {
         let list = match self {

@@ -5,27 +5,29 @@ use std::fmt::Write as _;
 use super::explore::Found;
 use super::fate::{Budget, Step};
 use super::moves::successors;
-use super::scene::Scene;
+use super::scene::{Begin, Scene};
 use super::state::State;
 use super::witness::Violation;
 
 /// Head of the table.
 pub const HEAD: &str = "\
-| begin | resets | losses | stalls | runs | stops | states | devices | transitions | ends | depth | violations | s |
-|---|---|---|---|---|---|---|---|---|---|---|---|---|";
+| begin | resets | losses | stalls | runs | stops | states | devices | transitions | ends | deepest | exit codes | violations | s |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|";
 
 /// One row of the table.
-pub fn row(name: &str, budget: Budget, found: &Found) -> String {
+pub fn row(begin: Begin, budget: Budget, found: &Found) -> String {
     let Budget { resets, losses, stalls, runs, stops } = budget;
     let violations = u8::from(found.violation.is_some());
+    let exits: Vec<String> = found.exits.keys().map(u8::to_string).collect();
     format!(
-        "| {name} | {resets} | {losses} | {stalls} | {} | {stops} | {} | {} | {} | {} | {} | {violations} | {:.1} |",
+        "| {begin:?} | {resets} | {losses} | {stalls} | {} | {stops} | {} | {} | {} | {} | {} | {} | {violations} | {:.1} |",
         runs + 1,
         found.states,
         found.devices,
         found.transitions,
         found.ends,
         found.depth,
+        exits.join(" "),
         found.took.as_secs_f64()
     )
 }

@@ -66,10 +66,17 @@ pub struct Scene {
     pub releases: Releases,
     /// What is to be deployed.
     pub order: Order,
-    /// The device's flash: the old release confirmed, the other slot empty.
-    pub empty: Memory,
-    /// The same, the new release staged in the other slot.
-    pub staged: Memory,
+    empty: Memory,
+    staged: Memory,
+}
+
+/// How a device begins. The old release is confirmed in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// The other slot is empty.
+    Empty,
+    /// The new release lies in the other slot, not tried yet.
+    Staged,
 }
 
 impl Scene {
@@ -91,6 +98,14 @@ impl Scene {
         let staged = flash(&[Goal::Root(1), Goal::Confirmed(OLD), Goal::Staged(NEW)]);
         let order = order(releases.get(NEW));
         Arc::new(Self { part, releases, order, empty, staged })
+    }
+
+    /// The flash of a device that begins so.
+    pub fn flash(&self, begin: Begin) -> Memory {
+        match begin {
+            Begin::Empty => self.empty.clone(),
+            Begin::Staged => self.staged.clone(),
+        }
     }
 
     /// What a device's record says; `None` when there is none.

@@ -10,9 +10,8 @@ use super::canonical::{BEGIN_MS, FIRST_REQUEST, Print};
 use super::errand::{self, Instead, Pause, Reach};
 use super::fate::Budget;
 use super::machine::Machine;
-use super::memory::Memory;
 use super::question::{Heard, Question};
-use super::scene::Scene;
+use super::scene::{Begin, Scene};
 use super::truth;
 use super::witness::{Violation, Witness};
 
@@ -62,12 +61,12 @@ impl Host {
 }
 
 impl State {
-    /// A run of the scene's order on a device with this flash.
+    /// A run of the scene's order on a device that begins so.
     ///
     /// # Errors
     /// When a promise does not hold.
-    pub fn begin(scene: &Scene, flash: Memory, budget: Budget) -> Result<Self, Violation> {
-        let mut witness = Witness::default();
+    pub fn begin(scene: &Scene, begin: Begin, budget: Budget) -> Result<Self, Violation> {
+        let (mut witness, flash) = (Witness::default(), scene.flash(begin));
         let machine =
             Machine::start(flash, ResetCause::PowerOn, BEGIN_MS, scene, &mut witness)?;
         Self::on(machine, witness, budget, scene)
@@ -201,7 +200,7 @@ impl State {
             self.host.ended = Some(Arc::new(*ended));
             return truth::ends(self, scene);
         }
-        let mut print = Print::new(now_ms, &[]);
+        let mut print = Print::new(now_ms);
         print.add(&runner);
         print.add(&act);
         let (number, names) = print.finish();
@@ -233,14 +232,13 @@ impl State {
 
     /// One number for it, and one for its device alone.
     pub fn digests(&mut self, scene: &Scene) -> (u64, u64) {
-        let mut print = Print::new(self.machine.now_ms, &[]);
+        let mut print = Print::new(self.machine.now_ms);
         self.print_machine(&mut print, scene);
-        let (of_machine, _) = print.finish();
+        let of_machine = print.so_far();
         let (of_runner, names, at_ms) = self.host.print.clone();
-        let mut print = Print::new(self.machine.now_ms, &names);
-        print.add_value(&(of_runner, self.machine.now_ms - at_ms.min(self.machine.now_ms)));
+        print.add_printed(of_runner, &names);
+        print.add_value(&(self.machine.now_ms - at_ms.min(self.machine.now_ms)));
         print.add(&(&self.host.reach, &self.host.heard, self.host.question));
-        self.print_machine(&mut print, scene);
         print.add(&(self.witness, self.budget));
         if let Some(ended) = &self.host.ended {
             print.add_value(&(ended.end.exit_code, &ended.end.message));
