@@ -89,11 +89,14 @@ pub fn run(act: &Act, reach: &mut Reach, heard: &[Heard], now_ms: u64, release: 
     done.map_or_else(|pause| pause, |saw| Pause::Over(Box::new(saw)))
 }
 
-fn perform(act: &Act, reach: &mut Reach, answers: &mut Answers<'_>, release: &Release) -> Step<Saw> {
+fn perform(
+    act: &Act,
+    reach: &mut Reach,
+    answers: &mut Answers<'_>,
+    release: &Release,
+) -> Step<Saw> {
     match act {
-        Act::Connect { until_ms, not_boot } => {
-            connect(reach, answers, *until_ms, *not_boot, true)
-        }
+        Act::Connect { until_ms, not_boot } => connect(reach, answers, *until_ms, *not_boot, true),
         Act::Look { until_ms } => connect(reach, answers, *until_ms, None, false),
         Act::HashSlot { slot } => hash_slot(answers, *slot, release),
         Act::Stage { slot, again } => {
@@ -275,10 +278,7 @@ fn answer(reach: &mut Reach, answers: &mut Answers<'_>, ask: &Ask) -> Step<Saw> 
 }
 
 /// Asked for once a boot.
-fn list_checks<'a>(
-    reach: &mut Reach,
-    answers: &mut Answers<'a>,
-) -> Step<Result<(), &'a Heard>> {
+fn list_checks<'a>(reach: &mut Reach, answers: &mut Answers<'a>) -> Step<Result<(), &'a Heard>> {
     if reach.has_listed {
         return Ok(Ok(()));
     }

@@ -176,6 +176,21 @@ impl State {
         self.take(Heard::Nothing, scene)
     }
 
+    /// What the device says to a request at once; the host does not hear it.
+    ///
+    /// # Errors
+    /// When a promise does not hold.
+    pub fn answer(
+        &mut self,
+        question: Question,
+        scene: &Scene,
+    ) -> Result<Option<Heard>, Violation> {
+        Ok(match self.deliver(question, scene)? {
+            Delivered::Answer(heard) => Some(heard),
+            Delivered::Silence | Delivered::Cut => None,
+        })
+    }
+
     fn deliver(&mut self, question: Question, scene: &Scene) -> Result<Delivered, Violation> {
         let letter = self.letter(question);
         let boots = self.machine.boots();

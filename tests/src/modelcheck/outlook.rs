@@ -9,7 +9,7 @@ use super::chip::Verdict;
 use super::fate::{Budget, CAUSES, Fate};
 use super::machine::Machine;
 use super::question::Question;
-use super::scene::{BOOTS, BOOT_MAX_MS, LEASE_MS, Scene};
+use super::scene::{BOOT_MAX_MS, BOOTS, LEASE_MS, Scene};
 use super::state::State;
 use super::witness::{Violation, Witness, broken};
 
@@ -44,7 +44,10 @@ fn starts(machine: &Machine, witness: Witness, scene: &Scene) -> Result<(), Viol
             continue;
         }
         let Start::Slot(slot) = handover.start else {
-            return broken("P1", format!("starts recovery ({}), row {:?}", cause.word(), handover.row));
+            return broken(
+                "P1",
+                format!("starts recovery ({}), row {:?}", cause.word(), handover.row),
+            );
         };
         let record = machine.record.clone();
         let may_run = match record.slots.get(slot) {
@@ -126,7 +129,7 @@ fn is_run_again(
     scene: &Scene,
 ) -> Result<(), Violation> {
     let was_new = runs_new(machine, scene);
-    witness.begin_run();
+    witness.begin_run(machine.record.active);
     let mut state = State::on(machine.clone(), witness, Budget::none(), scene)?;
     for _ in 0..MOST_REQUESTS {
         let Some(question) = state.host.question else { break };

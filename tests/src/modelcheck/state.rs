@@ -67,8 +67,7 @@ impl State {
     /// When a promise does not hold.
     pub fn begin(scene: &Scene, begin: Begin, budget: Budget) -> Result<Self, Violation> {
         let (mut witness, flash) = (Witness::default(), scene.flash(begin));
-        let machine =
-            Machine::start(flash, ResetCause::PowerOn, BEGIN_MS, scene, &mut witness)?;
+        let machine = Machine::start(flash, ResetCause::PowerOn, BEGIN_MS, scene, &mut witness)?;
         Self::on(machine, witness, budget, scene)
     }
 
@@ -104,7 +103,7 @@ impl State {
     /// # Errors
     /// When a promise does not hold.
     pub fn run_again(&mut self, scene: &Scene) -> Result<(), Violation> {
-        self.witness.begin_run();
+        self.witness.begin_run(self.machine.record.active);
         let runner = Runner::new(scene.order.clone(), self.machine.now_ms);
         self.host.reach = Reach::default();
         self.host.ended = None;
@@ -219,11 +218,16 @@ impl State {
     pub fn in_words(&self) -> String {
         let record = &self.machine.record;
         let trial = record.trial.map_or_else(String::new, |trial| {
-            format!(", trial {:#x} (armed {}, boots left {})", trial.trial_id, trial.armed, trial.boots_left)
+            format!(
+                ", trial {:#x} (armed {}, boots left {})",
+                trial.trial_id, trial.armed, trial.boots_left
+            )
         });
         let act = match &self.host.ended {
             Some(ended) => format!("ended: {:?}, {}", ended.end.outcome, ended.end.message),
-            None => format!("{:?}", self.host.act).split([' ', '(']).next().unwrap_or_default().into(),
+            None => {
+                format!("{:?}", self.host.act).split([' ', '(']).next().unwrap_or_default().into()
+            }
         };
         let after_ms = self.machine.now_ms - BEGIN_MS;
         let start = self.machine.handover.start;

@@ -22,7 +22,6 @@ pub fn asks(act: &Act, witness: &mut Witness) -> Result<(), Violation> {
                 return broken("P2", format!("confirms boot {this:?}; passed: {seen:?}"));
             }
             witness.judged = Some(this);
-            witness.has_asked = true;
         }
         Act::Rollback { blames_bundle: true, .. } if !has_cause(witness) => {
             return broken("P10", "blames a bundle that nothing speaks against".to_owned());
@@ -41,13 +40,15 @@ pub fn ends(state: &State, scene: &Scene) -> Result<(), Violation> {
     let end = &ended.end;
     let record = &state.machine.record;
     let new = scene.new_release();
-    let holds_new = record.active.is_some_and(|slot| {
-        record.slots.get(slot).bundle() == Some(new.digest)
-    });
+    let holds_new =
+        record.active.is_some_and(|slot| record.slots.get(slot).bundle() == Some(new.digest));
     let is_committed = holds_new && record.trial.is_none();
     let says = |seen: &str| {
         let (outcome, verdict, code) = (end.outcome, end.verdict, end.exit_code);
-        broken("P10", format!("ends {outcome:?}, {verdict:?}, exit {code} ({}); {seen}", end.message))
+        broken(
+            "P10",
+            format!("ends {outcome:?}, {verdict:?}, exit {code} ({}); {seen}", end.message),
+        )
     };
     match end.outcome {
         Outcome::Committed | Outcome::AlreadyRunning if !is_committed => {
@@ -63,13 +64,17 @@ pub fn ends(state: &State, scene: &Scene) -> Result<(), Violation> {
     if end.exit_code == 0 && !is_committed {
         return says("exit 0 and not confirmed");
     }
-    if end.message.contains("the running version is untouched") && holds_new {
+    let message = &end.message;
+    if message.contains("the running version is untouched") && record.active != state.witness.found
+    {
+        return says("another version is confirmed than before");
+    }
+    if message.contains("goes back by itself") && holds_new && state.witness.found != record.active
+    {
         return says("the new version is confirmed");
     }
-    let is_in_doubt = matches!(
-        end.outcome,
-        Outcome::Error | Outcome::NeedsService | Outcome::Interrupted
-    );
+    let is_in_doubt =
+        matches!(end.outcome, Outcome::Error | Outcome::NeedsService | Outcome::Interrupted);
     if is_in_doubt && !state.witness.was_disturbed {
         return says("in doubt, and nothing went wrong");
     }
@@ -82,7 +87,8 @@ pub fn ends(state: &State, scene: &Scene) -> Result<(), Violation> {
     if end.verdict.allows_commit() && !is_committed {
         return says("qualified, and not confirmed");
     }
-    let blamed = matches!(record.slots.b, SlotState::Rejected { reason: RejectReason::HostDecided, .. });
+    let blamed =
+        matches!(record.slots.b, SlotState::Rejected { reason: RejectReason::HostDecided, .. });
     if end.outcome == Outcome::RolledBack && blamed && !has_cause(&state.witness) {
         return says("the device was told that the bundle is at fault");
     }

@@ -1,7 +1,7 @@
 //! What has happened so far, as far as the promises need it: kept beside the machines, and by none of them.
 
 use firmware_protocol::boot::{Blame, BootRow, BootState, Start};
-use firmware_protocol::slot::SlotState;
+use firmware_protocol::slot::{SlotId, SlotState};
 use firmware_protocol::start::Handover;
 
 use super::question::Question;
@@ -40,19 +40,19 @@ pub struct Witness {
     pub has_crashed: bool,
     /// Something went wrong in this run that is no verdict of a check.
     pub was_disturbed: bool,
-    /// This run has asked to keep something.
-    pub has_asked: bool,
     /// The operator has stopped this run.
     pub was_stopped: bool,
+    /// The slot that was confirmed when this run began.
+    pub found: Option<SlotId>,
 }
 
 impl Witness {
-    /// Another run begins.
-    pub const fn begin_run(&mut self) {
+    /// Another run begins, on a device with this slot confirmed.
+    pub const fn begin_run(&mut self, confirmed: Option<SlotId>) {
+        self.found = confirmed;
         self.has_failed = false;
         self.has_crashed = false;
         self.was_disturbed = false;
-        self.has_asked = false;
         self.was_stopped = false;
     }
 

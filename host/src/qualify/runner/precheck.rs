@@ -201,7 +201,10 @@ impl Runner {
             Saw::Refused { is_stale: true, .. } if self.may_retry() => {
                 let limit_ms = self.order.plan.timeouts.connect_ms;
                 self.state = State::Connecting;
-                self.act(Act::Connect { until_ms: now_ms.saturating_add(limit_ms), not_boot: None });
+                self.act(Act::Connect {
+                    until_ms: now_ms.saturating_add(limit_ms),
+                    not_boot: None,
+                });
                 return;
             }
             other => {
