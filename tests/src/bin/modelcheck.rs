@@ -27,11 +27,10 @@ struct Options {
 
 /// What is explored: the name of the begin, then resets, losses, stalls, runs behind the first, stops. The deepest one
 /// comes last.
-const BOUNDS: [(Begin, [u8; 5]); 5] = [
+const BOUNDS: [(Begin, [u8; 5]); 4] = [
     (Begin::Empty, [1, 1, 0, 0, 0]),
     (Begin::Staged, [1, 1, 1, 0, 1]),
-    (Begin::Staged, [0, 1, 1, 2, 2]),
-    (Begin::Staged, [3, 0, 0, 0, 0]),
+    (Begin::Staged, [0, 1, 1, 1, 2]),
     (Begin::Staged, [2, 1, 0, 1, 0]),
 ];
 

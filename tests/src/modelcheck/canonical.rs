@@ -119,7 +119,9 @@ impl Print {
     /// Adds what was printed before: its number, and its names in the order in which they came up there.
     pub fn add_printed(&mut self, number: u64, names: &[u64]) {
         self.add_value(&number);
-        names.iter().for_each(|name| self.number(*name));
+        for name in names {
+            self.number(*name);
+        }
     }
 
     /// The number so far.

@@ -58,11 +58,10 @@ struct Share {
 }
 
 /// Explores everything that can come of `begin`.
-pub fn explore(begin: State, scene: &Scene) -> Found {
-    let began = Instant::now();
+pub fn explore(mut begin: State, scene: &Scene) -> Found {
+    let started = Instant::now();
     let mut found = Found::default();
     let known = Mutex::new(Known::default());
-    let mut begin = begin;
     let (digest, device) = begin.digests(scene);
     let mut level = vec![(digest, begin)];
     {
@@ -108,7 +107,7 @@ pub fn explore(begin: State, scene: &Scene) -> Found {
             found.violation = found.violation.or_else(|| Some((violation, known.path(at))));
         }
     }
-    found.took = began.elapsed();
+    found.took = started.elapsed();
     found
 }
 

@@ -226,7 +226,7 @@ impl State {
     fn pass_until(&mut self, until_ms: u64, scene: &Scene) -> Result<(), Violation> {
         self.machine.pass(until_ms, scene, &mut self.witness)?;
         let slots = &self.machine.record.slots;
-        let has_ended = [slots.a, slots.b].iter().any(|slot| ended_by_limit(slot));
+        let has_ended = [slots.a, slots.b].into_iter().any(ended_by_limit);
         self.witness.has_crashed |= has_ended;
         Ok(())
     }
@@ -307,7 +307,7 @@ impl State {
     }
 }
 
-const fn ended_by_limit(slot: &SlotState) -> bool {
+const fn ended_by_limit(slot: SlotState) -> bool {
     matches!(slot, SlotState::Rejected { reason: RejectReason::BootLimit, .. })
 }
 

@@ -15,7 +15,7 @@ const MOST_ROUNDS: u32 = 4;
 /// Why a transfer does not go on: for an answer, or for good.
 enum Halt {
     Pause(Pause),
-    Failed(Saw),
+    Failed(Box<Saw>),
 }
 
 impl From<Pause> for Halt {
@@ -42,7 +42,7 @@ pub fn stage(
             device_bytes: 0,
             took_ms: 0,
         })),
-        Err(Halt::Failed(saw)) => Ok(saw),
+        Err(Halt::Failed(saw)) => Ok(*saw),
         Err(Halt::Pause(pause)) => Err(pause),
     }
 }
@@ -53,12 +53,12 @@ fn transfer(answers: &mut Answers<'_>, again: bool, release: &Release) -> Result
     while (offset as usize) < release.envelope.len() {
         match yes(answers, Question::Offer { offset })? {
             Heard::Held(held) if *held > offset => offset = *held,
-            other => return Err(Halt::Failed(failed(other))),
+            other => return Err(halt(other)),
         }
     }
     let how = match yes(answers, Question::Stage { again })? {
         Heard::Stage(_, how) => *how,
-        other => return Err(Halt::Failed(failed(other))),
+        other => return Err(halt(other)),
     };
     if how != How::FoundDone {
         for (component, payload) in (0..).zip(&release.payloads) {
@@ -77,7 +77,7 @@ fn send(answers: &mut Answers<'_>, component: u8, len: usize) -> Result<(), Halt
     let blocks = u32::try_from(len).unwrap_or(u32::MAX).div_ceil(BLOCK_BYTES);
     for _ in 0..MOST_ROUNDS {
         let Heard::Missing(bits) = yes(answers, Question::Missing)? else {
-            return Err(Halt::Failed(failed(&Heard::Nothing)));
+            return Err(halt(&Heard::Nothing));
         };
         let is_missing = |block: &u32| bits[*block as usize / 8] >> (block % 8) & 1 == 1;
         let missing: Vec<u32> = (0..blocks).filter(is_missing).collect();
@@ -88,12 +88,16 @@ fn send(answers: &mut Answers<'_>, component: u8, len: usize) -> Result<(), Halt
             answers.ask(Question::Chunk { component, block })?;
         }
     }
-    Err(Halt::Failed(failed(&Heard::Nothing)))
+    Err(halt(&Heard::Nothing))
+}
+
+fn halt(heard: &Heard) -> Halt {
+    Halt::Failed(Box::new(failed(heard)))
 }
 
 fn yes<'a>(answers: &mut Answers<'a>, question: Question) -> Result<&'a Heard, Halt> {
     match answers.ask(question)? {
-        no @ (Heard::Refused(_) | Heard::Nothing) => Err(Halt::Failed(failed(no))),
+        no @ (Heard::Refused(_) | Heard::Nothing) => Err(halt(no)),
         yes => Ok(yes),
     }
 }

@@ -21,6 +21,7 @@ pub type TrialBoot = (u32, u64);
 
 /// What has happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "each can happen to a run without the others")]
 pub struct Witness {
     /// Boots that are armed and were not begun.
     armed: u8,
@@ -105,10 +106,10 @@ impl Witness {
         nonce: u64,
         scene: &Scene,
     ) -> Result<(), Violation> {
-        if before.active != after.active {
-            self.confirmed(before, after, asked, nonce, scene)?;
-        } else {
+        if before.active == after.active {
             floor_stays(before, after)?;
+        } else {
+            self.confirmed(before, after, asked, nonce, scene)?;
         }
         let armed = after.trial.map_or(0, |trial| trial.armed);
         let id = |state: &BootState| state.trial.map(|trial| trial.trial_id);
