@@ -151,6 +151,17 @@ impl State {
         Ok(true)
     }
 
+    /// The next request is answered, and a check comes out so; false when the run is over.
+    ///
+    /// # Errors
+    /// When a promise does not hold.
+    pub fn go_smoothly(&mut self, verdict: Verdict, scene: &Scene) -> Result<bool, Violation> {
+        let Some(question) = self.host.question else { return Ok(false) };
+        let is_check = matches!(question, Question::RunCheck(_));
+        let fate = if is_check { Fate::Judged(verdict) } else { Fate::Answered };
+        self.meet(question, fate, scene)
+    }
+
     /// The request arrives, and the host hears what is said to it, however long that takes.
     fn exchange(&mut self, question: Question, scene: &Scene) -> Result<(), Violation> {
         let began_ms = self.machine.now_ms;

@@ -6,9 +6,8 @@ use firmware_protocol::slot::{RejectReason, SlotId, SlotState};
 use noflake::evidence::Outcome;
 
 use super::chip::Verdict;
-use super::fate::{Budget, CAUSES, Fate};
+use super::fate::{Budget, CAUSES};
 use super::machine::Machine;
-use super::question::Question;
 use super::scene::{BOOT_MAX_MS, BOOTS, LEASE_MS, Scene};
 use super::state::State;
 use super::witness::{Violation, Witness, broken};
@@ -132,12 +131,9 @@ fn is_run_again(
     witness.begin_run(machine.record.active);
     let mut state = State::on(machine.clone(), witness, Budget::none(), scene)?;
     for _ in 0..MOST_REQUESTS {
-        let Some(question) = state.host.question else { break };
-        let fate = match question {
-            Question::RunCheck(_) => Fate::Judged(verdict),
-            _ => Fate::Answered,
-        };
-        state.meet(question, fate, scene)?;
+        if !state.go_smoothly(verdict, scene)? {
+            break;
+        }
     }
     let Some(ended) = state.host.ended.clone() else {
         return broken("P6", "another run does not end".to_owned());
