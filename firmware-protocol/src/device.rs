@@ -97,7 +97,7 @@ pub struct Next {
 }
 
 /// The engine; see the module's documentation.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Device<W, F, B> {
     flash: F,
     board: B,

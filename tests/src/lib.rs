@@ -28,6 +28,7 @@
 pub mod bench;
 pub mod cli;
 pub mod flash;
+pub mod modelcheck;
 pub mod peer;
 pub mod powercut;
 pub mod proxy;

@@ -22,7 +22,7 @@ const _: () = assert!(MAX_ENVELOPE_BYTES == 4096 && MAX_ROOT_BYTES <= MAX_ENVELO
 pub(super) const MAX_ROOT_BYTES: usize = 1024;
 
 /// What is under way.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Job {
     Idle,
     Write(WriteJob),
@@ -47,7 +47,7 @@ pub(super) enum Job {
 }
 
 /// A record entry to be written, a document to be stored behind it, and another entry behind that.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct WriteJob {
     before: Option<BootState>,
     store: Option<StoreCursor>,
@@ -90,7 +90,7 @@ enum StoreStep {
 }
 
 /// A component that is being hashed, then looked at behind its end.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct HashJob {
     asked: Asked,
     length: u64,

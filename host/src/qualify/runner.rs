@@ -79,7 +79,7 @@ impl StopWhy {
 }
 
 /// The machine.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Runner {
     order: Order,
     state: State,

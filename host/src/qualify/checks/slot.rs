@@ -7,7 +7,7 @@ use crate::qualify::observation::{
 };
 
 /// Asks what runs, then what the boot record says.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Slot {
     role: SlotRole,
     facts: Option<DeviceFacts>,

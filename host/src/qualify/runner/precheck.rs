@@ -21,7 +21,7 @@ impl Runner {
     }
 
     fn cannot_reach(&mut self, now_ms: u64, saw: &Saw) {
-        if let Saw::Refused { reason, next, .. } = saw {
+        if let Saw::Refused { reason, next, is_stale: false } = saw {
             let message = format!("the device refused: {reason}");
             self.end(now_ms, Outcome::Refused, message, Some(next));
             return;
@@ -205,9 +205,22 @@ impl Runner {
 
     /// The bundle runs already: is every byte of it as it should be?
     pub(super) fn compared(&mut self, now_ms: u64, saw: Saw) {
-        let Saw::Hashes(hashes) = saw else {
-            self.cannot_reach(now_ms, &saw);
-            return;
+        let hashes = match saw {
+            Saw::Hashes(hashes) => hashes,
+            // The device restarted in between, and is looked at anew.
+            Saw::Refused { is_stale: true, .. } if self.may_retry() => {
+                let limit_ms = self.order.plan.timeouts.connect_ms;
+                self.state = State::Connecting;
+                self.act(Act::Connect {
+                    until_ms: now_ms.saturating_add(limit_ms),
+                    not_boot: None,
+                });
+                return;
+            }
+            other => {
+                self.cannot_reach(now_ms, &other);
+                return;
+            }
         };
         let drifted: Vec<&str> = hashes
             .iter()
