@@ -139,5 +139,6 @@ fn order(release: &Release) -> Order {
         plan: Plan::parse(PLAN, "model.toml").expect("the plan is sound"),
         again: false,
         take_over: false,
+        recover: String::new(),
     }
 }

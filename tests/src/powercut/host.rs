@@ -8,7 +8,7 @@ use firmware_protocol::refusal::Refusal;
 use firmware_protocol::slot::{SlotId, SlotState};
 
 use super::deed::Goal;
-use super::model::{Event, Model};
+use super::model::{Event, Held, Model};
 use super::release::{ROOTS, Release};
 use super::unit::{Stop, Unit};
 
@@ -50,7 +50,9 @@ pub fn reach(unit: &mut Unit<'_>, goal: Goal) -> Result<(), Stop> {
             for _ in 0..MOST_STEPS {
                 unit.open_session()?;
                 let status = unit.status()?;
-                if unit.root_version()? == 0 {
+                if rests(unit) {
+                    unit.start(ResetCause::PowerOn)?;
+                } else if unit.root_version()? == 0 {
                     enroll_anew(unit)?;
                 } else if !step(unit, number, &status, goal)? {
                     return Ok(());
@@ -219,6 +221,14 @@ fn crash_until(unit: &mut Unit<'_>, fallback: u8) -> Result<(), Stop> {
         unit.start(cause)?;
     }
     Err(Stop::Strange("the fallback never runs".to_owned()))
+}
+
+/// The confirmed image has crashed too often and there is no other: it runs again when the power is switched off and
+/// on.
+fn rests(unit: &Unit<'_>) -> bool {
+    let model = &unit.belief.model;
+    let is_whole = |slot| matches!(model.slot(slot), Held::Admitted(_));
+    model.runs.is_none() && model.crashes_left == 0 && model.confirmed.is_some_and(is_whole)
 }
 
 /// The host arms and resets, and never confirms.

@@ -14,6 +14,7 @@ use noflake::plan::Plan;
 use noflake::qualify::observation::Where;
 use noflake::qualify::runner::{Ended, Order, Runner};
 use noflake::trust::{LoadedRoot, read_root};
+use noflake::verdict::RunVerdict;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
@@ -120,7 +121,9 @@ impl Yard {
     pub fn new() -> Self {
         let site = Site::new();
         let root = read_root(&site.root()).expect("a site has a root record");
-        let text = format!("{QUICK_PLAN}\n{WATCHED}").replace("run = \"60s\"", "run = \"600s\"");
+        let text = format!("{QUICK_PLAN}\n{WATCHED}")
+            .replace("run = \"60s\"", "run = \"20m\"")
+            .replace("boot_max = \"30s\"", "boot_max = \"5m\"");
         let bundles = VERSIONS.map(|(version, _)| {
             let release = Release::sized(version, 6_000).plan(&text);
             let path = site.bundle(&release);
@@ -234,18 +237,21 @@ impl<'y> Unit<'y> {
         for _ in 0..MOST_TRIES {
             fleets.runs += 1;
             let ended = self.deploy(number).await?;
+            let is_good = VERSIONS[number].1;
             match ended.end.outcome {
-                judged @ (Outcome::Committed
-                | Outcome::AlreadyRunning
-                | Outcome::RolledBack
-                | Outcome::WentBackByItself) => {
-                    if is_bad(number) || judged != Outcome::WentBackByItself {
-                        return Ok(judged);
-                    }
-                    // Its power failed too often during the trial: nothing speaks against it.
-                    last = Some(ended);
+                done @ (Outcome::Committed | Outcome::AlreadyRunning) => return Ok(done),
+                back @ (Outcome::RolledBack | Outcome::WentBackByItself) if !is_good => {
+                    return Ok(back);
                 }
-                Outcome::Refused
+                // Its power failed too often, or its line was too bad: nothing speaks against the version.
+                Outcome::RolledBack | Outcome::WentBackByItself
+                    if ended.end.verdict == RunVerdict::Rejected =>
+                {
+                    return Err(format!("a good version is rejected: {}", ended.end.message));
+                }
+                Outcome::RolledBack
+                | Outcome::WentBackByItself
+                | Outcome::Refused
                 | Outcome::Error
                 | Outcome::Interrupted
                 | Outcome::NeedsService
@@ -308,10 +314,6 @@ impl<'y> Unit<'y> {
         let opened = device.connect(until_ms, None, false, &mut |_| ()).await;
         opened.map_err(|error| format!("it does not answer: {error}"))
     }
-}
-
-fn is_bad(number: usize) -> bool {
-    !VERSIONS[number].1
 }
 
 /// It runs what was confirmed last, and nothing is left open.
