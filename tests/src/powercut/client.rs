@@ -28,6 +28,9 @@ impl Unit<'_> {
     /// Asks in the session and waits for the answer.
     pub fn ask(&mut self, request: Request<'_>) -> Result<Heard, Stop> {
         let (event, begun) = (self.event_of(request), self.operations());
+        if matches!(request, Request::Confirm { .. }) {
+            self.belief.confirms(self.releases);
+        }
         let answer = self.exchange(request);
         self.tell(|| {
             let asked = format!("{request:?}");
@@ -39,9 +42,6 @@ impl Unit<'_> {
         });
         match &answer {
             Ok(_) => {
-                if matches!(request, Request::Confirm { .. }) {
-                    self.belief.confirms(self.releases);
-                }
                 self.happened(event, begun);
             }
             Err(Stop::Refused(Refusal::Flash)) => self.belief.failed(event),

@@ -56,6 +56,7 @@ impl<'a> Court<'a> {
         unit.story = story;
         faults.iter().for_each(|fault| unit.flash().set_fault(*fault));
         unit.set_mishaps(Mishaps::of(faults));
+        unit.doubts_erases = faults.iter().any(|fault| is_silent(*fault));
         unit.doubts_weak_cells = faults.iter().any(|fault| reads_differently(*fault));
         let harm = Harm::of(faults);
         let judged = self.live_through(&mut unit, harm, faults.len());
@@ -126,4 +127,8 @@ const fn reads_differently(fault: Fault) -> bool {
         return false;
     };
     matches!(reads, Reads::Each { .. })
+}
+
+const fn is_silent(fault: Fault) -> bool {
+    matches!(fault, Fault::Flash { what: FlashFault::Silent, .. })
 }

@@ -227,7 +227,7 @@ fn crash_until(unit: &mut Unit<'_>, fallback: u8) -> Result<(), Stop> {
 /// on.
 fn rests(unit: &Unit<'_>) -> bool {
     let model = &unit.belief.model;
-    let is_whole = |slot| matches!(model.slot(slot), Held::Admitted(_));
+    let is_whole = |slot: SlotId| matches!(model.slot(slot), Held::Admitted(number) if unit.held[slot as usize].is(Some(number)));
     model.runs.is_none() && model.crashes_left == 0 && model.confirmed.is_some_and(is_whole)
 }
 

@@ -180,8 +180,7 @@ impl<'a> Court<'a> {
 
     /// I5: nothing that counts lies in cells that read one way today and the other way tomorrow.
     fn stands(&self, unit: &mut Unit<'_>) -> Result<(), Violation> {
-        if unit.flash().fired().contains_key(&FaultClass::Silent) {
-            // No engine can tell an erase that was not done from one that was, as long as cells read as erased.
+        if unit.doubts_erases {
             return Ok(());
         }
         let mut counts: Vec<Range> = Vec::new();
@@ -210,6 +209,8 @@ impl<'a> Court<'a> {
         let mut later = Unit::off(self.part, self.releases, fork, unit.belief.model.clone());
         later.belief = unit.belief.clone();
         later.belief.log = None;
+        later.doubts_erases = unit.doubts_erases;
+        later.doubts_weak_cells = unit.doubts_weak_cells;
         let is_weak = !later.flash().weak_cells().is_empty();
         // A seal that is weak itself, or was not written, may have to be written once more.
         let may_write = is_weak || disturbed(unit.flash().fired()) > 0;

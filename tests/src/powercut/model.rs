@@ -157,8 +157,9 @@ impl Model {
             Event::Staged(release) => *next.slot_mut(self.spare()) = Held::Staged(release),
             Event::Opened(opening) => next.open(opening),
             Event::Armed(boots) => {
+                let entered = self.proves;
                 if let Some(trial) = &mut next.trial {
-                    trial.armed = boots;
+                    *trial = OnTrial { armed: boots, entered, ..*trial };
                 }
             }
             Event::Confirmed => next.confirm(),

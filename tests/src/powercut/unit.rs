@@ -51,6 +51,9 @@ pub struct Unit<'a> {
     pub story: Option<Vec<String>>,
     /// Some cells read differently each time: a start that meets them may not store what it decides.
     pub doubts_weak_cells: bool,
+    /// Erases may do nothing and say nothing: weak cells may stay where an engine has every reason not to look for
+    /// them.
+    pub doubts_erases: bool,
     power: Power,
     trap: TrapLine,
     mishaps: Mishaps,
@@ -87,6 +90,7 @@ impl<'a> Unit<'a> {
             held: [Bytes::Blend; 2],
             story: None,
             doubts_weak_cells: false,
+            doubts_erases: false,
             trap: flash.trap_line(),
             power: Power::Off(Box::new(flash)),
             mishaps: Mishaps::default(),

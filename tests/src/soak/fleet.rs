@@ -30,7 +30,7 @@ const MOST_TRIES: usize = 40;
 /// How long an answer is waited for when nothing is deployed, in milliseconds.
 const LOOK_MS: u64 = 120_000;
 /// How long a device is left alone before it is looked at: longer than any trial, in microseconds.
-const ALONE_US: u64 = 120_000_000;
+const ALONE_US: u64 = 300_000_000;
 /// Flash operations from one power failure to the next, on average.
 const OPERATIONS_PER_CUT: u64 = 150;
 
