@@ -82,6 +82,5 @@ fn sweep(part: &Part, releases: &Releases, names: &[&str], kind: Kind) -> Table 
         .map(|failure| format!("{}: {:?}: {}", failure.place, failure.faults, failure.violation))
         .collect();
     assert!(failures.is_empty(), "{failures:#?}");
-    table.lines(true).for_each(|line| println!("{line}"));
     table
 }

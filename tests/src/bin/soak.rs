@@ -2,8 +2,8 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "its whole purpose")]
 
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     let seed = options.seed.unwrap_or_else(seed_of_the_day);
     println!("soak: {} min, seed {seed}", options.minutes);
     let until = Instant::now() + Duration::from_secs(options.minutes.saturating_mul(60));
-    let (histories, mut fleets) = soak(yard, seed, until);
+    let (histories, mut fleets) = soak(&yard, seed, until);
     let missing: Vec<FaultClass> =
         FaultClass::ALL.into_iter().filter(|class| !histories.fired.contains_key(class)).collect();
     for class in &missing {
@@ -54,7 +54,7 @@ fn seed_of_the_day() -> u64 {
 }
 
 /// Fleets on this thread, histories on the others.
-fn soak(yard: Yard, seed: u64, until: Instant) -> (Histories, Fleets) {
+fn soak(yard: &Yard, seed: u64, until: Instant) -> (Histories, Fleets) {
     let parts: Vec<Part> = parts().into_iter().chain([small()]).collect();
     let (releases, seeds) = (Releases::new(), AtomicU64::new(seed));
     let histories = Mutex::new(Histories::default());
@@ -64,12 +64,12 @@ fn soak(yard: Yard, seed: u64, until: Instant) -> (Histories, Fleets) {
             scope.spawn(|| {
                 let mut own = Histories::default();
                 own.live(&seeds, &parts, &releases, until);
-                histories.lock().expect("no other thread has panicked").add(own);
+                histories.lock().unwrap_or_else(PoisonError::into_inner).add(own);
             });
         }
-        live_in_fleets(&yard, seed, until, &mut fleets);
+        live_in_fleets(yard, seed, until, &mut fleets);
     });
-    (histories.into_inner().expect("no thread has panicked"), fleets)
+    (histories.into_inner().unwrap_or_else(PoisonError::into_inner), fleets)
 }
 
 fn others() -> usize {

@@ -119,7 +119,9 @@ impl Belief {
     /// It has started, or was about to: every state that it may have been in leads to another one.
     pub fn started(&mut self, cause: ResetCause, bytes: [Bytes; 2], went: Went, until: u64) {
         self.clock_off = false;
-        std::mem::take(&mut self.in_doubt).into_iter().for_each(|model| self.may_be(model));
+        for model in std::mem::take(&mut self.in_doubt) {
+            self.may_be(model);
+        }
         let before: Vec<Model> = self.all().cloned().collect();
         self.were_admitted = SlotId::ALL.map(|slot| {
             before.iter().any(|model| matches!(model.slots[slot as usize], Held::Admitted(_)))
@@ -189,7 +191,9 @@ impl Belief {
             self.maybe = maybe;
         } else if self.clock_off {
             // What was found done may have been the clock's doing, and what takes time may be still to come.
-            maybe.iter().for_each(|model| self.may_be(model.after(event)));
+            for model in &maybe {
+                self.may_be(model.after(event));
+            }
             if matches!(event, Event::GivenUp(_)) {
                 before.iter().cloned().for_each(|model| self.may_be(model));
             }

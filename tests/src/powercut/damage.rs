@@ -6,7 +6,7 @@ use hw_sim::{Fault, FlashFault};
 
 use super::deed::Goal;
 use super::host::recover;
-use super::judge::{Court, Violation, violation};
+use super::judge::{Court, Violation, start_only, violation};
 use super::truth::Truth;
 use super::unit::{Stop, Unit};
 
@@ -59,7 +59,7 @@ impl<'a> Court<'a> {
         harm: Harm,
     ) -> Result<(), Violation> {
         let is_calm = !unit.flash().awaits_fault() && !unit.mishaps().are_waiting();
-        self.start_only(unit, cause)?;
+        start_only(unit, cause)?;
         self.look_harmed(unit, harm)?;
         if is_calm && harm == Harm::None { self.stays(unit) } else { Ok(()) }
     }
@@ -76,9 +76,9 @@ impl<'a> Court<'a> {
                 }
                 Err(Stop::PowerLost) => {
                     unit.flash().power_on();
-                    self.start_only(unit, ResetCause::PowerOn)?;
+                    start_only(unit, ResetCause::PowerOn)?;
                 }
-                Err(Stop::Reset(cause)) => self.start_only(unit, cause)?,
+                Err(Stop::Reset(cause)) => start_only(unit, cause)?,
                 Err(stop) => {
                     return violation("I1", format!("what was started does not answer: {stop:?}"));
                 }

@@ -61,17 +61,21 @@ fn of_flash(operations: &[Operation], before: &SimFlash, part: &Part) -> Vec<Fau
             Operation::Erase { block } => block.len_bytes,
         };
         let mut add = |what| faults.push(Fault::Flash { at_operation, what });
-        [0, length / 2, length].into_iter().for_each(|bytes| add(FlashFault::Fail { bytes }));
+        for bytes in [0, length / 2, length] {
+            add(FlashFault::Fail { bytes });
+        }
         add(FlashFault::Silent);
         let bytes = length / 2;
-        BROWNED_OUT_AFTER
-            .into_iter()
-            .for_each(|access| add(FlashFault::BrownOut { bytes, access }));
+        for access in BROWNED_OUT_AFTER {
+            add(FlashFault::BrownOut { bytes, access });
+        }
         for (number, address) in (0..).zip(places.iter().copied()) {
             add(FlashFault::Misdirect { address });
             add(FlashFault::Flip { address, bit: number % 8 });
             add(FlashFault::Ecc { address });
-            UNREAD.into_iter().for_each(|times| add(FlashFault::Unread { address, times }));
+            for times in UNREAD {
+                add(FlashFault::Unread { address, times });
+            }
         }
     }
     for (number, address) in (0..).zip(blocks(part)) {
@@ -89,11 +93,17 @@ fn of_device(polls: u64) -> Vec<Fault> {
     let mut faults = Vec::new();
     for at_poll in 1..=polls {
         let mut add = |what| faults.push(Fault::Device { at_poll, what });
-        ResetCause::ALL.into_iter().for_each(|cause| add(DeviceFault::Reset { cause }));
+        for cause in ResetCause::ALL {
+            add(DeviceFault::Reset { cause });
+        }
         add(DeviceFault::Hang);
-        JUMPS_MS.into_iter().for_each(|by_ms| add(DeviceFault::ClockJump { by_ms }));
+        for by_ms in JUMPS_MS {
+            add(DeviceFault::ClockJump { by_ms });
+        }
         add(DeviceFault::ClockStop);
-        RANDOM.into_iter().for_each(|times| add(DeviceFault::Random { times }));
+        for times in RANDOM {
+            add(DeviceFault::Random { times });
+        }
     }
     faults
 }

@@ -54,7 +54,9 @@ impl<'a> Court<'a> {
     ) -> Result<Outcome, Violation> {
         let mut unit = self.unit(origin)?;
         unit.story = story;
-        faults.iter().for_each(|fault| unit.flash().set_fault(*fault));
+        for fault in faults {
+            unit.flash().set_fault(*fault);
+        }
         unit.set_mishaps(Mishaps::of(faults));
         unit.doubts_erases = faults.iter().any(|fault| is_silent(*fault));
         unit.doubts_weak_cells = faults.iter().any(|fault| reads_differently(*fault));

@@ -98,38 +98,8 @@ impl<'a> Court<'a> {
     /// # Errors
     /// What does not hold of what runs then.
     pub fn start_again(&self, unit: &mut Unit<'_>, cause: ResetCause) -> Result<usize, Violation> {
-        self.start_only(unit, cause)?;
+        start_only(unit, cause)?;
         self.look(unit)
-    }
-
-    /// One more start, however often it is cut short.
-    ///
-    /// # Errors
-    /// When it does not end, or takes too much.
-    pub(super) fn start_only(
-        &self,
-        unit: &mut Unit<'_>,
-        cause: ResetCause,
-    ) -> Result<(), Violation> {
-        let mut cause = cause;
-        for _ in 0..MOST_STARTS_IN_A_ROW {
-            let before = unit.flash().counters().operations;
-            let started = unit.start(cause);
-            let operations = unit.flash().counters().operations - before;
-            if operations > MOST_START_OPERATIONS {
-                return violation("I9", format!("{operations} flash operations in one start"));
-            }
-            cause = match started {
-                Ok(()) => return Ok(()),
-                Err(Stop::Reset(next)) => next,
-                Err(Stop::PowerLost) => {
-                    unit.flash().power_on();
-                    ResetCause::PowerOn
-                }
-                Err(stop) => return violation("I1", format!("{stop:?}")),
-            };
-        }
-        violation("I1", format!("{MOST_STARTS_IN_A_ROW} starts end in a trap, and so it goes on"))
     }
 
     /// What runs is what it may be.
@@ -294,4 +264,30 @@ fn differs_in_words(differs: &Differs, unit: &Unit<'_>) -> String {
     let also =
         if others > 0 { format!(" (nor what {others} other states have)") } else { String::new() };
     format!("{differs}{also}")
+}
+
+/// One more start, however often it is cut short.
+///
+/// # Errors
+/// When it does not end, or takes too much.
+pub(super) fn start_only(unit: &mut Unit<'_>, cause: ResetCause) -> Result<(), Violation> {
+    let mut cause = cause;
+    for _ in 0..MOST_STARTS_IN_A_ROW {
+        let before = unit.flash().counters().operations;
+        let started = unit.start(cause);
+        let operations = unit.flash().counters().operations - before;
+        if operations > MOST_START_OPERATIONS {
+            return violation("I9", format!("{operations} flash operations in one start"));
+        }
+        cause = match started {
+            Ok(()) => return Ok(()),
+            Err(Stop::Reset(next)) => next,
+            Err(Stop::PowerLost) => {
+                unit.flash().power_on();
+                ResetCause::PowerOn
+            }
+            Err(stop) => return violation("I1", format!("{stop:?}")),
+        };
+    }
+    violation("I1", format!("{MOST_STARTS_IN_A_ROW} starts end in a trap, and so it goes on"))
 }

@@ -102,7 +102,7 @@ fn part(word_bytes: u32, erased: u8, shape: Shape, ecc: Ecc) -> Part {
     let name = format!("{word}-w{word_bytes}-{erased:02x}{code}");
     // Short runs, so that a transfer of a few blocks has several.
     let layout = layout.expect("every part is laid out in whole blocks").with_run_bytes(1024);
-    Part { name, layout, spec }
+    Part { name, spec, layout }
 }
 
 /// What a layout is made of.

@@ -157,10 +157,10 @@ impl<'a> Unit<'a> {
             self.doubts_weak_cells && flash.weak_cells().keys().any(is_of_record);
         let mut flash = Guarded::new(flash, self.trap.clone());
         let handover = start::boot(&mut flash, &self.part.layout, cause, BootCheck::Full);
-        let stop = if !flash.get_mut().is_powered() {
-            Some(Stop::PowerLost)
-        } else {
+        let stop = if flash.get_mut().is_powered() {
             self.trap.take().then_some(Stop::Reset(ResetCause::Crash))
+        } else {
+            Some(Stop::PowerLost)
         };
         let is_unsure = meets_weak_cells || disturbed != self::disturbed(flash.get_mut().fired());
         let went = match &stop {
