@@ -134,6 +134,7 @@ fn a_confirm_in_doubt_is_decided_by_the_start_behind_the_cut() {
 fn an_engine_that_finds_its_record_in_doubt_writes_it_anew() {
     let mut bench = Bench::enrolled();
     bench.confirmed(&Bundle::new(1, 3_000));
+    bench.restart(ResetCause::PowerOn).open_session();
     let entries = bench.status().record_entries;
     let record = bench.layout.record();
     let range = record[usize::from((entries - 1) / 8 % 2 == 1)];

@@ -236,6 +236,18 @@ impl Bench {
         self
     }
 
+    /// Fills the record's range with entries that arm and take it back, so that the next one needs the other
+    /// range erased first.
+    pub fn fill_record(&mut self, trial_id: u32) {
+        let places = self.layout.record()[0].len_bytes / 512;
+        for boots in (0..2).cycle() {
+            if self.status().record_entries.is_multiple_of(places) {
+                return;
+            }
+            assert!(self.ask(Request::Arm { trial_id, boots }).is_ok());
+        }
+    }
+
     /// Opens a trial and arms one boot; gives the trial's id.
     pub fn armed(&mut self, bundle: &Bundle, terms: TrialTerms) -> u32 {
         let opened = self.ask(Request::OpenTrial { bundle: bundle.digest, plan: PLAN, terms });
