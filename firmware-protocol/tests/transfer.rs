@@ -202,11 +202,32 @@ fn pieces_of_a_block_list_join_or_are_refused() {
         digests: &digests[first * 32..end * 32],
     };
     assert_eq!(bench.ask(piece(4, 8)), Err(Refusal::Malformed));
+    assert_eq!(bench.ask(piece(0, 0)), Err(Refusal::Malformed), "a list of nothing");
     assert_eq!(bench.ask(piece(0, 8)), Ok(Reply::Listed { blocks: 8 }));
     assert_eq!(bench.ask(piece(0, 8)), Ok(Reply::Listed { blocks: 8 }));
     assert_eq!(bench.ask(piece(9, 10)), Err(Refusal::Malformed));
     assert_eq!(bench.ask(piece(8, 40)), Ok(Reply::Listed { blocks: 40 }));
     assert_eq!(bench.ask(piece(0, 8)), Ok(Reply::Listed { blocks: 40 }));
+}
+
+/// A list decides what is kept, so it comes before the first chunk; one that is refused changes nothing.
+#[test]
+fn a_block_list_that_is_refused_leaves_the_transfer_as_it_was() {
+    let mut bench = Bench::enrolled();
+    let one = Bundle::new(1, 9_000);
+    assert!(bench.stage(&one, false).is_ok());
+    assert!(bench.ask(Request::OpenComponent { index: 0 }).is_ok());
+    let digests = one.block_list(0).concat();
+    let list = |first_block| Request::BlockList { first_block, digests: &digests[..64] };
+    assert_eq!(bench.ask(list(4)), Err(Refusal::Malformed));
+    bench.chunk(0, 0, &one.payloads[0][..512]);
+    assert!(bench.acks.last().unwrap().taken, "behind a list that does not begin at the front");
+    assert_eq!(bench.ask(list(0)), Err(Refusal::Malformed), "half a block has come");
+    bench.chunk(0, 512, &one.payloads[0][512..1024]);
+    assert!(bench.acks.last().unwrap().taken);
+    bench.send_missing(&one, 0);
+    bench.send_missing(&one, 1);
+    assert!(bench.ask(Request::Finish).is_ok());
 }
 
 /// What an older, longer image left behind the new one is erased while the slot is read back.

@@ -22,6 +22,7 @@ const _: () = assert!(MAX_ENVELOPE_BYTES == 4096 && MAX_ROOT_BYTES <= MAX_ENVELO
 pub(super) const MAX_ROOT_BYTES: usize = 1024;
 
 /// What is under way.
+#[expect(clippy::large_enum_variant, reason = "a device has one, and no heap to box it on")]
 #[derive(Debug)]
 pub(super) enum Job {
     Idle,
