@@ -340,6 +340,26 @@ fn unreadable_entries_are_skipped_and_their_places_never_used() {
     assert_eq!(RecordStore::load(&mut flash, ranges).state(), Some(&new));
 }
 
+/// Cells may turn between the start and a write. A place that is not blank any more is passed over, however many
+/// there are.
+#[test]
+fn a_place_that_is_no_longer_blank_is_passed_over() {
+    for turned in [1, 7, 8, 9, 14] {
+        let mut flash = part(8, 256, 0xff, 8192);
+        let ranges = ranges(&flash);
+        let mut store = RecordStore::load(&mut flash, ranges);
+        store.write(&mut flash, &BootState::default()).unwrap();
+        for place in 1..=turned {
+            flash.bytes[place * 512 + 300] = 0;
+        }
+        store.write(&mut flash, &full_state()).unwrap();
+        assert_eq!(flash.log.last().unwrap().start as usize, (turned + 1) * 512 + 448);
+        let store = RecordStore::load(&mut flash, ranges);
+        assert_eq!(store.state(), Some(&full_state()), "{turned}");
+        assert_eq!(store.sequence() as usize, turned + 2, "{turned}");
+    }
+}
+
 /// Flash that refuses every write, for as long as one likes, never costs the entry in force.
 #[test]
 fn failing_writes_never_erase_the_entry_in_force() {
