@@ -210,6 +210,34 @@ fn pieces_of_a_block_list_join_or_are_refused() {
     assert_eq!(bench.ask(piece(0, 8)), Ok(Reply::Listed { blocks: 40 }));
 }
 
+/// What a line costs in bytes sent again is counted to the byte, whether a block is still in the window, written, or
+/// shorter than the others.
+#[test]
+fn bytes_that_had_arrived_before_are_counted_as_repeated() {
+    let mut bench = Bench::enrolled();
+    let one = Bundle::new(1, 1_500);
+    assert!(bench.stage(&one, false).is_ok());
+    assert!(bench.ask(Request::OpenComponent { index: 0 }).is_ok());
+    let app = &one.payloads[0];
+    let mut counted = |from: usize, to: usize| {
+        let before = bench.status().link;
+        bench.chunk(0, from as u64, &app[from..to]);
+        let after = bench.status().link;
+        let sent = after.payload_bytes - before.payload_bytes;
+        (sent, after.repeated_bytes - before.repeated_bytes)
+    };
+    assert_eq!(counted(0, 512), (512, 0));
+    assert_eq!(counted(0, 512), (512, 512), "all of it is in the window");
+    assert_eq!(counted(256, 768), (512, 256), "half of it is");
+    assert_eq!(counted(0, 768), (768, 768));
+    assert_eq!(counted(512, 1024), (512, 256), "the block is whole");
+    assert_eq!(counted(0, 1024), (1024, 1024), "it is written");
+    // 476 bytes: 14 granules of 32 bytes, and 28 of the last.
+    assert_eq!(counted(1472, 1500), (28, 0), "the end of a short block");
+    assert_eq!(counted(1408, 1500), (92, 28));
+    assert_eq!(counted(1024, 1500), (476, 92));
+}
+
 /// A list decides what is kept, so it comes before the first chunk; one that is refused changes nothing.
 #[test]
 fn a_block_list_that_is_refused_leaves_the_transfer_as_it_was() {
