@@ -1,10 +1,6 @@
 //! Which flash the record names while a slot is written (BOOT.md, "Slot states"): what is named is written again
 //! behind a cut, so it is named before it is touched, and until all of it is proven.
-#![expect(
-    clippy::cast_possible_truncation,
-    clippy::unwrap_used,
-    reason = "sizes here are small; clippy.toml excuses test functions, not their helpers"
-)]
+#![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
 
 mod support;
 

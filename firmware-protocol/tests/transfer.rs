@@ -170,6 +170,24 @@ fn a_power_cut_anywhere_in_a_stage_is_resumed() {
     assert!(fired >= operations as u32 * 2, "only {fired} cuts struck");
 }
 
+/// What lies behind the end in the last erase block can go only with the blocks in it. The list finds that out, not the
+/// read-back, which would cost the whole component.
+#[test]
+fn dirt_behind_the_end_costs_the_last_erase_block_and_no_more() {
+    let mut bench = Bench::enrolled();
+    let one = Bundle::new(1, 10_000);
+    assert!(bench.stage(&one, false).is_ok());
+    bench.send_missing(&one, 0);
+    let app = bench.layout.slots().a.areas[0].range;
+    bench.flash().bytes[app.start as usize + 0x2ff0] = 0;
+    assert_eq!(bench.stage(&one, false), Ok(Reply::Stage { slot: SlotId::A, how: How::Resumed }));
+    assert!(bench.ask(Request::OpenComponent { index: 0 }).is_ok());
+    list(&mut bench, &one, 0);
+    assert_eq!(bench.send_missing(&one, 0), 2, "of 10 blocks, the two behind 8 KiB");
+    bench.send_missing(&one, 1);
+    assert!(bench.ask(Request::Finish).is_ok());
+}
+
 #[test]
 fn a_forged_block_list_keeps_nothing() {
     let mut bench = Bench::enrolled();
