@@ -350,6 +350,42 @@ mod tests {
         assert_eq!(crc32c(b"123456789"), 0xe306_9283);
     }
 
+    /// Test vectors of RFC 3720, appendix B.4.
+    #[test]
+    fn the_crc_is_that_of_iscsi() {
+        let mut rising = [0; 32];
+        for (number, byte) in rising.iter_mut().enumerate() {
+            *byte = number as u8;
+        }
+        let mut falling = rising;
+        falling.reverse();
+        assert_eq!(crc32c(&[0; 32]), 0x8a91_36aa);
+        assert_eq!(crc32c(&[0xff; 32]), 0x62a8_ab43);
+        assert_eq!(crc32c(&rising), 0x46dd_794e);
+        assert_eq!(crc32c(&falling), 0x113f_db5c);
+        assert_eq!(crc32c(b""), 0);
+    }
+
+    proptest::proptest! {
+        /// What a computer writes, a microcontroller with its short table reads; also in pieces, as a frame
+        /// is checked.
+        #[test]
+        fn long_and_short_tables_give_the_same_crc(
+            bytes in proptest::collection::vec(0_u8.., 0..600),
+            at in 0_usize..600,
+        ) {
+            let long = Crc::<u32, Table<16>>::new(&CRC_32_ISCSI);
+            let short = Crc::<u32, Table<1>>::new(&CRC_32_ISCSI);
+            let (front, rest) = bytes.split_at(at.min(bytes.len()));
+            let mut pieces = short.digest();
+            pieces.update(front);
+            pieces.update(rest);
+            proptest::prop_assert_eq!(long.checksum(&bytes), crc32c(&bytes));
+            proptest::prop_assert_eq!(short.checksum(&bytes), crc32c(&bytes));
+            proptest::prop_assert_eq!(pieces.finalize(), crc32c(&bytes));
+        }
+    }
+
     #[test]
     fn a_frame_comes_back_whatever_the_pieces_it_arrives_in() {
         let payload: Vec<u8> = (0..400_u32).map(|index| (index % 7) as u8).collect();

@@ -4,6 +4,10 @@
 //! feature every question is answered with no at compile time, and nothing of this is in a binary.
 //! With it, a process makes at most one of the mistakes, chosen by `plant`.
 
+// Programs for people refuse it themselves, see `IS_PLANTABLE`; no firmware has to remember that.
+#[cfg(all(feature = "planted", target_os = "none"))]
+compile_error!("`planted` makes mistakes on purpose: it is refused on a device");
+
 /// A mistake that the engine can be told to make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]

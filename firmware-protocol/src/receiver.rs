@@ -161,12 +161,6 @@ impl Receiver {
         Some(blocks)
     }
 
-    /// True while a component is open.
-    #[must_use]
-    pub const fn is_open(&self) -> bool {
-        self.open.is_some()
-    }
-
     /// Blocks of the open component that are not written, and the bits of those from `first` on.
     #[must_use]
     pub fn missing(&self, first: u32) -> Option<(u32, Vec<u8, 64>)> {
@@ -253,7 +247,8 @@ impl Receiver {
         digests: &[u8],
     ) -> Option<Option<u32>> {
         let open = self.open.as_mut()?;
-        let untouched = open.assemblies.is_empty() && open.writing.is_none();
+        // A block that is being written is in the window until it is done.
+        let untouched = open.assemblies.is_empty();
         let blocks = open.map.blocks();
         let listing = match &mut open.listing {
             Some(listing) => listing,

@@ -106,7 +106,8 @@ fn a_rollback_behind_a_confirm_that_only_seemed_to_fail_stays_rolled_back() {
         let two = Bundle::new(2, 9000);
         bench.staged(&two);
         let trial_id = bench.armed(&two, TERMS);
-        let before = bench.reset().status();
+        bench.reset().fill_record(trial_id);
+        let before = bench.status();
         let boot_nonce = bench.boot_nonce;
         bench.flash().sound_until = bench.flash().mutations() + operation;
         fault(bench.flash());

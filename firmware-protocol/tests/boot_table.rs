@@ -82,6 +82,28 @@ fn a_trial_runs_no_more_boots_than_are_armed() {
     }
 }
 
+/// The hardware deadline is the lease's only where that is the shorter one. An image that no host reached in time is
+/// not said to have crashed, nor one that ran too long to have lost its host.
+#[test]
+fn a_deadline_counts_as_a_lost_host_only_where_the_lease_is_the_shorter_one() {
+    let limit = support::table::TRIAL.boot_max_ms;
+    for (lease_ms, reason) in [
+        (limit - 1, RejectReason::LeaseExpired),
+        (limit, RejectReason::Crashed),
+        (limit + 1, RejectReason::Crashed),
+    ] {
+        let mut state = situation("trial, running, last crash").unwrap();
+        state.trial = state.trial.map(|trial| Trial { lease_ms, ..trial });
+        let after = decide(Some(&state), Findings::default(), ResetCause::Deadline).state;
+        let bundle = Digest([2; 32]);
+        assert_eq!(
+            after.slots.b,
+            SlotState::Rejected { bundle, reason, trial_id: 4 },
+            "{lease_ms}"
+        );
+    }
+}
+
 /// Garbage that names the confirmed slot as the one on trial costs the trial, not the slot.
 #[test]
 fn a_trial_of_the_confirmed_slot_ends_and_the_slot_stays() {

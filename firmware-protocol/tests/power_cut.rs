@@ -20,11 +20,12 @@ fn a_cut_in_arm_confirm_or_rollback_leaves_all_of_it_or_nothing() {
         for operation in 0..6 {
             for bytes in (0..240).step_by(16).chain([1, 7, 8, 231, 232, 235, 236, 239, 4095]) {
                 let (mut bench, trial_id) = on_trial();
+                bench.fill_record(trial_id);
                 let boot_nonce = bench.boot_nonce;
                 let operation = bench.flash().mutations() + operation;
                 bench.flash().cut = Some(Cut::clean(operation, bytes));
                 let answer = bench.ask(match deed {
-                    "arm" => Request::Arm { trial_id, boots: 1 },
+                    "arm" => Request::Arm { trial_id, boots: 2 },
                     "confirm" => Request::Confirm { trial_id, boot_nonce },
                     _ => Request::Rollback { trial_id },
                 });

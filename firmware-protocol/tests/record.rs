@@ -229,6 +229,28 @@ fn what_is_settled_stays_settled_and_what_a_cut_left_does_not_pass_for_it() {
     }
 }
 
+/// An entry that reads as blank was written all the same if its place holds a seal, or says that the next one was
+/// begun.
+#[test]
+fn a_blank_entry_with_a_mark_behind_it_is_none_that_was_never_written() {
+    for mark in [448, 480] {
+        let mut flash = part(8, 256, 0xff, 4096);
+        let ranges = ranges(&flash);
+        let mut store = RecordStore::load(&mut flash, ranges);
+        for crash_left in 0..3 {
+            store.write(&mut flash, &BootState { crash_left, ..full_state() }).unwrap();
+        }
+        flash.lose(range(480, 32));
+        flash.lose(range(512, 512));
+        flash.lose(range(1024, 512));
+        assert!(RecordStore::load(&mut flash, ranges).is_settled(), "nothing tells of them");
+        flash.bytes[512 + mark..512 + mark + 8].fill(0);
+        let store = RecordStore::load(&mut flash, ranges);
+        assert_eq!(store.state().map(|state| state.crash_left), Some(0));
+        assert!(!store.is_settled(), "mark at {mark}");
+    }
+}
+
 /// A full range is begun by its last mark: what lies in the other one may have been in force.
 #[test]
 fn a_full_range_is_settled_unless_the_other_one_was_begun() {
@@ -338,6 +360,26 @@ fn unreadable_entries_are_skipped_and_their_places_never_used() {
     store.write(&mut flash, &new).unwrap();
     assert_eq!(flash.log.last().unwrap().start, 3 * 512 + 448);
     assert_eq!(RecordStore::load(&mut flash, ranges).state(), Some(&new));
+}
+
+/// Cells may turn between the start and a write. A place that is not blank any more is passed over, however many
+/// there are.
+#[test]
+fn a_place_that_is_no_longer_blank_is_passed_over() {
+    for turned in [1, 7, 8, 9, 14] {
+        let mut flash = part(8, 256, 0xff, 8192);
+        let ranges = ranges(&flash);
+        let mut store = RecordStore::load(&mut flash, ranges);
+        store.write(&mut flash, &BootState::default()).unwrap();
+        for place in 1..=turned {
+            flash.bytes[place * 512 + 300] = 0;
+        }
+        store.write(&mut flash, &full_state()).unwrap();
+        assert_eq!(flash.log.last().unwrap().start as usize, (turned + 1) * 512 + 448);
+        let store = RecordStore::load(&mut flash, ranges);
+        assert_eq!(store.state(), Some(&full_state()), "{turned}");
+        assert_eq!(store.sequence() as usize, turned + 2, "{turned}");
+    }
 }
 
 /// Flash that refuses every write, for as long as one likes, never costs the entry in force.

@@ -2,9 +2,11 @@
 
 mod support;
 
-use firmware_protocol::boot::ResetCause;
-use firmware_protocol::manifest::RootRecord;
+use firmware_protocol::boot::{BootState, ResetCause};
+use firmware_protocol::flash::Range;
+use firmware_protocol::manifest::{LifeCycle, RootRecord};
 use firmware_protocol::message::{How, Reply, Request};
+use firmware_protocol::record::read_entry;
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::trust::{self, NextRootError, TrustError};
 
@@ -139,6 +141,82 @@ fn a_device_without_a_record_goes_back_to_no_older_root_record() {
     assert_eq!(enroll(&mut bench, &first), Err(Refusal::InRecovery));
     assert_eq!(enroll(&mut bench, &next), Ok(Reply::Done(How::Done)));
     assert_eq!(root_version(&mut bench), 2);
+}
+
+/// The first entry says "factory", so that none which is in doubt ever names a root record that is being written.
+#[test]
+fn a_first_enrolment_writes_a_factory_entry_then_the_root_then_the_enrolled_entry() {
+    let mut bench = Bench::new();
+    bench.open_session();
+    let root = signed_root(&root_record());
+    assert_eq!(enroll(&mut bench, &root), Ok(Reply::Done(How::Done)));
+    let ([record, _], [_, odd]) = (bench.layout.record(), bench.layout.trust());
+    let log = bench.flash().log.clone();
+    let order = |place: Range| {
+        let within = |range: &Range| range.start >= place.start && range.start < place.end();
+        (log.iter().position(within).unwrap(), log.iter().rposition(within).unwrap())
+    };
+    let entry = |number: u32| Range { start: record.start + number * 512, len_bytes: 448 };
+    let seal = |number: u32| Range { start: record.start + number * 512 + 448, len_bytes: 32 };
+    assert!(order(entry(0)).1 < order(seal(0)).0, "the first entry is settled ...");
+    assert!(order(seal(0)).1 < order(odd).0, "... before the root record is begun ...");
+    assert!(order(odd).1 < order(entry(1)).0, "... which is stored before it is named");
+    let states = [0, 1].map(|number| {
+        let bytes = bench.flash().slice(entry(number)).to_vec();
+        read_entry(bytes.as_slice().try_into().unwrap()).unwrap().1
+    });
+    assert_eq!(states[0], BootState::default());
+    assert_eq!((states[1].life_cycle, states[1].root_version), (LifeCycle::Development, 1));
+    assert_eq!(states[1].root_digest, trust::root_digest(&root).unwrap());
+}
+
+/// A cut behind the root record leaves a device whose record says "factory" and that holds a root record all the
+/// same: it belongs to that root already.
+#[test]
+fn a_factory_device_that_holds_a_root_record_takes_no_other_one() {
+    let root = signed_root(&root_record());
+    let stranger = RootRecord { root: role(&[7], 1), ..root_record() };
+    let stranger = root_signed_by(&stranger, &[7]);
+    let mut dry = Bench::new();
+    dry.open_session();
+    let before = dry.flash().mutations();
+    assert!(enroll(&mut dry, &root).is_ok());
+    let operations = dry.flash().mutations() - before;
+    let mut refused = 0;
+    for operation in 0..operations {
+        let mut bench = Bench::new();
+        bench.open_session();
+        bench.flash().cut = Some(Cut::clean(operation, 0));
+        assert!(enroll(&mut bench, &root).is_err(), "cut {operation}");
+        bench.restart(ResetCause::PowerOn).open_session();
+        let place = bench.layout.trust()[1];
+        let held = trust::stored_root(bench.flash().slice(place)).is_some();
+        if root_version(&mut bench) == 0 && held {
+            assert_eq!(enroll(&mut bench, &stranger), Err(Refusal::InRecovery), "cut {operation}");
+            refused += 1;
+            assert!(enroll(&mut bench, &root).is_ok(), "cut {operation}");
+            assert_eq!(root_version(&mut bench), 1, "cut {operation}");
+        } else if root_version(&mut bench) == 0 {
+            assert!(enroll(&mut bench, &stranger).is_ok(), "cut {operation}: it belongs to nobody");
+        }
+    }
+    assert!(refused >= 2, "only {refused} cuts left a root record that is not in force");
+}
+
+/// The one in force is never written over: versions take turns between two places.
+#[test]
+fn root_records_of_even_and_odd_versions_have_a_place_each() {
+    let mut bench = Bench::enrolled();
+    let places = bench.layout.trust();
+    for version in 2..6 {
+        let root = RootRecord { root: role(&[ROOT], 1), ..next_root(version, RELEASE) };
+        let document = signed(&root, &[ROOT]);
+        let [own, other] = if version % 2 == 0 { places } else { [places[1], places[0]] };
+        let before = bench.flash().slice(other).to_vec();
+        assert!(enroll(&mut bench, &document).is_ok());
+        assert_eq!(bench.flash().slice(own)[..document.len()], document, "{version}");
+        assert_eq!(bench.flash().slice(other), before, "{version}");
+    }
 }
 
 fn next_root(version: u32, release: u8) -> RootRecord {

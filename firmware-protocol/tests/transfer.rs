@@ -170,6 +170,24 @@ fn a_power_cut_anywhere_in_a_stage_is_resumed() {
     assert!(fired >= operations as u32 * 2, "only {fired} cuts struck");
 }
 
+/// What lies behind the end in the last erase block can go only with the blocks in it. The list finds that out, not the
+/// read-back, which would cost the whole component.
+#[test]
+fn dirt_behind_the_end_costs_the_last_erase_block_and_no_more() {
+    let mut bench = Bench::enrolled();
+    let one = Bundle::new(1, 10_000);
+    assert!(bench.stage(&one, false).is_ok());
+    bench.send_missing(&one, 0);
+    let app = bench.layout.slots().a.areas[0].range;
+    bench.flash().bytes[app.start as usize + 0x2ff0] = 0;
+    assert_eq!(bench.stage(&one, false), Ok(Reply::Stage { slot: SlotId::A, how: How::Resumed }));
+    assert!(bench.ask(Request::OpenComponent { index: 0 }).is_ok());
+    list(&mut bench, &one, 0);
+    assert_eq!(bench.send_missing(&one, 0), 2, "of 10 blocks, the two behind 8 KiB");
+    bench.send_missing(&one, 1);
+    assert!(bench.ask(Request::Finish).is_ok());
+}
+
 #[test]
 fn a_forged_block_list_keeps_nothing() {
     let mut bench = Bench::enrolled();
@@ -202,11 +220,60 @@ fn pieces_of_a_block_list_join_or_are_refused() {
         digests: &digests[first * 32..end * 32],
     };
     assert_eq!(bench.ask(piece(4, 8)), Err(Refusal::Malformed));
+    assert_eq!(bench.ask(piece(0, 0)), Err(Refusal::Malformed), "a list of nothing");
     assert_eq!(bench.ask(piece(0, 8)), Ok(Reply::Listed { blocks: 8 }));
     assert_eq!(bench.ask(piece(0, 8)), Ok(Reply::Listed { blocks: 8 }));
     assert_eq!(bench.ask(piece(9, 10)), Err(Refusal::Malformed));
     assert_eq!(bench.ask(piece(8, 40)), Ok(Reply::Listed { blocks: 40 }));
     assert_eq!(bench.ask(piece(0, 8)), Ok(Reply::Listed { blocks: 40 }));
+}
+
+/// What a line costs in bytes sent again is counted to the byte, whether a block is still in the window, written, or
+/// shorter than the others.
+#[test]
+fn bytes_that_had_arrived_before_are_counted_as_repeated() {
+    let mut bench = Bench::enrolled();
+    let one = Bundle::new(1, 1_500);
+    assert!(bench.stage(&one, false).is_ok());
+    assert!(bench.ask(Request::OpenComponent { index: 0 }).is_ok());
+    let app = &one.payloads[0];
+    let mut counted = |from: usize, to: usize| {
+        let before = bench.status().link;
+        bench.chunk(0, from as u64, &app[from..to]);
+        let after = bench.status().link;
+        let sent = after.payload_bytes - before.payload_bytes;
+        (sent, after.repeated_bytes - before.repeated_bytes)
+    };
+    assert_eq!(counted(0, 512), (512, 0));
+    assert_eq!(counted(0, 512), (512, 512), "all of it is in the window");
+    assert_eq!(counted(256, 768), (512, 256), "half of it is");
+    assert_eq!(counted(0, 768), (768, 768));
+    assert_eq!(counted(512, 1024), (512, 256), "the block is whole");
+    assert_eq!(counted(0, 1024), (1024, 1024), "it is written");
+    // 476 bytes: 14 granules of 32 bytes, and 28 of the last.
+    assert_eq!(counted(1472, 1500), (28, 0), "the end of a short block");
+    assert_eq!(counted(1408, 1500), (92, 28));
+    assert_eq!(counted(1024, 1500), (476, 92));
+}
+
+/// A list decides what is kept, so it comes before the first chunk; one that is refused changes nothing.
+#[test]
+fn a_block_list_that_is_refused_leaves_the_transfer_as_it_was() {
+    let mut bench = Bench::enrolled();
+    let one = Bundle::new(1, 9_000);
+    assert!(bench.stage(&one, false).is_ok());
+    assert!(bench.ask(Request::OpenComponent { index: 0 }).is_ok());
+    let digests = one.block_list(0).concat();
+    let list = |first_block| Request::BlockList { first_block, digests: &digests[..64] };
+    assert_eq!(bench.ask(list(4)), Err(Refusal::Malformed));
+    bench.chunk(0, 0, &one.payloads[0][..512]);
+    assert!(bench.acks.last().unwrap().taken, "behind a list that does not begin at the front");
+    assert_eq!(bench.ask(list(0)), Err(Refusal::Malformed), "half a block has come");
+    bench.chunk(0, 512, &one.payloads[0][512..1024]);
+    assert!(bench.acks.last().unwrap().taken);
+    bench.send_missing(&one, 0);
+    bench.send_missing(&one, 1);
+    assert!(bench.ask(Request::Finish).is_ok());
 }
 
 /// What an older, longer image left behind the new one is erased while the slot is read back.

@@ -72,3 +72,26 @@ pub enum Blame {
     /// The image that ran.
     Image,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Evidence and scenarios hold these words: append only.
+    #[test]
+    fn every_cause_keeps_its_word() {
+        assert_eq!(
+            ResetCause::ALL.map(ResetCause::word),
+            [
+                "power_on",
+                "brown_out",
+                "pin",
+                "requested",
+                "watchdog",
+                "deadline",
+                "crash",
+                "unknown"
+            ]
+        );
+    }
+}

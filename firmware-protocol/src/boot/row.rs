@@ -101,3 +101,22 @@ impl BootRow {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// People read the words and look the id up in the page; a row that says what another one says misleads both.
+    #[test]
+    fn every_row_has_an_id_and_words_of_its_own() {
+        for (index, row) in BootRow::ALL.iter().enumerate() {
+            assert_eq!(row.id(), std::format!("B{}", index + 1));
+            let (_, behind) = BootRow::ALL.split_at(index + 1);
+            assert!(behind.iter().all(|other| other.explanation() != row.explanation()), "{row:?}");
+            let what =
+                ["recovery image", "confirmed image", "trial image", "fallback", "other one"];
+            let told = what.iter().any(|what| row.explanation().contains(what));
+            assert!(told, "{row:?} does not say what runs");
+        }
+    }
+}

@@ -125,8 +125,11 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         let length = usize::try_from(left).unwrap_or(usize::MAX).min(usize::from(length));
         let piece = bytes.get_mut(..length.min(MAX_RECORD_PIECE_BYTES));
         let piece = piece.ok_or(Refusal::NoSuchItem { index: offset })?;
-        let address = range.start.saturating_add(within);
-        self.flash.read(address, piece).map_err(|_| Refusal::Flash)?;
+        // Behind the end nothing is to be read, at an address that the part may not even have.
+        if !piece.is_empty() {
+            let address = range.start.saturating_add(within);
+            self.flash.read(address, piece).map_err(|_| Refusal::Flash)?;
+        }
         Ok(Reply::RecordBytes { total_bytes, bytes: piece })
     }
 

@@ -1,4 +1,5 @@
-//! The byte layout of one record entry (BOOT.md, "Bytes of an entry"): frozen, `tests/record.rs` pins it.
+//! The byte layout of one record entry (BOOT.md, "Bytes of an entry"): frozen, `tests/record_golden.rs`
+//! pins it.
 
 use heapless::Vec;
 

@@ -3,6 +3,7 @@
 use firmware_protocol::boot::ResetCause;
 use firmware_protocol::device::{Device, Effect, Input, Next, Outgoing};
 use firmware_protocol::digest::Digest;
+use firmware_protocol::flash::Range;
 use firmware_protocol::frame::{Header, Kind};
 use firmware_protocol::layout::Layout;
 use firmware_protocol::message::{
@@ -234,6 +235,27 @@ impl Bench {
         let reply = self.ask(Request::Finish);
         assert_eq!(reply, Ok(Reply::Staged { bundle: bundle.digest, how: How::Done }));
         self
+    }
+
+    /// The place of the record's newest entry, in a record all of whose places were used in turn.
+    pub fn newest_place(&mut self) -> Range {
+        let index = self.status().record_entries - 1;
+        let record = self.layout.record();
+        let places = record[0].len_bytes / 512;
+        let range = record[(index / places % 2) as usize];
+        Range { start: range.start + index % places * 512, len_bytes: 512 }
+    }
+
+    /// Fills the record's range with entries that arm and take it back, so that the next one needs the other
+    /// range erased first.
+    pub fn fill_record(&mut self, trial_id: u32) {
+        let places = self.layout.record()[0].len_bytes / 512;
+        for boots in (0..2).cycle() {
+            if self.status().record_entries.is_multiple_of(places) {
+                return;
+            }
+            assert!(self.ask(Request::Arm { trial_id, boots }).is_ok());
+        }
     }
 
     /// Opens a trial and arms one boot; gives the trial's id.
