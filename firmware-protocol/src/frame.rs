@@ -355,7 +355,7 @@ mod tests {
     fn the_crc_is_that_of_iscsi() {
         let mut rising = [0; 32];
         for (number, byte) in rising.iter_mut().enumerate() {
-            *byte = number as u8;
+            *byte = u8::try_from(number).unwrap();
         }
         let mut falling = rising;
         falling.reverse();

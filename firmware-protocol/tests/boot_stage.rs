@@ -85,14 +85,20 @@ fn a_trial_boot_is_handed_the_shorter_one_of_lease_and_boot_limit() {
     }
 }
 
-/// One read that fails, of whatever has to be read of a slot, must not cost the slot its place.
+/// Reads of a range that have to fail so that it counts as unreadable: a manifest is read once more, word by word.
+fn too_many(place: Range) -> u32 {
+    let is_manifest = SlotId::ALL.iter().any(|slot| layout().slot(*slot).manifest == place);
+    if is_manifest { 2 } else { 1 }
+}
+
+/// A read that fails, of whatever has to be read of a slot, must not cost the slot its place.
 #[test]
 fn a_read_that_fails_once_passes_the_confirmed_slot_over_for_one_boot_and_stores_nothing() {
     for place in places(SlotId::B) {
         for cause in ResetCause::ALL.into_iter().filter(|cause| cause.blame() != Blame::Image) {
             let mut flash = two_confirmed();
             let before = flash.mutations();
-            flash.flaky = Some((place, 1));
+            flash.flaky = Some((place, too_many(place)));
             let handover = start::boot(&mut flash, &layout(), cause, BootCheck::Full);
             assert_eq!(flash.flaky, Some((place, 0)), "the fault struck");
             let found = (handover.start, handover.row);
@@ -132,7 +138,7 @@ fn a_read_that_fails_once_leaves_an_armed_trial_armed() {
         let two = Bundle::new(2, 9000);
         bench.staged(&two);
         bench.armed(&two, TERMS);
-        bench.flash().flaky = Some((place, 1));
+        bench.flash().flaky = Some((place, too_many(place)));
         bench.restart(ResetCause::Requested).open_session();
         assert_eq!(bench.flash().flaky, Some((place, 0)), "the fault struck");
         let found = (bench.handover.start, bench.handover.row);
@@ -173,7 +179,7 @@ fn a_stage_into_a_confirmed_slot_that_was_passed_over_confirms_what_runs_first()
     let mut bench = Bench::enrolled();
     bench.confirmed(&Bundle::new(1, 9000)).confirmed(&Bundle::new(2, 9000));
     bench.restart(ResetCause::Crash);
-    bench.flash().flaky = Some((layout().slots().b.manifest, 1));
+    bench.flash().flaky = Some((layout().slots().b.manifest, 2));
     bench.restart(ResetCause::PowerOn).open_session();
     assert_eq!((bench.handover.row, bench.status().active), (BootRow::PassedOver, Some(SlotId::B)));
     let three = Bundle::new(3, 9000);

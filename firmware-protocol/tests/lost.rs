@@ -3,7 +3,7 @@
 
 mod support;
 
-use firmware_protocol::boot::{BootRow, ResetCause};
+use firmware_protocol::boot::{BootRow, CONFIRMED_CRASH_BUDGET, ResetCause};
 use firmware_protocol::device::{Effect, Input};
 use firmware_protocol::message::{How, Reply, Request};
 use firmware_protocol::refusal::Refusal;
@@ -82,6 +82,44 @@ fn a_staged_slot_is_found_done_only_while_it_holds_its_manifest() {
         }
         assert!(bench.ask(open).is_ok(), "{fault}");
     }
+}
+
+/// What lies behind the document decides nothing, so the slot starts and says which version it is.
+#[test]
+fn a_word_that_cannot_be_read_behind_a_manifest_does_not_matter() {
+    let one = Bundle::new(1, 3_000);
+    let mut bench = Bench::enrolled();
+    bench.confirmed(&one);
+    let manifest = bench.layout.slots().a.manifest;
+    let behind = u32::try_from(one.envelope.len()).unwrap().next_multiple_of(8);
+    for (offset, starts) in [(behind, true), (behind - 8, false)] {
+        bench.flash().unreadable = vec![range(manifest.start + offset, 8)];
+        bench.restart(ResetCause::PowerOn);
+        let row = if starts { BootRow::Confirmed } else { BootRow::NothingBoots };
+        assert_eq!(bench.handover.row, row, "{offset}");
+    }
+}
+
+/// The boot stage could not store that the trial's boot was over. What crashes behind that is the confirmed image.
+#[test]
+fn a_crash_of_the_confirmed_image_is_not_the_trials_though_flash_refused_its_end() {
+    let mut bench = Bench::enrolled();
+    bench.confirmed(&Bundle::new(1, 3_000));
+    let two = Bundle::new(2, 3_000);
+    bench.staged(&two);
+    let trial_id = bench.armed(&two, TERMS);
+    bench.reset();
+    let crash_left = bench.status().trial.unwrap().crash_left;
+    let [first, second] = bench.layout.record();
+    bench.flash().refuses = Some(range(first.start, second.end() - first.start));
+    bench.restart(ResetCause::Requested).open_session();
+    assert_eq!(bench.handover.row, BootRow::TrialPaused);
+    bench.flash().refuses = None;
+    assert!(bench.ask(Request::Arm { trial_id, boots: 1 }).is_ok());
+    bench.restart(ResetCause::Watchdog).open_session();
+    let status = bench.status();
+    assert_eq!(status.trial.unwrap().crash_left, crash_left);
+    assert_eq!(status.crash_left, CONFIRMED_CRASH_BUDGET - 1);
 }
 
 /// An ECC trap in erase blocks that lie behind the component: one erase heals it.

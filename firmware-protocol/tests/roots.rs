@@ -232,6 +232,34 @@ fn signed(root: &RootRecord, signers: &[u8]) -> Vec<u8> {
     root_signed_by(root, signers)
 }
 
+/// An entry whose write failed may stand there all the same. It names the root record that is about to be written, so
+/// the state in force is written first.
+#[test]
+fn no_entry_in_doubt_names_a_root_record_that_is_being_written() {
+    let next = signed(&next_root(2, NEXT_RELEASE), &[ROOT, NEXT_ROOT]);
+    let mut dry = Bench::enrolled();
+    let before = dry.flash().mutations();
+    assert!(enroll(&mut dry, &next).is_ok());
+    let mutations = dry.flash().mutations() - before;
+    let mut bench = Bench::enrolled();
+    // The entry is the last but one, before its seal; all of it is written, and called failed.
+    bench.flash().sound_until = bench.flash().mutations() + mutations - 2;
+    bench.flash().fails_after = Some(512);
+    assert_eq!(enroll(&mut bench, &next), Err(Refusal::Flash));
+    assert_eq!(bench.flash().fails_after, None, "the fault struck");
+    bench.flash().log.clear();
+    assert_eq!(root_version(&mut bench), 1);
+    bench.rest();
+    assert_eq!(enroll(&mut bench, &next), Ok(Reply::Done(How::Done)));
+    let [first, second] = bench.layout.record();
+    let is_of_record = |place: &Range| place.start >= first.start && place.start < second.end();
+    let programmed = bench.flash().log.clone();
+    let stored = programmed.iter().position(|place| !is_of_record(place)).unwrap();
+    assert!(stored >= 3, "mark, entry and seal come first: {programmed:?}");
+    bench.restart(ResetCause::PowerOn).open_session();
+    assert_eq!(root_version(&mut bench), 2);
+}
+
 fn enroll(bench: &mut Bench, document: &[u8]) -> Answer {
     bench.offer(document).ask(Request::Enroll)
 }
