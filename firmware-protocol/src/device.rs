@@ -97,7 +97,7 @@ pub struct Next {
 }
 
 /// The engine; see the module's documentation.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Device<W, F, B> {
     flash: F,
     board: B,
@@ -253,8 +253,16 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         self.clock_ms.saturating_add(at_ms.saturating_sub(self.now_ms))
     }
 
+    /// The state in force. Where the boot stage could not store that a trial boot is over, it says so all the same:
+    /// what goes wrong from here on is not the trial's.
     fn state(&self) -> BootState {
-        self.store.state().cloned().unwrap_or_default()
+        let mut state = self.store.state().cloned().unwrap_or_default();
+        if let Some(trial) =
+            state.trial.as_mut().filter(|_| self.handover.row != BootRow::TrialArmed)
+        {
+            trial.entered = false;
+        }
+        state
     }
 
     fn in_trial(&self) -> bool {

@@ -78,7 +78,7 @@ pub enum Step {
 }
 
 /// The receiving side of a transfer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Receiver {
     target: Target,
     complete: [bool; MAX_COMPONENTS],
@@ -90,7 +90,7 @@ pub struct Receiver {
 const RUNS_A_COMPONENT: u64 = 64;
 
 /// What a transfer has cost flash, over all its components.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Wear {
     /// Since they were last taken.
     erases: u32,
@@ -103,7 +103,7 @@ impl Wear {
 }
 
 /// The component that chunks are taken for.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct OpenPart {
     index: usize,
     part: Part,

@@ -266,8 +266,9 @@ impl RecordStore {
         let Encoded { bytes, padded } = self.encoded(state, flash)?;
         let address = self.address(self.current, self.next_index);
         // A program that fails may still have left bytes, or all of them: that place is never used again, nor
-        // is its number.
+        // is its number, and until another entry is written nobody knows which state a start would find.
         self.spend_place();
+        self.settled = false;
         let page =
             page_of(bytes.get(..padded).unwrap_or(&bytes), from, flash.geometry().page_bytes);
         flash.program(address.saturating_add(u32::try_from(from).unwrap_or(u32::MAX)), page)?;

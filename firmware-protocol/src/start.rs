@@ -11,7 +11,7 @@ use crate::planted::Mistake;
 use crate::record::RecordStore;
 use crate::scan;
 use crate::slot::SlotId;
-use crate::trust::{self, MAX_ENVELOPE_BYTES};
+use crate::trust::{self, BodyType, Envelope, MAX_ENVELOPE_BYTES};
 
 /// How thoroughly a confirmed slot is checked at every start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -160,17 +160,28 @@ pub fn verify_slot<F: Flash>(
     Ok(())
 }
 
-/// Reads a slot's manifest area, as far as an envelope can reach.
+/// Reads the envelope at the front of a slot's manifest area; what cannot be read behind it does not matter.
 ///
 /// # Errors
-/// When flash cannot be read.
+/// When flash cannot be read before the envelope's end, or `bytes` has no room.
 pub fn read_manifest<'b, F: Flash>(
     flash: &mut F,
     slot: &SlotLayout,
-    bytes: &'b mut [u8; MAX_ENVELOPE_BYTES],
+    bytes: &'b mut [u8],
 ) -> Result<&'b [u8], FlashError> {
     let area = usize::try_from(slot.manifest.len_bytes).unwrap_or(usize::MAX);
     let bytes = bytes.get_mut(..area.min(MAX_ENVELOPE_BYTES)).ok_or(FlashError::OutOfBounds)?;
-    flash.read(slot.manifest.start, bytes)?;
-    Ok(bytes)
+    let Err(error) = flash.read(slot.manifest.start, bytes) else { return Ok(bytes) };
+    let word_bytes = flash.geometry().word_bytes;
+    let (mut address, mut whole) = (slot.manifest.start, 0_usize);
+    for word in bytes.chunks_mut(usize::try_from(word_bytes).unwrap_or(1).max(1)) {
+        if flash.read(address, word).is_err() {
+            break;
+        }
+        whole = whole.saturating_add(word.len());
+        address = address.saturating_add(word_bytes);
+    }
+    let front = bytes.get(..whole).unwrap_or_default();
+    let ends_before = Envelope::parse_front(front, BodyType::Manifest).is_ok();
+    if ends_before { Ok(front) } else { Err(error) }
 }

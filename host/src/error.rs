@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::bench::DeviceError;
+use crate::boot_record::RecordFileError;
 use crate::bundle::{BundleError, CreateError, SpecError};
 use crate::causes::causes;
 use crate::config::ConfigError;
@@ -138,6 +139,9 @@ pub enum CommandError {
         /// The device.
         address: Address,
     },
+    /// A file is no boot record.
+    #[error(transparent)]
+    BootRecord(#[from] RecordFileError),
     /// A plan file cannot be read.
     #[error("failed to read plan {}", path.display())]
     PlanFile {

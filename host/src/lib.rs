@@ -4,7 +4,7 @@
 //! Layers, each using only those above it in this list, or to its right:
 //!
 //! - L0 [`mod@causes`], [`measurement`], [`verdict`], [`platform`], [`trust`], [`bundle`], [`link`]
-//! - L1 [`session`], [`plan`], [`evidence`]
+//! - L1 [`session`], [`plan`], [`evidence`], [`boot_record`]
 //! - L2 [`driver`], [`qualify`]
 //! - L3 [`mod@bench`], [`report`]
 //! - L4 [`config`], [`error`], [`output`], [`progress`], [`trace`]
@@ -13,6 +13,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::panic))]
 
 pub mod bench;
+pub mod boot_record;
 pub mod bundle;
 pub mod causes;
 pub mod cli;

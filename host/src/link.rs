@@ -17,8 +17,10 @@ use std::time::Duration;
 use firmware_protocol::frame::Framing;
 use tokio::time::Instant;
 
-pub use self::address::{Address, AddressError, DEFAULT_BAUD};
+pub use self::address::{Address, AddressError, DEFAULT_BAUD, shell_word};
 pub use self::error::LinkError;
+#[cfg(feature = "sim")]
+pub use self::simulated::SimulatedDevice;
 
 use self::serial::SerialLink;
 use self::tcp::TcpLink;
@@ -32,23 +34,40 @@ pub struct LinkStart {
     pub root: Option<Vec<u8>>,
     /// Seed of everything random in a simulated device.
     pub seed: u64,
+    /// The simulated device itself, where it outlives the link; its clock is the run's.
+    #[cfg(feature = "sim")]
+    pub device: Option<SimulatedDevice>,
 }
 
 impl LinkStart {
     /// A clock that begins now, and what a simulated device begins with.
     #[must_use]
     pub fn new(root: Option<Vec<u8>>, seed: u64) -> Self {
-        Self { base: Instant::now(), root, seed }
+        Self {
+            base: Instant::now(),
+            root,
+            seed,
+            #[cfg(feature = "sim")]
+            device: None,
+        }
     }
 
     /// Time on the clock, in milliseconds.
     #[must_use]
     pub fn now_ms(&self) -> u64 {
+        #[cfg(feature = "sim")]
+        if let Some(device) = &self.device {
+            return device.now_us() / 1_000;
+        }
         u64::try_from(self.base.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Waits on the clock.
     pub async fn sleep(&self, pause_ms: u64) {
+        #[cfg(feature = "sim")]
+        if let Some(device) = &self.device {
+            return device.pass_us(pause_ms.saturating_mul(1_000));
+        }
         tokio::time::sleep(Duration::from_millis(pause_ms)).await;
     }
 }

@@ -9,7 +9,15 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize)]
 pub struct FlashLayout {
     erased: u8,
+    record: [Range; 2],
+    trust: [Range; 2],
     slot: Vec<Slot>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Range {
+    start: usize,
+    bytes: usize,
 }
 
 #[derive(Debug, Deserialize)]
@@ -47,6 +55,37 @@ impl FlashLayout {
 /// The whole flash of a device.
 pub fn whole(state: &Path) -> Vec<u8> {
     fs::read(state.join("flash.bin")).unwrap()
+}
+
+/// Both ranges of the boot record, one behind the other.
+pub fn record(state: &Path) -> Vec<u8> {
+    let flash = whole(state);
+    let ranges = FlashLayout::read(state).record;
+    ranges.iter().flat_map(|range| flash[range.start..range.start + range.bytes].to_vec()).collect()
+}
+
+/// Makes a device that is off lose its boot record.
+pub fn lose_record(state: &Path) {
+    scramble(state, &FlashLayout::read(state).record);
+}
+
+/// Makes a device that is off lose its root record.
+pub fn lose_root(state: &Path) {
+    scramble(state, &FlashLayout::read(state).trust);
+}
+
+/// Makes a device that is off lose the image of a slot.
+pub fn lose_image(state: &Path, slot: &str) {
+    let (start, _) = FlashLayout::read(state).area(slot, "app");
+    scramble(state, &[Range { start, bytes: 16 }]);
+}
+
+fn scramble(state: &Path, ranges: &[Range]) {
+    let mut flash = whole(state);
+    for range in ranges {
+        flash[range.start..range.start + range.bytes].fill(0x5a);
+    }
+    fs::write(state.join("flash.bin"), flash).unwrap();
 }
 
 /// What an area of a slot holds, erased bytes at its end included.

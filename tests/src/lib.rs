@@ -8,7 +8,7 @@
 //! - [`proxy`]: a TCP cable that counts, stalls and breaks
 //! - [`peer`]: something at a device's address that is no device
 //! - [`flash`], [`source`], [`random`]: what the flash file holds, files, seeded choices
-//!
+//! - [`powercut`], [`soak`]: devices under faults, all of them in turn or many by chance
 //! - [`tidy`]: reads sources as far as style can be told from them
 //!
 //! Every wait is bounded and ends in words. Nothing here asserts on how long a thing took: machines
@@ -28,6 +28,7 @@
 pub mod bench;
 pub mod cli;
 pub mod flash;
+pub mod modelcheck;
 pub mod peer;
 pub mod powercut;
 pub mod proxy;
@@ -35,5 +36,6 @@ pub mod random;
 pub mod raw;
 pub mod simulator;
 pub mod site;
+pub mod soak;
 pub mod source;
 pub mod tidy;

@@ -8,7 +8,7 @@
 //! - [`part`]: flash parts and where everything lies on them
 //! - [`release`]: root records and bundles
 //! - [`model`]: what a device has to be, by the rules of BOOT.md and by nothing of the engine
-//! - [`truth`]: what a device is seen to be, by its answers and by its flash's bytes
+//! - [`truth`]: what a device is seen to be, by its answers and by its flash's [`bytes`](mod@bytes)
 //! - [`belief`]: what a device has to be, or may be, as things happen to it
 //! - [`mod@unit`]: one device in memory and in virtual time, on its [`chip`]
 //! - [`client`], [`heard`]: what a host asks it for, and what it says
@@ -18,12 +18,13 @@
 //! - [`mod@path`]: what flash goes through meanwhile
 //! - [`judge`]: the invariants; [`damage`]: what is left of them when flash was damaged
 //! - [`disorder`]: every single fault that is no power cut
-//! - [`history`]: a deed done under a list of faults
+//! - [`history`]: a deed done under a list of faults; [`mixture`]: lists of them by chance
 //! - [`sweep`]: every cut of a deed on a part; [`double`]: and every cut of the recovery from it
 //! - [`shrink`]: the shortest list of faults that still breaks a promise
 //! - [`crew`]: many sweeps at once; [`table`]: the figures
 
 pub mod belief;
+pub mod bytes;
 mod chip;
 pub mod client;
 pub mod crew;
@@ -36,6 +37,7 @@ pub mod heard;
 pub mod history;
 pub mod host;
 pub mod judge;
+pub mod mixture;
 pub mod model;
 pub mod part;
 pub mod path;

@@ -40,6 +40,8 @@ pub struct SimOptions {
     pub count: u16,
     /// Seed.
     pub seed: u64,
+    /// How its supply fails, as `--power-cut` takes it.
+    pub power_cut: Option<String>,
 }
 
 impl Default for SimOptions {
@@ -55,6 +57,7 @@ impl Default for SimOptions {
             image: None,
             count: 1,
             seed: 7,
+            power_cut: None,
         }
     }
 }
@@ -123,6 +126,9 @@ impl Simulator {
         }
         if options.enrolled {
             command.arg("--root").arg(site.root());
+        }
+        if let Some(how) = &options.power_cut {
+            command.args(["--power-cut", how]);
         }
         if let Some(image) = &options.image {
             command.arg("--image").arg(image);
@@ -195,6 +201,13 @@ impl Simulator {
         payload_bytes(&self.state)
     }
 
+    /// Faults of flash and supply that have struck since it was started, as of the device's last start or
+    /// reset.
+    pub fn faults(&self) -> u64 {
+        let stats = fs::read(self.state.join("stats.json")).unwrap_or_default();
+        faults_in(&serde_json::from_slice(&stats).unwrap_or_default())
+    }
+
     /// Ends it as Ctrl-C would, and gives the statistics it writes.
     #[track_caller]
     pub fn stop(mut self) -> Value {
@@ -216,6 +229,12 @@ impl Drop for Simulator {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Faults of flash and supply in statistics, each counted once.
+pub fn faults_in(stats: &Value) -> u64 {
+    let faults = stats["fired"]["faults"].as_object();
+    faults.into_iter().flat_map(|faults| faults.values()).filter_map(Value::as_u64).sum()
 }
 
 /// Component bytes that arrived at the device in `state`, over its whole life: `counters.bin`, which

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use firmware_protocol::manifest::{ComponentKind, PublicKey, VariantSlot};
+use firmware_protocol::manifest::{ComponentKind, PublicKey, RootRecord, VariantSlot};
 use noflake::bundle::{ComponentSpec, HardwareSpec, Provenance, Spec, VariantSpec, prepare};
 use noflake::plan::Plan;
 use noflake::trust::{RootKeys, Signer, SignerError, first_root, sign_root};
@@ -83,6 +83,18 @@ pub fn root_record(root: TestKey, release: TestKey) -> Vec<u8> {
         1_700_000_000,
     );
     sign_root(&record.unwrap(), &[&root]).unwrap()
+}
+
+/// Root record number `version`, with the same keys as a site's first one but for its release key; `signers` sign it.
+pub fn later_root_record(version: u32, release: TestKey, signers: &[TestKey]) -> Vec<u8> {
+    let (root_keys, release_keys) = ([ROOT_KEY.public_key()], [release.public_key()]);
+    let record = first_root(
+        RootKeys { keys: &root_keys, threshold: 1 },
+        RootKeys { keys: &release_keys, threshold: 1 },
+        1_700_000_000 + u64::from(version),
+    );
+    let signers: Vec<&dyn Signer> = signers.iter().map(|key| key as &dyn Signer).collect();
+    sign_root(&RootRecord { version, ..record.unwrap() }, &signers).unwrap()
 }
 
 /// A working folder of its own; removed when dropped.

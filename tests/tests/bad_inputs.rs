@@ -19,6 +19,7 @@ fn places(bundle: &str) -> Vec<(&'static str, Vec<String>)> {
         ("key", words("key show PATH --passphrase-fd 0")),
         ("key", words("bundle create spec.toml --key PATH -o out.nfb --passphrase-fd 0")),
         ("component", words("bundle create endless.toml --key PATH -o out.nfb --passphrase-fd 0")),
+        ("boot record", words("device status --explain --record PATH")),
         ("scenario", words("device identify -d sim:PATH")),
         ("scenario", words("sim --tcp 127.0.0.1:0 --scenario PATH")),
         ("root record", words("sim --tcp 127.0.0.1:0 --root PATH")),

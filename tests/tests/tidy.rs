@@ -20,7 +20,7 @@ const HOST: Crate = Crate {
     folder: "host/src",
     layers: &[
         "causes input measurement verdict platform trust bundle link",
-        "session plan evidence",
+        "session plan evidence boot_record",
         "driver qualify",
         "bench report",
         "config error output progress trace",
@@ -41,7 +41,7 @@ const SIMULATOR: Crate = Crate {
     layers: &[
         "clock files",
         "fault",
-        "flash stats visible",
+        "flash power stats visible",
         "scenario",
         "layout line image factory options",
         "state",

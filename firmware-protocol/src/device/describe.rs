@@ -9,7 +9,8 @@ use crate::message::{
 use crate::record::RecordStore;
 use crate::refusal::Refusal;
 use crate::slot::{PerSlot, SlotId};
-use crate::trust::{self, MAX_ENVELOPE_BYTES};
+use crate::start::read_manifest;
+use crate::trust;
 use crate::version::Version;
 
 use super::{Board, Device, board, trial};
@@ -23,23 +24,9 @@ pub(super) fn slot_version<F: Flash>(
     scratch: &mut [u8],
 ) -> Option<Version> {
     let bundle = state.slots.get(slot).bundle()?;
-    let bytes = read_manifest(flash, layout, slot, scratch)?;
+    let bytes = read_manifest(flash, layout.slot(slot), scratch).ok()?;
     let manifest = trust::admitted_manifest(bytes, bundle).ok()?;
     Some(manifest.claims().version.clone())
-}
-
-/// A slot's manifest area, as far as an envelope can reach, with `scratch` as memory.
-pub(super) fn read_manifest<'s, F: Flash>(
-    flash: &mut F,
-    layout: &Layout,
-    slot: SlotId,
-    scratch: &'s mut [u8],
-) -> Option<&'s [u8]> {
-    let area = layout.slot(slot).manifest;
-    let len = usize::try_from(area.len_bytes).ok()?.min(MAX_ENVELOPE_BYTES);
-    let bytes = scratch.get_mut(..len)?;
-    flash.read(area.start, bytes).ok()?;
-    Some(bytes)
 }
 
 impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {

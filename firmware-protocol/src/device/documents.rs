@@ -73,8 +73,8 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             return Err(Refusal::InRecovery);
         }
         let claims = root.claims();
-        // A first entry that is in doubt could name a root record that is being written.
-        let settled = self.store.state().is_none().then(|| state.clone());
+        // An entry that is in doubt could name the root record that is about to be written.
+        let is_in_doubt = self.store.state().is_none() || !self.store.is_settled();
         let enrolled = BootState {
             life_cycle: claims.life_cycle,
             root_version: claims.version,
@@ -82,7 +82,10 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             ..state
         };
         let store = self.root_store(claims.version)?;
-        self.job = store.between(settled, Some(enrolled), Then::Done, asked);
+        self.job = store.before(enrolled, Then::Done, asked);
+        if is_in_doubt {
+            self.job.settle_first();
+        }
         Ok(Answer::Later)
     }
 
@@ -91,7 +94,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         if self.root().is_ok() {
             return done(How::FoundDone);
         }
-        self.job = self.root_store(version)?.between(None, None, Then::Done, asked);
+        self.job = self.root_store(version)?.alone(Then::Done, asked);
         Ok(Answer::Later)
     }
 

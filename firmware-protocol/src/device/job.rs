@@ -22,8 +22,7 @@ const _: () = assert!(MAX_ENVELOPE_BYTES == 4096 && MAX_ROOT_BYTES <= MAX_ENVELO
 pub(super) const MAX_ROOT_BYTES: usize = 1024;
 
 /// What is under way.
-#[expect(clippy::large_enum_variant, reason = "a device has one, and no heap to box it on")]
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Job {
     Idle,
     Write(WriteJob),
@@ -47,12 +46,15 @@ pub(super) enum Job {
     },
 }
 
-/// A record entry to be written, a document to be stored behind it, and another entry behind that.
-#[derive(Debug)]
+/// A record entry to be written, a document to be stored, or both.
+#[derive(Debug, Clone)]
 pub(super) struct WriteJob {
-    before: Option<BootState>,
+    /// The state in force is written once more before everything else.
+    settles_first: bool,
+    entry: Option<BootState>,
     store: Option<StoreCursor>,
-    behind: Option<BootState>,
+    /// The entry is written before the document is stored.
+    entry_first: bool,
     then: Then,
     asked: Option<Asked>,
 }
@@ -91,7 +93,7 @@ enum StoreStep {
 }
 
 /// A component that is being hashed, then looked at behind its end.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct HashJob {
     asked: Asked,
     length: u64,
@@ -101,15 +103,30 @@ pub(super) struct HashJob {
 }
 
 impl StoreCursor {
-    /// Stored between two entries of the record, as far as there are any.
-    pub(super) const fn between(
+    /// Stored by itself.
+    pub(super) const fn alone(self, then: Then, asked: Asked) -> Job {
+        self.with(None, false, then, asked)
+    }
+
+    /// Stored behind an entry of the record.
+    pub(super) const fn behind(self, entry: BootState, then: Then, asked: Asked) -> Job {
+        self.with(Some(entry), true, then, asked)
+    }
+
+    /// Stored before an entry of the record.
+    pub(super) const fn before(self, entry: BootState, then: Then, asked: Asked) -> Job {
+        self.with(Some(entry), false, then, asked)
+    }
+
+    const fn with(
         self,
-        before: Option<BootState>,
-        behind: Option<BootState>,
+        entry: Option<BootState>,
+        entry_first: bool,
         then: Then,
         asked: Asked,
     ) -> Job {
-        Job::Write(WriteJob { before, store: Some(self), behind, then, asked: Some(asked) })
+        let (store, asked) = (Some(self), Some(asked));
+        Job::Write(WriteJob { settles_first: false, entry, store, entry_first, then, asked })
     }
 
     /// One erase or one program.
@@ -151,7 +168,22 @@ impl Job {
     }
 
     pub(super) const fn write_record(state: BootState, then: Then, asked: Option<Asked>) -> Self {
-        Self::Write(WriteJob { before: Some(state), store: None, behind: None, then, asked })
+        let entry = Some(state);
+        Self::Write(WriteJob {
+            settles_first: false,
+            entry,
+            store: None,
+            entry_first: true,
+            then,
+            asked,
+        })
+    }
+
+    /// The state in force is written once more before what is to be written.
+    pub(super) fn settle_first(&mut self) {
+        if let Self::Write(job) = self {
+            job.settles_first = true;
+        }
     }
 
     pub(super) fn hash(area: Range, variant: &Variant, asked: Asked) -> Option<Self> {
@@ -275,20 +307,20 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
 
     /// Does the next step of what is left; true when that was the last.
     fn write_on(&mut self, job: &mut WriteJob) -> Result<bool, Refusal> {
-        if let Some(state) = &job.before {
-            if self.record_step(state)? {
-                job.before = None;
+        let entry_first = job.entry_first || job.store.is_none();
+        if job.settles_first {
+            let state = self.state();
+            job.settles_first = !self.record_step(&state)?;
+        } else if let Some(entry) = job.entry.as_ref().filter(|_| entry_first) {
+            if self.record_step(entry)? {
+                job.entry = None;
             }
-        } else if let Some(store) = &mut job.store {
-            if self.store_step(store, job.then)? {
-                job.store = None;
-            }
-        } else if let Some(state) = &job.behind
-            && self.record_step(state)?
+        } else if let Some(store) = &mut job.store
+            && self.store_step(store, job.then)?
         {
-            job.behind = None;
+            job.store = None;
         }
-        Ok(job.before.is_none() && job.store.is_none() && job.behind.is_none())
+        Ok(!job.settles_first && job.store.is_none() && job.entry.is_none())
     }
 
     /// True when the entry is written.

@@ -6,12 +6,13 @@ use crate::flash::Flash;
 use crate::message::{How, TrialTerms};
 use crate::refusal::Refusal;
 use crate::slot::RejectReason;
+use crate::start::read_manifest;
 use crate::trust;
 
 use super::job::{Job, Then};
 use super::link::Asked;
 use super::requests::{Answer, done, trial_reply};
-use super::{Board, Device, describe, trial};
+use super::{Board, Device, trial};
 
 impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     pub(super) fn open_trial(
@@ -27,8 +28,8 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         self.receiver = None;
         self.document_bytes = 0;
         let scratch = self.window.as_mut();
-        let bytes = describe::read_manifest(&mut self.flash, &self.layout, spare, scratch)
-            .ok_or(Refusal::NotStaged)?;
+        let bytes = read_manifest(&mut self.flash, self.layout.slot(spare), scratch)
+            .map_err(|_| Refusal::NotStaged)?;
         let manifest = trust::admitted_manifest(bytes, bundle).map_err(|_| Refusal::NotStaged)?;
         match trial::open(&state, spare, &manifest, plan, terms, &policy)? {
             Some(opened) => {

@@ -44,7 +44,7 @@ pub(super) struct Asked {
 
 /// Numbers what goes out and remembers the last answer that took long, so that a repeated question
 /// is not a repeated deed.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Sender {
     sequence: u32,
     last: Option<(Asked, Vec<u8, MAX_REPLY_BYTES>)>,
@@ -109,7 +109,7 @@ impl Sender {
 }
 
 /// Which of the host's frames have arrived.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Received {
     seen: Option<u32>,
     below: u64,
@@ -179,7 +179,7 @@ impl Received {
 }
 
 /// The one session in which anything can be changed.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Session {
     open: Option<OpenSession>,
 }

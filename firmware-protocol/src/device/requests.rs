@@ -7,11 +7,12 @@ use crate::message::{
 };
 use crate::refusal::Refusal;
 use crate::slot::{RejectReason, SlotId};
+use crate::start::read_manifest;
 use crate::trust;
 
 use super::job::Job;
 use super::link::{Asked, Outgoing};
-use super::{Board, Device, RESET_GRACE_MS, SESSION_IDLE_MS, describe};
+use super::{Board, Device, RESET_GRACE_MS, SESSION_IDLE_MS};
 
 /// What a request comes to at once.
 pub(super) enum Answer<'a> {
@@ -277,8 +278,8 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         self.receiver = None;
         self.document_bytes = 0;
         let scratch = self.window.as_mut();
-        let bytes = describe::read_manifest(&mut self.flash, &self.layout, slot, scratch)
-            .ok_or(Refusal::Flash)?;
+        let bytes = read_manifest(&mut self.flash, self.layout.slot(slot), scratch)
+            .map_err(|_| Refusal::Flash)?;
         let found = trust::admitted_manifest(bytes, bundle).map_err(|_| Refusal::Malformed)?;
         let component = found.claims().components.iter().find(|item| item.name == place.name);
         let variant = component.and_then(|component| component.variant_for(slot));

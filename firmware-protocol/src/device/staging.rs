@@ -89,7 +89,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         // What an earlier transfer has left half-written stays named until it is written again.
         writing.touched = writing.touched.hull(range);
         let store = Job::store(range, self.document_bytes);
-        self.job = store.between(Some(writing), None, Then::Stage { how }, asked);
+        self.job = store.behind(writing, Then::Stage { how }, asked);
         Ok(Answer::Later)
     }
 

@@ -7,7 +7,7 @@ use crate::manifest::MAX_BLOCKS;
 const WORDS: usize = (MAX_BLOCKS / 32) as usize;
 
 /// One bit a block.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Bits([u32; WORDS]);
 
 impl Bits {
@@ -29,7 +29,7 @@ fn place(block: u32) -> (usize, u32) {
 }
 
 /// The state of every block of one component.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct BlockMap {
     blocks: u32,
     missing: u32,

@@ -10,7 +10,7 @@ use super::{OpenPart, block_range, tail};
 pub(super) const DIGEST_BYTES: usize = 32;
 
 /// What a listing has come to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Listing {
     /// Blocks told of and hashed so far.
     pub(super) blocks: u32,

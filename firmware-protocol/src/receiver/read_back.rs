@@ -7,13 +7,13 @@ use crate::scan::{BlankScan, HashScan};
 use super::{Part, Run, tail};
 
 /// A slot that is being read back.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ReadBack {
     pub(super) index: usize,
     phase: BackPhase,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum BackPhase {
     Begin,
     Hash(HashScan),

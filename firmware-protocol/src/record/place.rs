@@ -92,8 +92,9 @@ pub(super) fn seal<F: Flash>(flash: &mut F, address: u32) -> Result<(), FlashErr
 /// Says in the place at `address` that the next one was begun, unless it says so already.
 pub(super) fn mark_begun<F: Flash>(flash: &mut F, address: u32) -> Result<(), FlashError> {
     let begun = address.saturating_add(BEGUN_AT);
-    // One that cannot be read now may be blank, and read so later.
-    if Mark::read(flash, begun) != Mark::Set {
+    // One that cannot be read now may be blank, and one that reads as set may read as blank next.
+    let is_set = Mark::read(flash, begun) == Mark::Set && Mark::read(flash, begun) == Mark::Set;
+    if !is_set {
         Mark::program(flash, begun)?;
     }
     if Mark::read(flash, begun) == Mark::Blank { Err(FlashError::Failed) } else { Ok(()) }

@@ -1,8 +1,12 @@
 //! One device behind noflake's own protocol: connects, asks, stages, and reports what it saw.
 
 mod reach;
+mod record;
+mod root;
 
+pub(super) use self::reach::{FLASH_FAILED, STAGE_AGAIN};
 pub use self::reach::{Instead, Waiting};
+pub use self::record::RecordBytes;
 
 use firmware_protocol::digest::Digest;
 use firmware_protocol::message::{
@@ -145,6 +149,12 @@ impl Device {
             now_ms: 0,
             heard_ms: 0,
         }
+    }
+
+    /// How it is reached.
+    #[must_use]
+    pub const fn opening(&self) -> &Opening {
+        &self.opening
     }
 
     /// Where it is.

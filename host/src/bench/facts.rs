@@ -129,7 +129,9 @@ fn decimal(mantissa: i64, exponent: i8) -> f64 {
     format!("{mantissa}e{exponent}").parse().unwrap_or(f64::NAN)
 }
 
-pub(super) const fn place(slot: SlotId) -> Where {
+/// The slot as a place to run from.
+#[must_use]
+pub const fn place(slot: SlotId) -> Where {
     match slot {
         SlotId::A => Where::SlotA,
         SlotId::B => Where::SlotB,

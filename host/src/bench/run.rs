@@ -9,7 +9,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use super::command;
-use super::device::{Device, DeviceError, Waiting};
+use super::device::{Device, DeviceError, FLASH_FAILED, STAGE_AGAIN, Waiting};
 use super::facts::{place, slot_of};
 use super::refused;
 use super::source::BundleSource;
@@ -261,6 +261,9 @@ const fn after_refusal(refusal: Refusal) -> &'static str {
         | Refusal::BlockSize { .. }
         | Refusal::Encoding { .. } => "make the bundle anew for this device; nothing was written",
         Refusal::Limit { .. } => "ask for less in the plan's timeouts, or see the root's policy",
+        Refusal::Flash => FLASH_FAILED,
+        Refusal::NotStaged | Refusal::NoStage | Refusal::Incomplete { .. } => STAGE_AGAIN,
+        Refusal::Malformed => "noflake bundle verify; copy the bundle again if that finds anything",
         _ => "noflake device status --explain",
     }
 }

@@ -21,11 +21,13 @@ use crate::evidence::{
     Verb,
 };
 use crate::input;
+use crate::link::{Address, shell_word};
 use crate::plan::Plan;
 use crate::progress::Screen;
 use crate::qualify::observation::StatusFacts;
 use crate::qualify::runner::{Ended, Order, Runner};
 use crate::report::write_reports;
+use crate::trust::LoadedRoot;
 
 /// What both verbs are told.
 #[derive(Debug, clap::Args)]
@@ -33,9 +35,16 @@ pub(super) struct DeploymentArgs {
     /// Signed bundle
     bundle: PathBuf,
     #[command(flatten)]
-    target: TargetArgs,
+    run: RunArgs,
+}
+
+/// Where a bundle goes and how, however the bundle itself is named.
+#[derive(Debug, clap::Args)]
+pub(super) struct RunArgs {
     #[command(flatten)]
-    root: RootArgs,
+    pub(super) target: TargetArgs,
+    #[command(flatten)]
+    pub(super) root: RootArgs,
     /// Try again what the device has rejected before
     #[arg(long)]
     again: bool,
@@ -52,9 +61,11 @@ struct DeviceEnd {
     evidence: Result<(), CommandError>,
 }
 
-/// Everything that all devices of one command have in common.
-struct Shared {
+/// A deployment that is ready to begin: everything that all its devices have in common.
+pub(super) struct Deployment {
     bundle: VerifiedBundle,
+    root: LoadedRoot,
+    root_path: PathBuf,
     verb: Verb,
     plan: Plan,
     plan_path: String,
@@ -62,8 +73,6 @@ struct Shared {
     take_over: bool,
     runs: PathBuf,
     screen: Screen,
-    /// Results are printed when the slowest of them is done, so each end is told as it comes.
-    has_several: bool,
 }
 
 /// Deploys to every device that is named; `plan` is the file that `qualify` names.
@@ -76,31 +85,88 @@ pub(super) fn deploy(
     plan: Option<&Path>,
     context: &Context,
 ) -> Result<Exit, CommandError> {
-    let root = args.root.require(context)?;
-    let bundle = Bundle::open(&args.bundle)?.verify(root.record().claims())?;
-    check_payloads(&bundle)?;
-    let (plan, plan_path) = load_plan(&bundle, plan)?;
-    let openings = args.target.openings(context, Some(&root))?;
-    let runs = match &args.runs {
-        Some(runs) => runs.clone(),
-        None => context.config()?.runs.unwrap_or_else(|| PathBuf::from("runs")),
-    };
-    let screen = Screen::new(context.output.format());
-    let (again, take_over) = (args.again, args.target.take_over());
-    let has_several = openings.len() > 1;
-    let shared =
-        Shared { bundle, verb, plan, plan_path, again, take_over, runs, screen, has_several };
-    let ends = runtime::block_on(run_all(Rc::new(shared), openings))??;
-    let mut exits = Vec::new();
-    for end in ends {
-        print(context, &end);
-        exits.push(exit_of(&end.ended.end));
-        if let Err(error) = end.evidence {
-            context.output.error(&error);
-            exits.push(error.exit());
-        }
+    let deployment = Deployment::prepare(&args.bundle, &args.run, verb, plan, context)?;
+    let openings = args.run.target.openings(context, Some(deployment.root()))?;
+    let devices = openings.into_iter().map(Device::new).collect();
+    runtime::block_on(deployment.run(devices, context))?
+}
+
+impl Deployment {
+    /// Looks at everything that can be looked at without a device.
+    ///
+    /// # Errors
+    /// When root record, bundle, plan or configuration cannot be used.
+    pub(super) fn prepare(
+        bundle: &Path,
+        args: &RunArgs,
+        verb: Verb,
+        plan: Option<&Path>,
+        context: &Context,
+    ) -> Result<Self, CommandError> {
+        let root = args.root.require(context)?;
+        let root_path = args.root.path(context)?.unwrap_or_default();
+        let bundle = Bundle::open(bundle)?.verify(root.record().claims())?;
+        check_payloads(&bundle)?;
+        let (plan, plan_path) = load_plan(&bundle, plan)?;
+        let runs = match &args.runs {
+            Some(runs) => runs.clone(),
+            None => context.config()?.runs.unwrap_or_else(|| PathBuf::from("runs")),
+        };
+        let screen = Screen::new(context.output.format());
+        let (again, take_over) = (args.again, args.target.take_over());
+        Ok(Self { bundle, root, root_path, verb, plan, plan_path, again, take_over, runs, screen })
     }
-    Ok(Exit::worst(&exits))
+
+    /// The root record that vouches for the bundle.
+    pub(super) const fn root(&self) -> &LoadedRoot {
+        &self.root
+    }
+
+    /// Version of the bundle.
+    pub(super) fn version(&self) -> String {
+        self.bundle.manifest().version.to_string()
+    }
+
+    /// The command that deploys the same bundle to `address`.
+    pub(super) fn deploy_command(&self, address: &Address) -> String {
+        format!(
+            "noflake deploy {} -d {} --root {}",
+            shell_word(&self.bundle.bundle().path().display().to_string()),
+            shell_word(&address.to_string()),
+            shell_word(&self.root_path.display().to_string())
+        )
+    }
+
+    /// The command that brings the device at `address` back with the same bundle.
+    fn recover_command(&self, address: &Address) -> String {
+        format!(
+            "noflake device recover -d {} --root {} --bundle {}",
+            shell_word(&address.to_string()),
+            shell_word(&self.root_path.display().to_string()),
+            shell_word(&self.bundle.bundle().path().display().to_string())
+        )
+    }
+
+    /// Deploys to `devices`, each with its own evidence and verdict, and prints what came of each.
+    ///
+    /// # Errors
+    /// When no evidence can be begun; what becomes of a device is no error but a result.
+    pub(super) async fn run(
+        self,
+        devices: Vec<Device>,
+        context: &Context,
+    ) -> Result<Exit, CommandError> {
+        let mut exits = Vec::new();
+        for end in run_all(Rc::new(self), devices).await? {
+            print(context, &end);
+            exits.push(exit_of(&end.ended.end));
+            if let Err(error) = end.evidence {
+                context.output.error(&error);
+                exits.push(error.exit());
+            }
+        }
+        Ok(Exit::worst(&exits))
+    }
 }
 
 /// A damaged copy is found here, before any device is asked, and not after its spare slot was erased.
@@ -134,15 +200,19 @@ fn load_plan(
 }
 
 async fn run_all(
-    shared: Rc<Shared>,
-    openings: Vec<Opening>,
+    shared: Rc<Deployment>,
+    devices: Vec<Device>,
 ) -> Result<Vec<DeviceEnd>, CommandError> {
+    // Results are printed when the slowest of them is done, so each end is told as it comes.
+    let has_several = devices.len() > 1;
     let interrupts = runtime::interrupts();
     let mut runs = JoinSet::new();
     let mut ends = Vec::new();
-    for (number, opening) in openings.into_iter().enumerate() {
+    for (number, device) in devices.into_iter().enumerate() {
         let (shared, interrupts) = (Rc::clone(&shared), interrupts.clone());
-        runs.spawn_local(async move { (number, run_one(&shared, opening, interrupts).await) });
+        runs.spawn_local(async move {
+            (number, run_one(&shared, device, has_several, interrupts).await)
+        });
     }
     while let Some(joined) = runs.join_next().await {
         let (number, end) = joined.map_err(CommandError::Task)?;
@@ -153,20 +223,19 @@ async fn run_all(
 }
 
 async fn run_one(
-    shared: &Shared,
-    opening: Opening,
+    shared: &Deployment,
+    mut device: Device,
+    has_several: bool,
     interrupts: watch::Receiver<u32>,
 ) -> Result<DeviceEnd, CommandError> {
-    let name = opening.address.to_string();
-    let id = format!("{:08x}", opening.first_id);
-    let seed = opening.start.seed;
+    let Opening { address, start, first_id, .. } = device.opening().clone();
+    let (name, id, seed) = (address.to_string(), format!("{first_id:08x}"), start.seed);
     let folder = RunFolder::create(&shared.runs, SystemTime::now(), &id)?;
     let _trace = crate::trace::into_file(&folder.path().join("trace.log"), &id);
     let mut recorder = Recorder::start(&folder, SystemTime::now())?;
     let start = run_start(shared, &name, seed);
     recorder.append(Entry::RunStart(Box::new(start)), SystemTime::now())?;
-    let mut device = Device::new(opening);
-    let runner = Runner::new(order(shared), device.now_ms());
+    let runner = Runner::new(order(shared, &address), device.now_ms());
     let mut progress = shared.screen.device(&name);
     let setup = RunSetup { bundle: &shared.bundle, device, runner, recorder, interrupts };
     let span = tracing::info_span!("run", run = %id, device = %name);
@@ -174,7 +243,7 @@ async fn run_one(
     let work = run(setup, &mut show);
     let (ended, lost) = tracing::Instrument::instrument(work, span).await;
     progress.finish();
-    if shared.has_several {
+    if has_several {
         progress.end(outcome_word(ended.end.outcome), &ended.end.message);
     }
     let evidence = match lost {
@@ -184,7 +253,7 @@ async fn run_one(
     Ok(DeviceEnd { name, folder: folder.path().to_owned(), ended, evidence })
 }
 
-fn order(shared: &Shared) -> Order {
+fn order(shared: &Deployment, address: &Address) -> Order {
     let manifest = shared.bundle.manifest();
     Order {
         verb: shared.verb,
@@ -199,10 +268,11 @@ fn order(shared: &Shared) -> Order {
         plan: shared.plan.clone(),
         again: shared.again,
         take_over: shared.take_over,
+        recover: shared.recover_command(address),
     }
 }
 
-fn run_start(shared: &Shared, address: &str, seed: u64) -> RunStart {
+fn run_start(shared: &Deployment, address: &str, seed: u64) -> RunStart {
     let manifest = shared.bundle.manifest();
     let planned = shared
         .plan

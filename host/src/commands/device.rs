@@ -2,13 +2,15 @@
 
 mod enroll;
 mod log;
+mod record;
+mod recover;
 mod status;
 mod trial;
 
 use crate::cli::Context;
 use crate::error::{CommandError, Exit};
 
-/// Enrol, identify and look at a device; decide on an open trial
+/// Enrol, identify, look at and recover a device; decide on an open trial
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -23,6 +25,8 @@ enum Command {
     Log(log::Args),
     Confirm(trial::ConfirmArgs),
     Rollback(trial::RollbackArgs),
+    Recover(recover::Args),
+    Record(record::Args),
 }
 
 /// Runs `noflake device`.
@@ -37,5 +41,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         Command::Log(args) => log::run(args, context).map(|()| Exit::Success),
         Command::Confirm(args) => trial::confirm(args, context).map(|()| Exit::Success),
         Command::Rollback(args) => trial::rollback(args, context).map(|()| Exit::Success),
+        Command::Recover(args) => recover::run(args, context),
+        Command::Record(args) => record::run(args, context).map(|()| Exit::Success),
     }
 }

@@ -15,16 +15,23 @@ pub(super) struct RootArgs {
 }
 
 impl RootArgs {
+    /// Where it is, if one is named.
+    ///
+    /// # Errors
+    /// When the configuration cannot be used.
+    pub(super) fn path(&self, context: &Context) -> Result<Option<PathBuf>, CommandError> {
+        match &self.root {
+            Some(path) => Ok(Some(path.clone())),
+            None => Ok(context.config()?.trust.root),
+        }
+    }
+
     /// Reads it, if one is named.
     ///
     /// # Errors
     /// When it cannot be read.
     pub(super) fn load(&self, context: &Context) -> Result<Option<LoadedRoot>, CommandError> {
-        let path = match &self.root {
-            Some(path) => Some(path.clone()),
-            None => context.config()?.trust.root,
-        };
-        Ok(path.map(|path| read_root(&path)).transpose()?)
+        Ok(self.path(context)?.map(|path| read_root(&path)).transpose()?)
     }
 
     /// Reads it; one must be named.

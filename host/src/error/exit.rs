@@ -6,6 +6,7 @@ use firmware_protocol::refusal::Refusal;
 
 use super::CommandError;
 use crate::bench::DeviceError;
+use crate::boot_record::RecordFileError;
 use crate::bundle::{BundleError, CreateError, SpecError};
 use crate::config::ConfigError;
 use crate::driver::DriverError;
@@ -110,6 +111,14 @@ impl CommandError {
             Self::InRecovery { .. } | Self::NotSeen { .. } => Exit::NeedsService,
             Self::PlanFile { source, .. } | Self::Image { source, .. } => of_system(source),
             Self::Record(error) => of_record(error),
+            Self::BootRecord(error) => match error {
+                RecordFileError::Read { source, .. } => of_system(source),
+                RecordFileError::Length { .. }
+                | RecordFileError::FirstRange { .. }
+                | RecordFileError::NotARecord { .. }
+                | RecordFileError::Format { .. }
+                | RecordFileError::Ranges { .. } => Exit::Usage,
+            },
             Self::Evidence(_) | Self::Report(_) => Exit::Bench,
             #[cfg(feature = "sim")]
             Self::Sim(error) => of_sim(error),

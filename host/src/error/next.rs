@@ -1,6 +1,7 @@
 //! The next safe command behind every failure (promise P12).
 
 use super::CommandError;
+use crate::boot_record::RecordFileError;
 use crate::bundle::{BundleError, CreateError, FormatError, SpecError};
 use crate::evidence::RecordError;
 use crate::trust::{KeyError, RootError, WriteError};
@@ -43,7 +44,13 @@ impl CommandError {
             Self::OneDevice => Some("name one device with --device"),
             Self::Device { source, .. } => Some(source.next()),
             Self::NoTrial { .. } | Self::NotSeen { .. } => Some("noflake device status --explain"),
-            Self::InRecovery { .. } => Some("noflake deploy a bundle that is known to work"),
+            Self::Write(WriteError::Exists { .. }) => {
+                Some("name another file, or replace that one with --force where the command has it")
+            }
+            Self::InRecovery { .. } => {
+                Some("noflake device recover, with a bundle that is known to work")
+            }
+            Self::BootRecord(error) => Some(after_boot_record(error)),
             Self::Plan(_) | Self::PlanFile { .. } => {
                 Some("see docs/QUALIFICATION.md for every key of a plan; nothing was sent")
             }
@@ -112,6 +119,22 @@ const fn after_create(error: &CreateError) -> Option<&'static str> {
         | CreateError::Manifest(_)
         | CreateError::Attachments(_)
         | CreateError::Seal(_) => None,
+    }
+}
+
+const fn after_boot_record(error: &RecordFileError) -> &'static str {
+    match error {
+        RecordFileError::Read { .. } => "name a file that noflake device record made",
+        RecordFileError::Length { .. } | RecordFileError::FirstRange { .. } => {
+            "read both ranges of the boot record, whole and one behind the other; noflake device record does"
+        }
+        RecordFileError::NotARecord { .. } => {
+            "if it is the record of a device, it is lost: noflake device recover brings that device back"
+        }
+        RecordFileError::Format { .. } => "use the noflake release that fits the device's firmware",
+        RecordFileError::Ranges { .. } => {
+            "name the length of the first range with --first-range, or read the whole record once more"
+        }
     }
 }
 

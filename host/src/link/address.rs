@@ -81,6 +81,17 @@ impl fmt::Display for Address {
     }
 }
 
+/// `text` as a shell takes it for one word.
+#[must_use]
+pub fn shell_word(text: &str) -> String {
+    let is_plain =
+        |character: char| character.is_alphanumeric() || "/:._-+=,@%".contains(character);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
 fn parse_serial(text: &str, rest: &str) -> Result<Address, AddressError> {
     let (path, baud) = match rest.split_once('?') {
         Some((path, options)) => {
@@ -99,6 +110,18 @@ fn parse_serial(text: &str, rest: &str) -> Result<Address, AddressError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shell_takes_every_text_for_one_word() {
+        for (text, word) in [
+            ("tcp:10.0.0.5:7700", "tcp:10.0.0.5:7700"),
+            ("serial:/dev/ttyUSB0?baud=9600", "'serial:/dev/ttyUSB0?baud=9600'"),
+            ("it's.nfb", "'it'\\''s.nfb'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(text), word);
+        }
+    }
 
     #[test]
     fn addresses_read_as_the_manual_writes_them() {

@@ -1,22 +1,51 @@
 //! A simulated device inside this process, in virtual time: the one place that knows the simulator.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::Path;
+use std::rc::Rc;
 
 use hw_sim::{DeviceConfig, SERIAL_PORT, Scenario, SimDevice};
 
 use super::{LinkError, LinkStart};
 
-/// A device and its clock.
+/// A simulated device and its clock, which outlive the links to it.
+#[derive(Debug, Clone)]
+pub struct SimulatedDevice(Rc<RefCell<Timed>>);
+
 #[derive(Debug)]
-pub(super) struct SimulatedLink {
+struct Timed {
     device: SimDevice,
     now_us: u64,
-    arrived: VecDeque<u8>,
 }
 
-impl SimulatedLink {
-    pub(super) fn open(scenario: Option<&Path>, start: &LinkStart) -> Result<Self, LinkError> {
+impl SimulatedDevice {
+    /// A device whose clock begins now.
+    #[must_use]
+    pub fn new(device: SimDevice) -> Self {
+        Self(Rc::new(RefCell::new(Timed { device, now_us: 0 })))
+    }
+
+    /// Time on its clock, in microseconds.
+    #[must_use]
+    pub fn now_us(&self) -> u64 {
+        self.0.borrow().now_us
+    }
+
+    /// Lets time pass while nobody listens; what the device says meanwhile is lost.
+    pub fn pass_us(&self, length_us: u64) {
+        let until_us = self.now_us().saturating_add(length_us);
+        while self.now_us() < until_us {
+            self.0.borrow_mut().listen(until_us);
+        }
+    }
+
+    /// Looks at the device, or does something to it.
+    pub fn with<T>(&self, work: impl FnOnce(&mut SimDevice) -> T) -> T {
+        work(&mut self.0.borrow_mut().device)
+    }
+
+    fn of_scenario(scenario: Option<&Path>, start: &LinkStart) -> Result<Self, LinkError> {
         let failed = |error: &(dyn std::error::Error + 'static)| LinkError::Simulated {
             reason: crate::causes::causes(error).join(": "),
         };
@@ -30,28 +59,54 @@ impl SimulatedLink {
             root: start.root.clone(),
             ..DeviceConfig::default()
         };
-        let device = SimDevice::new(config).map_err(|error| failed(&error))?;
-        Ok(Self { device, now_us: 0, arrived: VecDeque::new() })
+        Ok(Self::new(SimDevice::new(config).map_err(|error| failed(&error))?))
+    }
+}
+
+impl Timed {
+    /// Lets the device run until it says something, at most until `until_us`.
+    fn listen(&mut self, until_us: u64) -> Vec<u8> {
+        loop {
+            self.device.advance(self.now_us);
+            let said = self.device.transmit(SERIAL_PORT);
+            if !said.is_empty() || self.now_us >= until_us {
+                return said;
+            }
+            self.now_us =
+                self.device.next_wake_us().max(self.now_us.saturating_add(1)).min(until_us);
+        }
+    }
+}
+
+/// A link to a device in this process.
+#[derive(Debug)]
+pub(super) struct SimulatedLink {
+    device: SimulatedDevice,
+    arrived: VecDeque<u8>,
+}
+
+impl SimulatedLink {
+    pub(super) fn open(scenario: Option<&Path>, start: &LinkStart) -> Result<Self, LinkError> {
+        let device = match &start.device {
+            Some(device) => device.clone(),
+            None => SimulatedDevice::of_scenario(scenario, start)?,
+        };
+        Ok(Self { device, arrived: VecDeque::new() })
     }
 
-    pub(super) const fn now_us(&self) -> u64 {
-        self.now_us
+    pub(super) fn now_us(&self) -> u64 {
+        self.device.now_us()
     }
 
-    pub(super) fn send(&mut self, bytes: &[u8]) {
-        self.device.receive(SERIAL_PORT, bytes, self.now_us);
+    pub(super) fn send(&self, bytes: &[u8]) {
+        let Timed { device, now_us } = &mut *self.device.0.borrow_mut();
+        device.receive(SERIAL_PORT, bytes, *now_us);
     }
 
     /// Lets the device run until it says something, at most until `until_us`.
     pub(super) fn receive(&mut self, buffer: &mut [u8], until_us: u64) -> usize {
-        loop {
-            self.device.advance(self.now_us);
-            self.arrived.extend(self.device.transmit(SERIAL_PORT));
-            if !self.arrived.is_empty() || self.now_us >= until_us {
-                break;
-            }
-            self.now_us =
-                self.device.next_wake_us().max(self.now_us.saturating_add(1)).min(until_us);
+        if self.arrived.is_empty() {
+            self.arrived.extend(self.device.0.borrow_mut().listen(until_us));
         }
         let count = buffer.len().min(self.arrived.len());
         for (place, byte) in buffer.iter_mut().zip(self.arrived.drain(..count)) {

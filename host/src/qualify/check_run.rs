@@ -68,7 +68,7 @@ impl ErrorStreak {
 }
 
 /// One check with its retries, as a pure machine.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CheckRun {
     check: Check,
     stage: String,
@@ -77,7 +77,7 @@ pub struct CheckRun {
     state: State,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum State {
     Attempting(CheckMachine),
     /// The last attempt is to be retried.

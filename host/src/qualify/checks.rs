@@ -74,7 +74,7 @@ pub enum Step {
 /// One attempt at one check.
 ///
 /// Poll again after every observation and at the time of the last [`Step::WaitUntil`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CheckMachine {
     claim: Box<dyn Claim>,
     started_ms: u64,
@@ -169,7 +169,7 @@ impl CheckMachine {
 }
 
 /// What one kind of check decides; everything else is [`CheckMachine`].
-trait Claim: Debug + Send {
+trait Claim: Debug + Send + Sync + Fork {
     /// Says what is wanted next. Called again after every observation and every wait.
     fn next(&mut self, now_ms: u64, scene: &Scene<'_>) -> Next;
 
@@ -184,6 +184,24 @@ trait Claim: Debug + Send {
     /// Whether silence and link errors are what this check measures.
     fn measures_silence(&self) -> bool {
         false
+    }
+}
+
+/// A claim as it is now, twice: a run can be gone on with in more than one way.
+trait Fork {
+    fn fork(&self) -> Box<dyn Claim>;
+}
+
+impl<T: Claim + Clone + 'static> Fork for T {
+    fn fork(&self) -> Box<dyn Claim> {
+        Box::new(self.clone())
+    }
+}
+
+impl Clone for Box<dyn Claim> {
+    fn clone(&self) -> Self {
+        // Of the claim, and not of the box.
+        (**self).fork()
     }
 }
 

@@ -324,6 +324,10 @@ pub struct Expectation {
     pub bundle: [u8; 32],
     /// Slot that the bundle went to.
     pub trial_slot: Where,
+    /// The device ran its recovery image before, so no version is gone back to.
+    pub from_recovery: bool,
+    /// The slot that was the confirmed one then.
+    pub confirmed: Option<Where>,
     /// Plan digest.
     pub plan: [u8; 32],
 }

@@ -79,7 +79,7 @@ impl fmt::Display for StopReason {
 ///
 /// Poll until it waits or asks, observe every answer, and poll again after each observation and at
 /// the time of the last [`RunStep::WaitUntil`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct PlanRun {
     pending: VecDeque<(StageEntry, Check)>,
     entered: Option<StageEntry>,

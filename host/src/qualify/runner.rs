@@ -53,6 +53,8 @@ pub struct Order {
     pub again: bool,
     /// End what another run has on trial.
     pub take_over: bool,
+    /// The command that brings this device back with this bundle when it has lost its record.
+    pub recover: String,
 }
 
 /// Why a run has to stop before its end.
@@ -77,7 +79,7 @@ impl StopWhy {
 }
 
 /// The machine.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Runner {
     order: Order,
     state: State,
@@ -175,6 +177,8 @@ impl Runner {
             version: order.version.clone(),
             bundle: order.bundle,
             trial_slot: super::observation::Where::SlotB,
+            from_recovery: false,
+            confirmed: None,
             plan: order.plan.digest(),
         };
         Self {

@@ -199,6 +199,7 @@ fn replay(world: &World, place: &str, words: &str) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    println!("{}", sweep.part.in_words());
     let told = sweep.origin().and_then(|origin| sweep.court().tell_history(&origin, &faults));
     let judged = told.and_then(|outcome| {
         outcome.story.iter().for_each(|line| println!("{line}"));

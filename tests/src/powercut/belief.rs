@@ -1,9 +1,10 @@
 //! What a device has to be, or may be: the model that follows it, and those beside it since something was cut short.
 
 use firmware_protocol::boot::ResetCause;
-use firmware_protocol::slot::RejectReason;
+use firmware_protocol::slot::{RejectReason, SlotId};
 
-use super::model::{Bytes, Event, Held, Model};
+use super::bytes::Bytes;
+use super::model::{Event, Held, Model};
 use super::release::Releases;
 use super::truth::{Differs, Truth};
 
@@ -14,10 +15,14 @@ pub struct Belief {
     pub model: Model,
     /// What it may be instead: changes that it was asked for and did not acknowledge.
     pub maybe: Vec<Model>,
+    /// What it may be behind its next start: changes that failed in flash and may stand there all the same.
+    in_doubt: Vec<Model>,
     /// What has happened, if somebody wants to know.
     pub log: Option<Vec<Step>>,
     /// Its clock has jumped in this boot: what takes time may have happened.
     clock_off: bool,
+    /// Slots that may have been admitted when this boot began.
+    were_admitted: [bool; 2],
     /// Highest floor that it ever may have had.
     highest_floor: u64,
     /// Newest root record that it ever may have had.
@@ -62,8 +67,18 @@ impl Belief {
     /// A device that is this.
     pub const fn new(model: Model) -> Self {
         let (highest_floor, highest_root) = (model.floor, model.root);
+        let were_admitted = [false; 2];
         let maybe = Vec::new();
-        Self { model, maybe, log: None, clock_off: false, highest_floor, highest_root }
+        Self {
+            model,
+            maybe,
+            in_doubt: Vec::new(),
+            log: None,
+            clock_off: false,
+            were_admitted,
+            highest_floor,
+            highest_root,
+        }
     }
 
     /// Highest floor that it ever may have had.
@@ -74,6 +89,11 @@ impl Belief {
     /// Newest root record that it ever may have had.
     pub const fn highest_root(&self) -> u32 {
         self.highest_root
+    }
+
+    /// Whether the slot may have been admitted when this boot began.
+    pub const fn was_admitted(&self, slot: SlotId) -> bool {
+        self.were_admitted[slot as usize]
     }
 
     /// A trial is about to be confirmed: the floor may be that of whatever lies in a slot.
@@ -88,6 +108,7 @@ impl Belief {
     pub fn adopt(&mut self, truth: &Truth, releases: &Releases) {
         self.model = truth.model(releases);
         self.maybe.clear();
+        self.in_doubt.clear();
     }
 
     /// Every state that it may be in, the one that it is in without a fault first.
@@ -98,7 +119,13 @@ impl Belief {
     /// It has started, or was about to: every state that it may have been in leads to another one.
     pub fn started(&mut self, cause: ResetCause, bytes: [Bytes; 2], went: Went, until: u64) {
         self.clock_off = false;
+        for model in std::mem::take(&mut self.in_doubt) {
+            self.may_be(model);
+        }
         let before: Vec<Model> = self.all().cloned().collect();
+        self.were_admitted = SlotId::ALL.map(|slot| {
+            before.iter().any(|model| matches!(model.slots[slot as usize], Held::Admitted(_)))
+        });
         let event = Event::Started { cause, bytes };
         let after: Vec<Model> = before.iter().map(|model| model.after(event)).collect();
         if let Some(log) = &mut self.log {
@@ -115,6 +142,10 @@ impl Belief {
                 after.iter().cloned().chain(unstored.collect::<Vec<_>>()).collect()
             }
         };
+        if went == Went::Unsure {
+            // The engine stores it anew, and has not when it is cut short.
+            self.in_doubt.clone_from(&all);
+        }
         self.is_one_of(all);
     }
 
@@ -139,8 +170,18 @@ impl Belief {
         }
     }
 
-    /// The device has acknowledged it; what it may have done before counts no more.
-    pub fn happened(&mut self, event: Event, until: u64) {
+    /// It refused this because flash failed: it goes on without, and knows no more than anybody whether flash
+    /// holds it.
+    pub fn failed(&mut self, event: Event) {
+        self.cut_short(event);
+        self.in_doubt.extend(self.maybe.iter().cloned());
+    }
+
+    /// The device has acknowledged it; what it may have done before counts no more, once it has written.
+    pub fn happened(&mut self, event: Event, wrote: bool, until: u64) {
+        if wrote && event != Event::Nothing {
+            self.in_doubt.clear();
+        }
         let before: Vec<Model> = self.all().cloned().collect();
         let maybe = std::mem::take(&mut self.maybe);
         let after = self.model.after(event);
@@ -149,8 +190,13 @@ impl Belief {
         if event == Event::Nothing {
             self.maybe = maybe;
         } else if self.clock_off {
-            // What was found done may have been the clock's doing.
-            maybe.iter().for_each(|model| self.may_be(model.after(event)));
+            // What was found done may have been the clock's doing, and what takes time may be still to come.
+            for model in &maybe {
+                self.may_be(model.after(event));
+            }
+            if matches!(event, Event::GivenUp(_)) {
+                before.iter().cloned().for_each(|model| self.may_be(model));
+            }
             self.follow_clock();
         }
         if let Some(log) = &mut self.log {
@@ -183,23 +229,23 @@ impl Belief {
         }
         let given_up = [RejectReason::LeaseExpired, RejectReason::BootLimit].map(Event::GivenUp);
         for model in self.all().cloned().collect::<Vec<_>>() {
-            for event in given_up.into_iter().chain([Event::Healed]) {
-                self.may_be(model.after(event));
+            for event in given_up.into_iter().chain([Event::Nothing]) {
+                let model = model.after(event);
+                self.may_be(model.after(Event::Healed));
+                self.may_be(model);
             }
         }
     }
 
-    /// Finds which of the states that it may be in the device is in.
+    /// Finds which of the states that it may be in the device is in; those that look the same stay.
     pub fn resolve(&mut self, truth: Truth, releases: &Releases) -> Resolved {
-        let found = self.all().position(|model| truth.differs(model, releases).is_none());
-        let Some(place) = found else {
+        let all: Vec<Model> = self.all().cloned().collect();
+        let is_seen = |model: &Model| truth.differs(model, releases).is_none();
+        let Some(place) = all.iter().position(is_seen) else {
             let differs = truth.differs(&self.model, releases);
             return Resolved { truth, differs, place: 0 };
         };
-        if let Some(model) = place.checked_sub(1).map(|place| self.maybe.swap_remove(place)) {
-            self.model = model;
-        }
-        self.maybe.clear();
+        self.is_one_of(all.into_iter().filter(is_seen).collect());
         self.follow_clock();
         Resolved { truth, differs: None, place }
     }

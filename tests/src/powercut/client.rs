@@ -15,7 +15,7 @@ use super::unit::{Stop, Unit};
 /// More polls than any request takes.
 const MOST_POLLS: u32 = 10_000;
 /// More often than a random source fails here.
-const MOST_TRIES: u32 = 8;
+const MOST_TRIES: u32 = 40;
 
 /// The signed document that the device was given last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,10 @@ pub(super) enum Offered {
 impl Unit<'_> {
     /// Asks in the session and waits for the answer.
     pub fn ask(&mut self, request: Request<'_>) -> Result<Heard, Stop> {
-        let event = self.event_of(request);
+        let (event, begun) = (self.event_of(request), self.operations());
+        if matches!(request, Request::Confirm { .. }) {
+            self.belief.confirms(self.releases);
+        }
         let answer = self.exchange(request);
         self.tell(|| {
             let asked = format!("{request:?}");
@@ -39,21 +42,20 @@ impl Unit<'_> {
         });
         match &answer {
             Ok(_) => {
-                if matches!(request, Request::Confirm { .. }) {
-                    self.belief.confirms(self.releases);
-                }
-                self.happened(event);
+                self.happened(event, begun);
             }
+            Err(Stop::Refused(Refusal::Flash)) => self.belief.failed(event),
             // Refused for another reason, it was not begun.
-            Err(Stop::Refused(refusal)) if *refusal != Refusal::Flash => {}
+            Err(Stop::Refused(_)) => {}
             Err(_) => self.belief.cut_short(event),
         }
         answer
     }
 
-    pub(super) fn happened(&mut self, event: Event) {
+    /// It has happened, in what the device has done since this flash operation.
+    pub(super) fn happened(&mut self, event: Event, begun: u64) {
         let until = self.operations();
-        self.belief.happened(event, until);
+        self.belief.happened(event, until > begun, until);
     }
 
     fn exchange(&mut self, request: Request<'_>) -> Result<Heard, Stop> {
@@ -216,6 +218,7 @@ impl Unit<'_> {
             None => Event::Nothing,
         };
         let resets = self.belief.model.proves;
+        let begun = self.operations();
         let passed = self.pass(ms);
         match passed {
             // A clock that stands still ends no lease; where the board has a timer for it, that does.
@@ -224,7 +227,7 @@ impl Unit<'_> {
             }
             Ok(false) if self.mishaps().is_stopped() => Ok(()),
             Ok(did_reset) if did_reset == resets && event != Event::Nothing => {
-                self.happened(event);
+                self.happened(event, begun);
                 if did_reset { self.start(ResetCause::Requested) } else { Ok(()) }
             }
             Ok(false) => Ok(()),
@@ -269,7 +272,8 @@ impl Unit<'_> {
             self.step()?;
             polls += 1;
         }
-        self.happened(Event::Nothing);
+        let begun = self.operations();
+        self.happened(Event::Nothing, begun);
         Ok(())
     }
 }

@@ -6,8 +6,7 @@ use hw_sim::{Fault, FlashFault};
 
 use super::deed::Goal;
 use super::host::recover;
-use super::judge::{Court, Violation, violation};
-use super::model::Bytes;
+use super::judge::{Court, Violation, start_only, violation};
 use super::truth::Truth;
 use super::unit::{Stop, Unit};
 
@@ -48,8 +47,8 @@ impl Harm {
 const WAY_BACK: u8 = 4;
 /// Tries of a host, each behind a power cycle: more than the reads that fail here.
 const MOST_TRIES: u32 = 16;
-/// Starts without a host.
-const MORE_STARTS: u32 = 3;
+/// Starts without a host until one writes nothing.
+const MOST_STARTS: u32 = 10;
 
 impl<'a> Court<'a> {
     /// One more start, held to what the harm leaves.
@@ -59,10 +58,10 @@ impl<'a> Court<'a> {
         cause: ResetCause,
         harm: Harm,
     ) -> Result<(), Violation> {
-        self.start_only(unit, cause)?;
+        let is_calm = !unit.flash().awaits_fault() && !unit.mishaps().are_waiting();
+        start_only(unit, cause)?;
         self.look_harmed(unit, harm)?;
-        let is_last = !unit.flash().awaits_fault() && !unit.mishaps().are_waiting();
-        if is_last && harm == Harm::None { self.stays(unit) } else { Ok(()) }
+        if is_calm && harm == Harm::None { self.stays(unit) } else { Ok(()) }
     }
 
     /// What runs is what it may be; faults may strike while one looks.
@@ -77,9 +76,9 @@ impl<'a> Court<'a> {
                 }
                 Err(Stop::PowerLost) => {
                     unit.flash().power_on();
-                    self.start_only(unit, ResetCause::PowerOn)?;
+                    start_only(unit, ResetCause::PowerOn)?;
                 }
-                Err(Stop::Reset(cause)) => self.start_only(unit, cause)?,
+                Err(Stop::Reset(cause)) => start_only(unit, cause)?,
                 Err(stop) => {
                     return violation("I1", format!("what was started does not answer: {stop:?}"));
                 }
@@ -90,11 +89,15 @@ impl<'a> Court<'a> {
 
     /// Without a host the device settles; with one it comes back.
     pub(super) fn comes_back(&self, unit: &mut Unit<'a>, harm: Harm) -> Result<(), Violation> {
-        let mut wrote = false;
-        for _ in 0..MORE_STARTS {
+        let mut wrote = true;
+        // Each may find one more cell that reads one way today and the other way tomorrow.
+        for _ in 0..MOST_STARTS {
             let (bytes, model) = (unit.flash().contents().to_vec(), unit.belief.model.clone());
             self.start_harmed(unit, ResetCause::PowerOn, harm)?;
             wrote = unit.belief.model == model && unit.flash().contents() != bytes;
+            if !wrote {
+                break;
+            }
         }
         if wrote && harm == Harm::Damage {
             return violation("I9", "a start without news writes, again and again".to_owned());
@@ -129,14 +132,16 @@ fn makes_nothing_up(unit: &mut Unit<'_>, truth: &Truth) -> Result<(), Violation>
     let status = &truth.status;
     if let Some(slot) = truth.runs {
         let state = status.slots.get(slot);
+        let on_trial = status.trial.is_some_and(|trial| trial.running && trial.slot == slot);
+        // An entry that is destroyed while an image runs takes nothing from what started it.
+        let was_admitted = unit.belief.was_admitted(slot);
         let number = state.bundle().and_then(|bundle| unit.releases.of(bundle));
-        let number = number.map(|release| Bytes::Release(release.number));
-        if number != Some(unit.held[slot as usize]) && !has_weak_cells(unit, slot) {
-            let held = unit.held[slot as usize];
+        let held = unit.held[slot as usize];
+        let is_said = was_admitted || held.release() == number.map(|release| release.number);
+        if (held.release().is_none() || !is_said) && !has_weak_cells(unit, slot) {
             return violation("I2", format!("slot {slot:?} runs with {held:?}, as {state:?}"));
         }
-        let on_trial = status.trial.is_some_and(|trial| trial.running && trial.slot == slot);
-        if !matches!(state, SlotState::Admitted { .. }) && !on_trial {
+        if !matches!(state, SlotState::Admitted { .. }) && !on_trial && !was_admitted {
             return violation("I3", format!("slot {slot:?} runs, {state:?}, outside a trial"));
         }
     }

@@ -61,17 +61,21 @@ fn of_flash(operations: &[Operation], before: &SimFlash, part: &Part) -> Vec<Fau
             Operation::Erase { block } => block.len_bytes,
         };
         let mut add = |what| faults.push(Fault::Flash { at_operation, what });
-        [0, length / 2, length].into_iter().for_each(|bytes| add(FlashFault::Fail { bytes }));
+        for bytes in [0, length / 2, length] {
+            add(FlashFault::Fail { bytes });
+        }
         add(FlashFault::Silent);
         let bytes = length / 2;
-        BROWNED_OUT_AFTER
-            .into_iter()
-            .for_each(|access| add(FlashFault::BrownOut { bytes, access }));
+        for access in BROWNED_OUT_AFTER {
+            add(FlashFault::BrownOut { bytes, access });
+        }
         for (number, address) in (0..).zip(places.iter().copied()) {
             add(FlashFault::Misdirect { address });
             add(FlashFault::Flip { address, bit: number % 8 });
             add(FlashFault::Ecc { address });
-            UNREAD.into_iter().for_each(|times| add(FlashFault::Unread { address, times }));
+            for times in UNREAD {
+                add(FlashFault::Unread { address, times });
+            }
         }
     }
     for (number, address) in (0..).zip(blocks(part)) {
@@ -89,18 +93,24 @@ fn of_device(polls: u64) -> Vec<Fault> {
     let mut faults = Vec::new();
     for at_poll in 1..=polls {
         let mut add = |what| faults.push(Fault::Device { at_poll, what });
-        ResetCause::ALL.into_iter().for_each(|cause| add(DeviceFault::Reset { cause }));
+        for cause in ResetCause::ALL {
+            add(DeviceFault::Reset { cause });
+        }
         add(DeviceFault::Hang);
-        JUMPS_MS.into_iter().for_each(|by_ms| add(DeviceFault::ClockJump { by_ms }));
+        for by_ms in JUMPS_MS {
+            add(DeviceFault::ClockJump { by_ms });
+        }
         add(DeviceFault::ClockStop);
-        RANDOM.into_iter().for_each(|times| add(DeviceFault::Random { times }));
+        for times in RANDOM {
+            add(DeviceFault::Random { times });
+        }
     }
     faults
 }
 
 /// Addresses where a damaged byte hurts, one of each kind: in the entry in force, its seal and its mark, the
 /// place behind it, the root record, and each slot's manifest, image and blank tail.
-fn tender(flash: &SimFlash, part: &Part) -> Vec<u32> {
+pub(super) fn tender(flash: &SimFlash, part: &Part) -> Vec<u32> {
     let [even, odd] = part.layout.trust();
     let mut places = vec![even.start + 40, odd.start + 40];
     if let Some((entry, _)) = entry_in_force(flash, part) {
@@ -116,7 +126,7 @@ fn tender(flash: &SimFlash, part: &Part) -> Vec<u32> {
 }
 
 /// An address in each block.
-fn blocks(part: &Part) -> Vec<u32> {
+pub(super) fn blocks(part: &Part) -> Vec<u32> {
     let mut starts = Vec::new();
     while let Some((_, block)) = part.spec.block_at(starts.last().map_or(0, |(_, end)| *end)) {
         starts.push((block.start, block.end()));

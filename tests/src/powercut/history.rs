@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use firmware_protocol::boot::ResetCause;
-use hw_sim::{Fault, FaultClass, Mishaps};
+use hw_sim::{Fault, FaultClass, FlashFault, Mishaps, Reads, Tear};
 
 use super::damage::Harm;
 use super::deed::Origin;
@@ -54,8 +54,12 @@ impl<'a> Court<'a> {
     ) -> Result<Outcome, Violation> {
         let mut unit = self.unit(origin)?;
         unit.story = story;
-        faults.iter().for_each(|fault| unit.flash().set_fault(*fault));
+        for fault in faults {
+            unit.flash().set_fault(*fault);
+        }
         unit.set_mishaps(Mishaps::of(faults));
+        unit.doubts_erases = faults.iter().any(|fault| is_silent(*fault));
+        unit.doubts_weak_cells = faults.iter().any(|fault| reads_differently(*fault));
         let harm = Harm::of(faults);
         let judged = self.live_through(&mut unit, harm, faults.len());
         let mut fired = unit.mishaps().fired();
@@ -117,4 +121,16 @@ impl<'a> Court<'a> {
             Harm::Damage | Harm::Lasting => Ok(unit.flash().counters().operations),
         }
     }
+}
+
+/// Leaves cells that read differently each time.
+const fn reads_differently(fault: Fault) -> bool {
+    let Fault::Flash { what: FlashFault::Cut(Tear::Weak { reads, .. }), .. } = fault else {
+        return false;
+    };
+    matches!(reads, Reads::Each { .. })
+}
+
+const fn is_silent(fault: Fault) -> bool {
+    matches!(fault, Fault::Flash { what: FlashFault::Silent, .. })
 }

@@ -8,7 +8,7 @@ use firmware_protocol::refusal::Refusal;
 use firmware_protocol::slot::{SlotId, SlotState};
 
 use super::deed::Goal;
-use super::model::{Event, Model};
+use super::model::{Event, Held, Model};
 use super::release::{ROOTS, Release};
 use super::unit::{Stop, Unit};
 
@@ -50,7 +50,9 @@ pub fn reach(unit: &mut Unit<'_>, goal: Goal) -> Result<(), Stop> {
             for _ in 0..MOST_STEPS {
                 unit.open_session()?;
                 let status = unit.status()?;
-                if unit.root_version()? == 0 {
+                if rests(unit) {
+                    unit.start(ResetCause::PowerOn)?;
+                } else if unit.root_version()? == 0 {
                     enroll_anew(unit)?;
                 } else if !step(unit, number, &status, goal)? {
                     return Ok(());
@@ -210,12 +212,23 @@ fn crash_until(unit: &mut Unit<'_>, fallback: u8) -> Result<(), Stop> {
         unit.open_session()?;
         let status = unit.status()?;
         let active = status.active.and_then(|active| status.slots.get(active).bundle());
-        if active == Some(digest) {
-            return Ok(());
-        }
-        unit.start(ResetCause::Watchdog)?;
+        let cause = match unit.belief.model.runs {
+            Some(_) if active == Some(digest) => return Ok(()),
+            Some(_) => ResetCause::Watchdog,
+            // It has crashed too often as well: the power is switched off and on.
+            None => ResetCause::PowerOn,
+        };
+        unit.start(cause)?;
     }
     Err(Stop::Strange("the fallback never runs".to_owned()))
+}
+
+/// The confirmed image has crashed too often and there is no other: it runs again when the power is switched off and
+/// on.
+fn rests(unit: &Unit<'_>) -> bool {
+    let model = &unit.belief.model;
+    let is_whole = |slot: SlotId| matches!(model.slot(slot), Held::Admitted(number) if unit.held[slot as usize].is(Some(number)));
+    model.runs.is_none() && model.crashes_left == 0 && model.confirmed.is_some_and(is_whole)
 }
 
 /// The host arms and resets, and never confirms.
@@ -270,12 +283,12 @@ fn forget(unit: &mut Unit<'_>) -> Result<(), Stop> {
 
 /// What an image of the next version of the record's layout would write: fields behind those known here.
 fn write_as_newer(unit: &mut Unit<'_>) -> Result<(), Stop> {
-    let record = unit.part.layout.record();
+    let (record, begun) = (unit.part.layout.record(), unit.operations());
     let mut store = RecordStore::load(unit.flash(), record);
     let mut state = store.state().cloned().ok_or_else(|| Stop::Strange("no record".to_owned()))?;
     state.carried.version = NEWER;
     state.carried.bytes.extend_from_slice(&NEWER_FIELDS).expect("there is room for them");
     store.write(unit.flash(), &state).expect("flash works");
-    unit.happened(Event::Newer);
+    unit.happened(Event::Newer, begun);
     unit.start(ResetCause::Requested)
 }

@@ -7,8 +7,9 @@ use firmware_protocol::flash::Range;
 use firmware_protocol::slot::SlotId;
 use hw_sim::{FaultClass, Reads, SimFlash};
 
+use super::bytes::Bytes;
 use super::deed::{Deed, Origin};
-use super::model::{Bytes, Held, Model};
+use super::model::{Held, Model};
 use super::part::Part;
 use super::release::Releases;
 use super::truth::{Differs, Truth};
@@ -97,38 +98,8 @@ impl<'a> Court<'a> {
     /// # Errors
     /// What does not hold of what runs then.
     pub fn start_again(&self, unit: &mut Unit<'_>, cause: ResetCause) -> Result<usize, Violation> {
-        self.start_only(unit, cause)?;
+        start_only(unit, cause)?;
         self.look(unit)
-    }
-
-    /// One more start, however often it is cut short.
-    ///
-    /// # Errors
-    /// When it does not end, or takes too much.
-    pub(super) fn start_only(
-        &self,
-        unit: &mut Unit<'_>,
-        cause: ResetCause,
-    ) -> Result<(), Violation> {
-        let mut cause = cause;
-        for _ in 0..MOST_STARTS_IN_A_ROW {
-            let before = unit.flash().counters().operations;
-            let started = unit.start(cause);
-            let operations = unit.flash().counters().operations - before;
-            if operations > MOST_START_OPERATIONS {
-                return violation("I9", format!("{operations} flash operations in one start"));
-            }
-            cause = match started {
-                Ok(()) => return Ok(()),
-                Err(Stop::Reset(next)) => next,
-                Err(Stop::PowerLost) => {
-                    unit.flash().power_on();
-                    ResetCause::PowerOn
-                }
-                Err(stop) => return violation("I1", format!("{stop:?}")),
-            };
-        }
-        violation("I1", format!("{MOST_STARTS_IN_A_ROW} starts end in a trap, and so it goes on"))
     }
 
     /// What runs is what it may be.
@@ -149,7 +120,7 @@ impl<'a> Court<'a> {
     pub(super) fn hold(&self, unit: &mut Unit<'_>, truth: Truth) -> Result<usize, Violation> {
         let resolved = unit.belief.resolve(truth, self.releases);
         let (truth, model) = (&resolved.truth, &unit.belief.model);
-        if let (Some(slot), Some(held @ (Bytes::Blend | Bytes::Unreadable))) =
+        if let (Some(slot), Some(held @ (Bytes::Unsigned(_) | Bytes::Blend | Bytes::Unreadable))) =
             (truth.runs, truth.running())
         {
             return violation("I2", format!("slot {slot:?} runs and holds no release: {held:?}"));
@@ -179,6 +150,9 @@ impl<'a> Court<'a> {
 
     /// I5: nothing that counts lies in cells that read one way today and the other way tomorrow.
     fn stands(&self, unit: &mut Unit<'_>) -> Result<(), Violation> {
+        if unit.doubts_erases {
+            return Ok(());
+        }
         let mut counts: Vec<Range> = Vec::new();
         for slot in SlotId::ALL {
             if matches!(unit.belief.model.slot(slot), Held::Staged(_) | Held::Admitted(_)) {
@@ -203,7 +177,10 @@ impl<'a> Court<'a> {
     pub(super) fn stays(&self, unit: &mut Unit<'_>) -> Result<(), Violation> {
         let fork = unit.flash().fork().expect("memory can be read");
         let mut later = Unit::off(self.part, self.releases, fork, unit.belief.model.clone());
-        later.belief.maybe.clone_from(&unit.belief.maybe);
+        later.belief = unit.belief.clone();
+        later.belief.log = None;
+        later.doubts_erases = unit.doubts_erases;
+        later.doubts_weak_cells = unit.doubts_weak_cells;
         let is_weak = !later.flash().weak_cells().is_empty();
         // A seal that is weak itself, or was not written, may have to be written once more.
         let may_write = is_weak || disturbed(unit.flash().fired()) > 0;
@@ -287,4 +264,30 @@ fn differs_in_words(differs: &Differs, unit: &Unit<'_>) -> String {
     let also =
         if others > 0 { format!(" (nor what {others} other states have)") } else { String::new() };
     format!("{differs}{also}")
+}
+
+/// One more start, however often it is cut short.
+///
+/// # Errors
+/// When it does not end, or takes too much.
+pub(super) fn start_only(unit: &mut Unit<'_>, cause: ResetCause) -> Result<(), Violation> {
+    let mut cause = cause;
+    for _ in 0..MOST_STARTS_IN_A_ROW {
+        let before = unit.flash().counters().operations;
+        let started = unit.start(cause);
+        let operations = unit.flash().counters().operations - before;
+        if operations > MOST_START_OPERATIONS {
+            return violation("I9", format!("{operations} flash operations in one start"));
+        }
+        cause = match started {
+            Ok(()) => return Ok(()),
+            Err(Stop::Reset(next)) => next,
+            Err(Stop::PowerLost) => {
+                unit.flash().power_on();
+                ResetCause::PowerOn
+            }
+            Err(stop) => return violation("I1", format!("{stop:?}")),
+        };
+    }
+    violation("I1", format!("{MOST_STARTS_IN_A_ROW} starts end in a trap, and so it goes on"))
 }

@@ -4,6 +4,8 @@
 use firmware_protocol::boot::ResetCause;
 use firmware_protocol::slot::{RejectReason, SlotId};
 
+use super::bytes::Bytes;
+
 /// A device as it has to be seen.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Model {
@@ -86,17 +88,6 @@ pub struct Opening {
     pub boots: u16,
 }
 
-/// What the bytes of a slot are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bytes {
-    /// A release, to the last byte.
-    Release(u8),
-    /// No release.
-    Blend,
-    /// Something that cannot be read.
-    Unreadable,
-}
-
 /// What happens to a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
@@ -166,8 +157,9 @@ impl Model {
             Event::Staged(release) => *next.slot_mut(self.spare()) = Held::Staged(release),
             Event::Opened(opening) => next.open(opening),
             Event::Armed(boots) => {
+                let entered = self.proves;
                 if let Some(trial) = &mut next.trial {
-                    trial.armed = boots;
+                    *trial = OnTrial { armed: boots, entered, ..*trial };
                 }
             }
             Event::Confirmed => next.confirm(),
@@ -308,7 +300,7 @@ impl Model {
         let Some(trial) = self.trial else { return false };
         let there = bytes[trial.slot as usize];
         let is_staged = matches!(self.slot(trial.slot), Held::Staged(_));
-        let is_whole = Some(there) == self.slot(trial.slot).release().map(Bytes::Release);
+        let is_whole = there.is(self.slot(trial.slot).release());
         let end = if is_staged { would_end(trial, cause) } else { Some(RejectReason::Corrupt) };
         let is_damaged = !is_whole && there != Bytes::Unreadable;
         if let Some(reason) = end {
@@ -335,9 +327,7 @@ impl Model {
         let spent = is_crash && self.crashes_left == 0;
         let there = |slot: SlotId| bytes[slot as usize];
         let is_admitted = |slot: SlotId| matches!(self.slot(slot), Held::Admitted(_));
-        let is_fine = |slot: SlotId| {
-            is_admitted(slot) && Some(there(slot)) == self.slot(slot).release().map(Bytes::Release)
-        };
+        let is_fine = |slot: SlotId| is_admitted(slot) && there(slot).is(self.slot(slot).release());
         let fallback = confirmed.other();
         if is_fine(confirmed) && !spent {
             self.runs = Some(confirmed);

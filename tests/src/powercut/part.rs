@@ -2,7 +2,7 @@
 
 use firmware_protocol::flash::{Geometry, Range};
 use firmware_protocol::layout::{Area, Layout, SlotLayout};
-use firmware_protocol::slot::PerSlot;
+use firmware_protocol::slot::{PerSlot, SlotId};
 use hw_sim::{Ecc, FlashSpec};
 
 /// A flash part with a layout on it.
@@ -39,6 +39,21 @@ pub fn parts() -> Vec<Part> {
         parts.push(part(word_bytes, 0xFF, shape, ecc));
     }
     parts
+}
+
+impl Part {
+    /// Where everything lies, in a line.
+    pub fn in_words(&self) -> String {
+        let range = |range: Range| format!("{}+{}", range.start, range.len_bytes);
+        let both = |ranges: [Range; 2]| ranges.map(range).join(" ");
+        let slots = SlotId::ALL.map(|slot| {
+            let layout = self.layout.slots().get(slot);
+            let areas: Vec<String> = layout.areas.iter().map(|area| range(area.range)).collect();
+            format!("slot {slot:?} {} {}", range(layout.manifest), areas.join(" "))
+        });
+        let (record, trust) = (both(self.layout.record()), both(self.layout.trust()));
+        format!("record {record}, roots {trust}, {}", slots.join(", "))
+    }
 }
 
 /// The part with the fewest words: for double cuts, whose number is the square. Its torn words trap.
@@ -87,7 +102,7 @@ fn part(word_bytes: u32, erased: u8, shape: Shape, ecc: Ecc) -> Part {
     let name = format!("{word}-w{word_bytes}-{erased:02x}{code}");
     // Short runs, so that a transfer of a few blocks has several.
     let layout = layout.expect("every part is laid out in whole blocks").with_run_bytes(1024);
-    Part { name, layout, spec }
+    Part { name, spec, layout }
 }
 
 /// What a layout is made of.

@@ -86,7 +86,9 @@ impl Path {
             .collect();
         for weak in before.weak_cells().keys().chain(after.weak_cells().keys()) {
             let place = (*weak as usize).checked_sub(start).and_then(|at| bytes.get_mut(at));
-            place.into_iter().for_each(|changes| *changes = true);
+            if let Some(changes) = place {
+                *changes = true;
+            }
         }
         Change { bytes, is_erase }
     }

@@ -4,16 +4,16 @@ use std::fmt;
 
 use firmware_protocol::boot::Start;
 use firmware_protocol::flash::Range;
-use firmware_protocol::layout::SlotLayout;
 use firmware_protocol::message::{Status, TrialStatus};
 use firmware_protocol::record::{ENTRY_BYTES, PLACE_BYTES, read_entry};
 use firmware_protocol::slot::{SlotId, SlotState};
 use hw_sim::SimFlash;
 
+use super::bytes::Bytes;
 use super::host::{NEWER, NEWER_FIELDS};
-use super::model::{Bytes, Held, Model, OnTrial};
+use super::model::{Held, Model, OnTrial};
 use super::part::Part;
-use super::release::{Release, Releases};
+use super::release::Releases;
 
 /// A device, seen from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,6 +120,23 @@ impl Truth {
         }
     }
 
+    /// In a line.
+    pub fn in_words(&self, releases: &Releases) -> String {
+        let Model { confirmed, slots: [a, b], trial, crashes_left, .. } = self.model(releases);
+        let trial =
+            trial.map_or("none".to_owned(), |trial| format!("{} of {:?}", trial.id, trial.slot));
+        let name =
+            |slot: Option<SlotId>| slot.map_or("none".to_owned(), |slot| format!("{slot:?}"));
+        format!(
+            "seen: runs {}, confirmed {}, slots {a:?} {b:?}, trial {trial}, {crashes_left} crashes left, \
+             floor {}, root {}",
+            name(self.runs),
+            name(confirmed),
+            self.status.accept_floor,
+            self.root
+        )
+    }
+
     /// The release that runs by its bytes; `None` for the recovery image.
     pub fn running(&self) -> Option<Bytes> {
         self.runs.map(|slot| self.bytes[slot as usize])
@@ -180,31 +197,4 @@ pub fn carries_newer(flash: &SimFlash, part: &Part) -> bool {
     state.is_some_and(|(head, state)| {
         head.version == NEWER && state.carried.bytes.as_slice() == NEWER_FIELDS
     })
-}
-
-/// What the slots' bytes are, compared one by one with what the releases should be.
-pub fn bytes_in(flash: &SimFlash, part: &Part, releases: &Releases) -> [Bytes; 2] {
-    SlotId::ALL.map(|slot| {
-        let layout = part.layout.slots().get(slot);
-        releases
-            .iter()
-            .map(|release| compare(flash, layout, part, release))
-            .find(|bytes| *bytes != Bytes::Blend)
-            .unwrap_or(Bytes::Blend)
-    })
-}
-
-fn compare(flash: &SimFlash, slot: &SlotLayout, part: &Part, release: &Release) -> Bytes {
-    let Some(manifest) = flash.view(slot.manifest) else { return Bytes::Unreadable };
-    if !manifest.starts_with(&release.envelope) {
-        return Bytes::Blend;
-    }
-    for (area, payload) in slot.areas.iter().zip(&release.payloads) {
-        let Some(bytes) = flash.view(area.range) else { return Bytes::Unreadable };
-        let blank = |byte: &u8| *byte == part.spec.geometry.erased;
-        if !bytes.starts_with(payload) || !bytes[payload.len()..].iter().all(blank) {
-            return Bytes::Blend;
-        }
-    }
-    Bytes::Release(release.number)
 }

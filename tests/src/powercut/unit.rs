@@ -7,19 +7,21 @@ use firmware_protocol::device::{Device, Effect, Input, Next, Outgoing};
 use firmware_protocol::flash::{Guarded, TrapFlag as _};
 use firmware_protocol::frame::{Header, Kind};
 use firmware_protocol::message::{self, Request};
+use firmware_protocol::record::read_entry;
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::start::{self, BootCheck, Handover};
 use firmware_protocol::trust::MAX_ENVELOPE_BYTES;
 use hw_sim::{FaultClass, Mishap, Mishaps, SimFlash, TrapLine};
 
 use super::belief::{Belief, Resolved, Went};
+use super::bytes::{Bytes, bytes_in};
 use super::chip::Chip;
 use super::client::{Offered, strange};
 use super::heard::{Heard, Said};
-use super::model::{Bytes, Model};
+use super::model::Model;
 use super::part::Part;
 use super::release::Releases;
-use super::truth::{Truth, bytes_in, carries_newer, slot_of};
+use super::truth::{Truth, carries_newer, entry_in_force, slot_of};
 
 /// Why a host gave up on what it was about to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +49,11 @@ pub struct Unit<'a> {
     pub held: [Bytes; 2],
     /// What a host did with it, line by line, if somebody wants to read it.
     pub story: Option<Vec<String>>,
+    /// Some cells read differently each time: a start that meets them may not store what it decides.
+    pub doubts_weak_cells: bool,
+    /// Erases may do nothing and say nothing: weak cells may stay where an engine has every reason not to look for
+    /// them.
+    pub doubts_erases: bool,
     power: Power,
     trap: TrapLine,
     mishaps: Mishaps,
@@ -82,6 +89,8 @@ impl<'a> Unit<'a> {
             belief: Belief::new(model),
             held: [Bytes::Blend; 2],
             story: None,
+            doubts_weak_cells: false,
+            doubts_erases: false,
             trap: flash.trap_line(),
             power: Power::Off(Box::new(flash)),
             mishaps: Mishaps::default(),
@@ -142,14 +151,18 @@ impl<'a> Unit<'a> {
         self.trap.take();
         self.held = bytes_in(&flash, self.part, self.releases);
         let disturbed = disturbed(flash.fired());
+        let [first, second] = self.part.layout.record();
+        let is_of_record = |address: &u32| (first.start..second.end()).contains(address);
+        let meets_weak_cells =
+            self.doubts_weak_cells && flash.weak_cells().keys().any(is_of_record);
         let mut flash = Guarded::new(flash, self.trap.clone());
         let handover = start::boot(&mut flash, &self.part.layout, cause, BootCheck::Full);
-        let stop = if !flash.get_mut().is_powered() {
-            Some(Stop::PowerLost)
-        } else {
+        let stop = if flash.get_mut().is_powered() {
             self.trap.take().then_some(Stop::Reset(ResetCause::Crash))
+        } else {
+            Some(Stop::PowerLost)
         };
-        let is_unsure = disturbed != self::disturbed(flash.get_mut().fired());
+        let is_unsure = meets_weak_cells || disturbed != self::disturbed(flash.get_mut().fired());
         let went = match &stop {
             Some(_) => Went::CutShort,
             None if is_unsure => Went::Unsure,
@@ -167,7 +180,15 @@ impl<'a> Unit<'a> {
         let until = self.operations();
         self.belief.started(cause, self.held, went, until);
         let runs = self.belief.model.runs;
-        self.tell(|| format!("start ({}): {went:?}, to run {runs:?}", cause.word()));
+        if self.story.is_some() {
+            let part = self.part;
+            let entry =
+                entry_in_force(self.flash(), part).and_then(|(_, bytes)| read_entry(&bytes));
+            let entry = entry.map_or("none".to_owned(), |(head, _)| head.sequence.to_string());
+            self.tell(|| {
+                format!("start ({}): {went:?}, to run {runs:?}; entry {entry}", cause.word())
+            });
+        }
         stop.map_or(Ok(()), Err)
     }
 
@@ -197,7 +218,9 @@ impl<'a> Unit<'a> {
         let (part, releases) = (self.part, self.releases);
         let carries = self.belief.model.carries && carries_newer(self.flash(), part);
         let bytes = bytes_in(self.flash(), part, releases);
-        Ok(Truth { root, status, runs, bytes, carries })
+        let truth = Truth { root, status, runs, bytes, carries };
+        self.tell(|| truth.in_words(releases));
+        Ok(truth)
     }
 
     /// Adds a line to the story.

@@ -227,8 +227,21 @@ impl DeviceError {
     pub const fn next(&self) -> &'static str {
         match self {
             Self::Refused(Refusal::NotEnrolled) => "noflake device enroll",
-            Self::Refused(Refusal::AlreadyEnrolled) => {
+            Self::Refused(Refusal::AlreadyEnrolled | Refusal::InRecovery) => {
                 "use the root record that the device was enrolled with"
+            }
+            Self::Refused(Refusal::RootVersion { expected, got }) if *got < *expected => {
+                "the device has taken a newer root record: use the newest one"
+            }
+            Self::Refused(Refusal::RootVersion { .. }) => {
+                "noflake device enroll with each root record in between, one after the other"
+            }
+            Self::Refused(Refusal::Flash) => FLASH_FAILED,
+            Self::Refused(Refusal::NotStaged | Refusal::NoStage | Refusal::Incomplete { .. }) => {
+                STAGE_AGAIN
+            }
+            Self::Refused(Refusal::NoRandom) => {
+                "power the device off and on, then run the same command again; then it needs service"
             }
             Self::Refused(Refusal::ProtocolVersion { .. } | Refusal::Unknown { .. })
             | Self::Version { .. } => "use the noflake release that fits the device's firmware",
@@ -296,3 +309,10 @@ impl DeviceError {
         }
     }
 }
+
+/// What to do about flash that failed; a root record that flash has lost shows as that, too.
+pub(in crate::bench) const FLASH_FAILED: &str = "run the same command again; then noflake device recover, which stores a lost root record anew; then \
+     the device needs service";
+/// What to do about a slot that does not hold what was sent.
+pub(in crate::bench) const STAGE_AGAIN: &str =
+    "run the same noflake deploy again: it sends what is missing";

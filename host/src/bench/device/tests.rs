@@ -63,6 +63,52 @@ async fn a_device_that_floods_its_console_and_hangs_up_again_and_again_does_not_
     assert!(note.contains("bytes of console text were dropped"), "{note}");
 }
 
+/// Both ranges come whole and in their place, and what flash does not give is no more than a word.
+#[tokio::test]
+async fn a_boot_record_is_read_to_its_end_and_unreadable_flash_costs_a_word_of_it() {
+    const FIRST: usize = 1_536;
+    let held: &'static [u8] = (0..4_096_u32).map(|at| (at % 251) as u8).collect::<Vec<_>>().leak();
+    let mut device = device(move |request| {
+        let Request::RecordBytes { offset, length } = request else { return Ok(healthy(request)) };
+        let start = usize::try_from(offset).unwrap();
+        let end = if start < FIRST { FIRST } else { held.len() };
+        let bytes = &held[start..end.min(start + usize::from(length))];
+        let is_bad = (start..start + bytes.len()).any(|at| (2_000..2_003).contains(&at));
+        let total_bytes = u32::try_from(held.len()).unwrap();
+        if is_bad { Err(Refusal::Flash) } else { Ok(Reply::RecordBytes { total_bytes, bytes }) }
+    });
+    device.connect(60_000, None, false, &mut |_| {}).await.unwrap();
+    let record = device.record_bytes().await.unwrap();
+    assert_eq!((record.first_range_bytes, record.unreadable_bytes), (FIRST, 32));
+    let mut expected = held.to_vec();
+    expected[1_984..2_016].fill(0xa5);
+    assert!(record.bytes == expected);
+}
+
+#[tokio::test]
+async fn a_device_that_does_not_know_of_wear_has_none_to_tell() {
+    let mut device = device(|request| match request {
+        Request::Wear => Err(Refusal::Unknown { current: 1 }),
+        other => Ok(healthy(other)),
+    });
+    device.connect(60_000, None, false, &mut |_| {}).await.unwrap();
+    assert_eq!(device.wear().await.unwrap(), None);
+}
+
+/// Whatever a device says of its record's length, this host keeps its memory and comes to an end.
+#[tokio::test]
+async fn a_boot_record_without_end_or_without_bytes_is_no_answer() {
+    for (total_bytes, bytes) in [(u32::MAX, &[0_u8; 64][..]), (4_096, &[])] {
+        let mut device = device(move |request| match request {
+            Request::RecordBytes { .. } => Ok(Reply::RecordBytes { total_bytes, bytes }),
+            other => Ok(healthy(other)),
+        });
+        device.connect(60_000, None, false, &mut |_| {}).await.unwrap();
+        let error = device.record_bytes().await.unwrap_err();
+        assert!(matches!(error, DeviceError::OutOfTurn(_)), "{error}");
+    }
+}
+
 fn device(
     answer: impl FnMut(Request<'_>) -> Result<Reply<'static>, Refusal> + Send + 'static,
 ) -> Device {

@@ -1,20 +1,19 @@
-//! `noflake device enroll`: gives a device in factory state its root record.
+//! `noflake device enroll`: gives a device in factory state its root record, or an enrolled one the next.
 
-use firmware_protocol::message::{How, MAX_PIECE_BYTES, Reply, Request};
+use firmware_protocol::message::How;
 use serde_json::json;
 
-use crate::bench::{Device, DeviceError};
 use crate::cli::Context;
 use crate::commands::root::RootArgs;
 use crate::commands::runtime;
 use crate::commands::target::{TargetArgs, at, reach};
 use crate::error::CommandError;
-use crate::trust::LoadedRoot;
 
-/// Give a device in factory state its root record, once and for good
+/// Give a device in factory state its root record, or an enrolled one the next root record
 ///
-/// From then on the device installs only what the release keys named there have signed. Enrolling it
-/// again with the same record changes nothing; with another one it is refused.
+/// From then on the device installs only what the release keys named there have signed. An enrolled
+/// device takes the record that follows the one in force, if enough of the root keys in force have
+/// signed it too. The same record once more changes nothing; any other one is refused.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -29,15 +28,13 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let mut device = args.target.one(context, None)?;
     runtime::block_on(async {
         let opened = reach(&mut device, true).await?;
-        let how = enroll(&mut device, &root).await.map_err(|source| at(&device, source))?;
+        let before = device.root_version().await.map_err(|source| at(&device, source))?;
+        let how = device.enroll(root.bytes()).await.map_err(|source| at(&device, source))?;
         device.close().await;
         let version = root.record().claims().version;
-        let done = match how {
-            How::FoundDone => "was enrolled before with",
-            How::Done | How::Resumed => "took",
-        };
+        let (done, since) = in_words(how, before, version);
         let human = format!(
-            "{}: device {} {done} root record {version} ({:.16}).",
+            "{}: device {} {done} root record {version} ({:.16}){since}.",
             device.address(),
             opened.facts.serial,
             root.record().digest(),
@@ -46,6 +43,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
             "device": device.address().to_string(),
             "serial": opened.facts.serial,
             "root_version": version,
+            "root_version_before": before,
             "root_digest": root.record().digest().to_string(),
             "found_done": how == How::FoundDone,
         });
@@ -54,18 +52,16 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     })?
 }
 
-async fn enroll(device: &mut Device, root: &LoadedRoot) -> Result<How, DeviceError> {
-    let document = root.bytes();
-    let total_bytes = u32::try_from(document.len()).unwrap_or(u32::MAX);
-    for (number, piece) in document.chunks(MAX_PIECE_BYTES).enumerate() {
-        let offset = number.saturating_mul(MAX_PIECE_BYTES);
-        let offset = u32::try_from(offset).unwrap_or(u32::MAX);
-        let answer = device.ask(Request::Offer { total_bytes, offset, bytes: piece }).await?;
-        answer.reply().map_err(DeviceError::Refused)?;
+/// What was done with a root record, and what had been in force.
+pub(super) fn in_words(how: How, before: Option<u32>, version: u32) -> (&'static str, String) {
+    match (how, before) {
+        (How::FoundDone, _) => ("was enrolled before with", String::new()),
+        (How::Done | How::Resumed, Some(before)) if before == version => {
+            ("had lost, and took again,", String::new())
+        }
+        (How::Done | How::Resumed, Some(before)) => {
+            ("took", format!("; it takes the place of root record {before}"))
+        }
+        (How::Done | How::Resumed, None) => ("took", String::new()),
     }
-    let answer = device.ask(Request::Enroll).await?;
-    let Reply::Done(how) = answer.reply().map_err(DeviceError::Refused)? else {
-        return Err(DeviceError::OutOfTurn("enroll"));
-    };
-    Ok(how)
 }

@@ -3,12 +3,15 @@
 
 mod against;
 mod explain;
+mod recorded;
 
 use std::path::PathBuf;
 
-use firmware_protocol::message::Status;
-use serde_json::json;
+use firmware_protocol::message::{Status, Wear};
+use firmware_protocol::slot::SlotId;
+use serde_json::{Value, json};
 
+use self::recorded::RecordedArgs;
 use crate::bench::Opened;
 use crate::cli::Context;
 use crate::commands::root::RootArgs;
@@ -29,7 +32,8 @@ pub(super) struct IdentifyArgs {
 /// Show what a device holds and runs, and why
 ///
 /// With --against, every component of the running slot is hashed and held against a bundle: drift is
-/// named component by component, and the command ends with 1.
+/// named component by component, and the command ends with 1. With --explain --record FILE, a boot
+/// record that was saved from a device is explained, with no device at hand.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -42,6 +46,8 @@ pub(super) struct Args {
     /// Say in words why the device runs what it runs, and the next safe command
     #[arg(long)]
     explain: bool,
+    #[command(flatten)]
+    recorded: RecordedArgs,
 }
 
 pub(super) fn identify(args: &IdentifyArgs, context: &Context) -> Result<(), CommandError> {
@@ -56,6 +62,9 @@ pub(super) fn identify(args: &IdentifyArgs, context: &Context) -> Result<(), Com
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
+    if args.recorded.explain(context)? {
+        return Ok(Exit::Success);
+    }
     let root = args.root.load(context)?;
     let mut device = args.target.one(context, root.as_ref())?;
     runtime::block_on(async {
@@ -69,9 +78,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> 
         }
         let opened = reach(&mut device, false).await?;
         let status = device.status().await.map_err(|source| at(&device, source))?;
+        let wear = device.wear().await.map_err(|source| at(&device, source))?;
         let mut lines = identity_lines(&opened.facts);
-        lines.extend(record_lines(&opened.status, &status));
-        let mut machine = status_json(&opened, &status);
+        lines.extend(record_lines(&opened.status));
+        lines.extend(wear_lines(&status, wear.as_ref()));
+        lines.push(link_line(&status));
+        let mut machine = status_json(&opened, &status, wear.as_ref());
         if args.explain {
             let words = explain::explain(&opened, &status);
             lines.push(String::new());
@@ -107,7 +119,7 @@ fn identity_lines(facts: &DeviceFacts) -> Vec<String> {
     ]
 }
 
-fn record_lines(facts: &StatusFacts, status: &Status) -> Vec<String> {
+fn record_lines(facts: &StatusFacts) -> Vec<String> {
     let mut lines: Vec<String> = [Where::SlotA, Where::SlotB]
         .into_iter()
         .filter_map(|place| facts.slot(place).map(|slot| (place, slot)))
@@ -131,18 +143,64 @@ fn record_lines(facts: &StatusFacts, status: &Status) -> Vec<String> {
         ));
     }
     lines.push(format!("floor     security version {}", facts.accept_floor));
+    lines
+}
+
+/// What flash has been through. A device that does not know the question tells what its status tells.
+fn wear_lines(status: &Status, wear: Option<&Wear>) -> Vec<String> {
+    let Some(wear) = wear else {
+        return vec![format!(
+            "wear      {} boot record entries ever, {} blocks erased since this boot",
+            status.record_entries, status.erases
+        )];
+    };
+    let each = |erases: u32, blocks: u32| match blocks {
+        0 => String::new(),
+        blocks => format!(", {:.2} each", f64::from(erases) / f64::from(blocks)),
+    };
+    let mut lines: Vec<String> = SlotId::ALL
+        .map(|slot| {
+            let (erases, blocks) = (*wear.slot_erases.get(slot), *wear.slot_blocks.get(slot));
+            format!(
+                "wear      slot {slot}: {erases} erases of {blocks} blocks ever{}",
+                each(erases, blocks)
+            )
+        })
+        .into();
+    // A block of the record is erased once in as many entries as the record has places.
     lines.push(format!(
-        "wear      {} record entries ever, {} blocks erased since this boot",
-        status.record_entries, status.erases
-    ));
-    lines.push(format!(
-        "link      {} frames, {} component bytes ({} repeated) since this boot",
-        status.link.frames, status.link.payload_bytes, status.link.repeated_bytes
+        "          boot record: {} entries ever in {} places{}; {} blocks erased since this boot",
+        wear.record_entries,
+        wear.record_places,
+        each(wear.record_entries, wear.record_places),
+        status.erases
     ));
     lines
 }
 
-fn identity_json(facts: &DeviceFacts) -> serde_json::Value {
+fn link_line(status: &Status) -> String {
+    format!(
+        "link      {} frames, {} component bytes ({} repeated) since this boot",
+        status.link.frames, status.link.payload_bytes, status.link.repeated_bytes
+    )
+}
+
+fn wear_json(status: &Status, wear: Option<&Wear>) -> Value {
+    let slot = |slot: SlotId| {
+        wear.map(|wear| {
+            json!({ "erases": wear.slot_erases.get(slot), "blocks": wear.slot_blocks.get(slot) })
+        })
+    };
+    json!({
+        "slot_a": slot(SlotId::A),
+        "slot_b": slot(SlotId::B),
+        "record_entries": status.record_entries,
+        "record_places": wear.map(|wear| wear.record_places),
+        "erases_since_boot": status.erases,
+    })
+}
+
+fn identity_json(facts: &DeviceFacts) -> Value {
     json!({
         "product": facts.product,
         "hardware": facts.hardware,
@@ -158,7 +216,7 @@ fn identity_json(facts: &DeviceFacts) -> serde_json::Value {
     })
 }
 
-fn status_json(opened: &Opened, status: &Status) -> serde_json::Value {
+fn status_json(opened: &Opened, status: &Status, wear: Option<&Wear>) -> Value {
     let slot = |place: Where| {
         opened.status.slot(place).map(|slot| {
             json!({
@@ -184,8 +242,7 @@ fn status_json(opened: &Opened, status: &Status) -> serde_json::Value {
         "accept_floor": opened.status.accept_floor,
         "boot_row": status.row.id(),
         "why": explain::why(opened, status.row),
-        "record_entries": status.record_entries,
-        "erases": status.erases,
+        "wear": wear_json(status, wear),
         "link": {
             "frames": status.link.frames,
             "payload_bytes": status.link.payload_bytes,

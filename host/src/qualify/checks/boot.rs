@@ -7,7 +7,7 @@ use crate::qualify::observation::{Ask, BootSeen, DeviceFacts, Scene, Seen};
 use crate::verdict::AttemptVerdict;
 
 /// Judges the boot that the driver timed; asks the device only for its reset cause.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Boot {
     ready: Option<TimeLimits>,
     reset_cause: Vec<String>,

@@ -8,7 +8,7 @@ use crate::qualify::observation::{Ask, Scene, Seen};
 const QUOTE_CHARS_MAX: usize = 200;
 
 /// Starts the program once and looks at how it ended.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Command {
     argv: Vec<String>,
     exit: i32,

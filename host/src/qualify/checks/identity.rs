@@ -6,7 +6,7 @@ use crate::plan::SlotRole;
 use crate::qualify::observation::{Ask, DeviceFacts, Expectation, Scene, Seen, short_digest};
 
 /// Asks who is there and compares every fact; all differences are named at once.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Identity {
     role: SlotRole,
     serial_re: Option<Pattern>,

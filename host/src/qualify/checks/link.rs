@@ -9,7 +9,7 @@ use crate::qualify::observation::{Ask, Scene, Seen};
 use crate::verdict::AttemptVerdict;
 
 /// Sends questions at a steady pace, one at a time.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Link {
     metric: LinkMetric,
     count: u32,

@@ -8,7 +8,7 @@ use crate::plan::{TimeLimits, TimeUnit};
 use crate::qualify::observation::{Ask, Scene, Seen};
 
 /// Asks at a steady pace and notes the longest time without an answer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Liveness {
     started_ms: u64,
     until_ms: u64,

@@ -6,7 +6,7 @@ use crate::qualify::observation::{ConsoleLine, Scene, Seen};
 use crate::verdict::AttemptVerdict;
 
 /// Watches the console from the boot on until the window closes; asks the device nothing.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Log {
     require: Vec<Pattern>,
     forbid: Vec<Pattern>,

@@ -6,7 +6,7 @@ use crate::qualify::observation::{Ask, CheckInfo, Scene, Seen};
 
 /// Looks whether the device has the check before it runs it: a name that does not exist is a
 /// mistake of the plan, and its message then says which names do.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Measure {
     source: String,
     unit: String,

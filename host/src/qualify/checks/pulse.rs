@@ -7,7 +7,7 @@ use super::Judgement;
 use crate::qualify::observation::Seen;
 
 /// What the questions of one attempt have brought.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Pulse {
     answers: u32,
     fault: Option<String>,

@@ -12,14 +12,14 @@ use crate::qualify::observation::{Ask, CheckInfo, DeviceStatus, Scene, Seen};
 use crate::verdict::AttemptVerdict;
 
 /// Lists the checks, then runs each; a failure does not hide the ones behind it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Selftest {
     only: Vec<String>,
     min_checks: usize,
     phase: Phase,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Phase {
     Listing,
     Running { left: VecDeque<String>, so_far: Option<Judgement> },

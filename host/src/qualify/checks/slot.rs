@@ -7,7 +7,7 @@ use crate::qualify::observation::{
 };
 
 /// Asks what runs, then what the boot record says.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Slot {
     role: SlotRole,
     facts: Option<DeviceFacts>,
@@ -54,21 +54,27 @@ fn complaints(
     let new = expect.trial_slot;
     // A bundle never goes to recovery; naming it keeps the function total.
     let old = new.other().unwrap_or(Where::Recovery);
+    let (ran, was_active) =
+        if expect.from_recovery { (Where::Recovery, expect.confirmed) } else { (old, Some(old)) };
     let (runs, active) = match role {
-        SlotRole::Incumbent | SlotRole::Inactive => (old, old),
-        SlotRole::Trial => (new, old),
-        SlotRole::Committed => (new, new),
+        SlotRole::Incumbent | SlotRole::Inactive => (ran, was_active),
+        SlotRole::Trial => (new, was_active),
+        SlotRole::Committed => (new, Some(new)),
     };
     let mut complaints = Vec::new();
     if running != runs {
         complaints.push(format!("running from {running}, expected {runs}"));
     }
-    if status.active != Some(active) {
-        let got = status.active.map_or("none".to_owned(), |active| active.to_string());
-        complaints.push(format!("confirmed slot is {got}, expected {active}"));
+    if status.active != active {
+        let word =
+            |active: Option<Where>| active.map_or("none".to_owned(), |slot| slot.to_string());
+        let (got, expected) = (word(status.active), word(active));
+        complaints.push(format!("confirmed slot is {got}, expected {expected}"));
     }
     complaints.extend(trial_complaint(role, status, new));
-    complaints.extend(admission_complaint(status, active, &[SlotState::Admitted]));
+    let admission =
+        active.and_then(|slot| admission_complaint(status, slot, &[SlotState::Admitted]));
+    complaints.extend(admission);
     if role != SlotRole::Incumbent {
         complaints.extend(bundle_complaints(role, status, expect));
     }
@@ -187,6 +193,22 @@ mod tests {
         let mut other = status();
         other.slots[1].bundle = Some([8; 32]);
         fails(SlotRole::Trial, Where::SlotB, other, "slot B holds 0808080808080808, expected 0707");
+    }
+
+    /// There is nothing to go back to, and that is no fault of the bundle that is to bring the device back.
+    #[test]
+    fn a_device_that_came_from_recovery_needs_no_way_back() {
+        let mut lost = status();
+        (lost.active, lost.slots[0].state) = (None, SlotState::Empty);
+        fails(SlotRole::Trial, Where::SlotB, lost.clone(), "confirmed slot is none");
+        let expect = Expectation { from_recovery: true, confirmed: None, ..expectation() };
+        assert_eq!(complaints(SlotRole::Trial, Where::SlotB, &lost, &expect), Vec::<String>::new());
+        let before = StatusFacts { trial: None, ..lost };
+        let none = complaints(SlotRole::Inactive, Where::Recovery, &before, &expect);
+        assert_eq!(none, Vec::<String>::new());
+        let kept = Expectation { confirmed: Some(Where::SlotA), ..expect };
+        let told = complaints(SlotRole::Trial, Where::SlotB, &before, &kept).join("; ");
+        assert!(told.contains("confirmed slot is none, expected slot A"), "{told}");
     }
 
     fn fails(role: SlotRole, running: Where, status: StatusFacts, expected: &str) {

@@ -37,6 +37,8 @@ pub(crate) fn expectation() -> Expectation {
         version: "2.0.0".into(),
         bundle: [7; 32],
         trial_slot: Where::SlotB,
+        from_recovery: false,
+        confirmed: Some(Where::SlotA),
         plan: [9; 32],
     }
 }

@@ -119,6 +119,11 @@ impl Runner {
                 self.unanswered = Some(Seen::LinkError { reason: reason.clone() });
                 self.look_again(now_ms, &reason);
             }
+            // Who it is and what its record says, a device tells outside of any session too.
+            Saw::Seen(seen) if self.is_of_another_boot(&seen) => {
+                self.unanswered = Some(seen);
+                self.look_again(now_ms, "another boot answers than the one on trial");
+            }
             Saw::Seen(seen) => self.plan_run.observe(now_ms, seen),
             Saw::Refused { is_stale: true, reason, .. } if is_new => {
                 self.unanswered = Some(Seen::Refused { reason: reason.clone() });
@@ -128,6 +133,21 @@ impl Runner {
                 let reason = other.in_words();
                 self.plan_run.observe(now_ms, Seen::LinkError { reason });
             }
+        }
+    }
+
+    /// The answer is not from the trial's boot that this run judges: what restarted the device in between is
+    /// to be found out before anything counts against the bundle.
+    fn is_of_another_boot(&self, seen: &Seen) -> bool {
+        let Some(TrialOpen { trial_id, boot_nonce: Some(boot_nonce), .. }) = self.trial else {
+            return false;
+        };
+        match seen {
+            Seen::Facts(facts) => facts.boot_nonce != boot_nonce,
+            Seen::Status(status) => {
+                !status.trial.is_some_and(|open| open.trial_id == trial_id && open.is_running)
+            }
+            _ => false,
         }
     }
 

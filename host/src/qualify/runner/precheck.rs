@@ -21,7 +21,7 @@ impl Runner {
     }
 
     fn cannot_reach(&mut self, now_ms: u64, saw: &Saw) {
-        if let Saw::Refused { reason, next, .. } = saw {
+        if let Saw::Refused { reason, next, is_stale: false } = saw {
             let message = format!("the device refused: {reason}");
             self.end(now_ms, Outcome::Refused, message, Some(next));
             return;
@@ -44,8 +44,10 @@ impl Runner {
         self.expect.hardware.clone_from(&facts.hardware);
         let confirmed = status.active.and_then(Where::other);
         self.expect.trial_slot = facts.running.other().or(confirmed).unwrap_or(Where::SlotA);
+        self.expect.from_recovery = facts.running == Where::Recovery;
+        self.expect.confirmed = status.active;
         if let Some((reason, next)) = self.mismatch(facts) {
-            self.end_seeing(now_ms, Outcome::Refused, reason, Some(next), facts);
+            self.end_seeing(now_ms, Outcome::Refused, reason, Some(&next), facts);
             return;
         }
         if let Some(trial) = status.trial {
@@ -63,18 +65,25 @@ impl Runner {
     }
 
     /// Why this bundle and this device do not belong together, and what to do about it.
-    fn mismatch(&self, facts: &DeviceFacts) -> Option<(String, &'static str)> {
+    fn mismatch(&self, facts: &DeviceFacts) -> Option<(String, String)> {
         let order = &self.order;
+        if !facts.enrolled && facts.running == Where::Recovery {
+            let reason = "the device runs its recovery image and has no root record: it is new, or has lost \
+                          its boot record";
+            return Some((reason.to_owned(), order.recover.clone()));
+        }
         if !facts.enrolled {
-            let reason = "the device is in factory state: it has no root record".to_owned();
-            return Some((reason, "noflake device enroll, then run the same command again"));
+            let reason = "the device is in factory state: it has no root record";
+            let next = "noflake device enroll, then run the same command again";
+            return Some((reason.to_owned(), next.to_owned()));
         }
         if facts.product != order.product {
             let reason = format!(
                 "the bundle is for product {}, the device is a {}",
                 order.product, facts.product
             );
-            return Some((reason, "take the bundle for this product; nothing was written"));
+            let next = "take the bundle for this product; nothing was written";
+            return Some((reason, next.to_owned()));
         }
         let fits = order.hardware.iter().any(|(id, first, last)| {
             *id == facts.hardware && (*first..=*last).contains(&facts.hardware_rev)
@@ -91,10 +100,11 @@ impl Runner {
                 facts.hardware,
                 facts.hardware_rev
             );
-            return Some((reason, "take the bundle for this hardware; nothing was written"));
+            let next = "take the bundle for this hardware; nothing was written";
+            return Some((reason, next.to_owned()));
         }
         let applies = order.plan.applies_to.admit(&facts.product, facts.hardware_rev);
-        applies.err().map(|reason| (reason.to_string(), "take a plan for this device"))
+        applies.err().map(|reason| (reason.to_string(), "take a plan for this device".to_owned()))
     }
 
     /// An earlier run left a trial open: goes on with it if it is this run's own bundle and plan and
@@ -195,9 +205,22 @@ impl Runner {
 
     /// The bundle runs already: is every byte of it as it should be?
     pub(super) fn compared(&mut self, now_ms: u64, saw: Saw) {
-        let Saw::Hashes(hashes) = saw else {
-            self.cannot_reach(now_ms, &saw);
-            return;
+        let hashes = match saw {
+            Saw::Hashes(hashes) => hashes,
+            // The device restarted in between, and is looked at anew.
+            Saw::Refused { is_stale: true, .. } if self.may_retry() => {
+                let limit_ms = self.order.plan.timeouts.connect_ms;
+                self.state = State::Connecting;
+                self.act(Act::Connect {
+                    until_ms: now_ms.saturating_add(limit_ms),
+                    not_boot: None,
+                });
+                return;
+            }
+            other => {
+                self.cannot_reach(now_ms, &other);
+                return;
+            }
         };
         let drifted: Vec<&str> = hashes
             .iter()

@@ -4,6 +4,7 @@ use crate::evidence::Outcome;
 use crate::qualify::observation::DeviceFacts;
 
 use super::act::Act;
+use super::lost::EXPLAIN;
 use super::{Reached, Runner, State, StopWhy};
 
 impl Runner {
@@ -33,7 +34,9 @@ impl Runner {
             self.roll_back(now_ms);
         } else {
             let lease_s = self.order.plan.timeouts.lease_ms / 1_000;
-            let device = if self.trial.is_some() {
+            let device = if confirming {
+                "whether the confirm has reached the device is not known".to_owned()
+            } else if self.trial.is_some() {
                 format!("the device goes back by itself within {lease_s} s")
             } else {
                 "the running version is untouched".to_owned()
@@ -60,7 +63,9 @@ impl Runner {
 
     /// Only what was staged is gone on with; a trial that was begun has been given up.
     fn after_stop(&self) -> &'static str {
-        if self.trial.is_some() || self.asked.rollback {
+        if matches!(self.state, State::Confirming | State::VerifyingConfirm) {
+            EXPLAIN
+        } else if self.trial.is_some() || self.asked.rollback {
             "run the same command again: it starts over with a new trial"
         } else if self.is_status_old {
             "run the same command again: it goes on where this run stopped"

@@ -430,6 +430,7 @@ fn order(plan: &str) -> Order {
         plan: Plan::parse(plan, "model.toml").unwrap(),
         again: false,
         take_over: false,
+        recover: "noflake device recover -d sim: --root root.nfr --bundle 2.nfb".to_owned(),
     }
 }
 

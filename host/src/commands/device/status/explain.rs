@@ -4,7 +4,30 @@ use firmware_protocol::boot::BootRow;
 use firmware_protocol::message::Status;
 
 use crate::bench::Opened;
-use crate::qualify::observation::Where;
+use crate::qualify::observation::{StatusFacts, Where};
+
+/// What the next safe command follows from.
+pub(super) struct Standing<'a> {
+    pub(super) enrolled: bool,
+    pub(super) running: Where,
+    pub(super) status: &'a StatusFacts,
+    pub(super) has_trial: bool,
+    pub(super) row: BootRow,
+    pub(super) crash_left: u8,
+}
+
+impl<'a> Standing<'a> {
+    fn of(opened: &'a Opened, row: BootRow, crash_left: u8) -> Self {
+        Self {
+            enrolled: opened.facts.enrolled,
+            running: opened.facts.running,
+            status: &opened.status,
+            has_trial: opened.status.trial.is_some(),
+            row,
+            crash_left,
+        }
+    }
+}
 
 /// What is said to the person holding the cable.
 pub(super) struct Words {
@@ -39,7 +62,8 @@ pub(super) fn explain(opened: &Opened, status: &Status) -> Words {
                 .to_owned(),
         );
     }
-    Words { lines, next: next(opened, row, status.crash_left).to_owned() }
+    let next = next(&Standing::of(opened, row, status.crash_left));
+    Words { lines, next: next.to_owned() }
 }
 
 /// Why the device runs what it runs, as of now.
@@ -54,22 +78,24 @@ pub(super) fn why(opened: &Opened, row: BootRow) -> String {
     format!("{}{since}", row.explanation())
 }
 
-fn next(opened: &Opened, row: BootRow, crash_left: u8) -> &'static str {
-    if !opened.facts.enrolled {
+/// The one next safe command.
+pub(super) fn next(standing: &Standing<'_>) -> &'static str {
+    let Standing { enrolled, running, status, has_trial, row, crash_left } = *standing;
+    if running == Where::Recovery && !has_trial {
+        return "noflake device recover -d DEVICE --root ROOT --bundle BUNDLE, with a bundle that is known to work";
+    }
+    if !enrolled {
         return "noflake device enroll";
     }
-    if opened.status.crash_budget_is_short(crash_left) {
+    if status.crash_budget_is_short(crash_left) {
         return "noflake device log, to see why it crashes; its fallback takes over by itself";
     }
-    if opened.status.trial.is_some() {
+    if has_trial {
         return "run the same noflake deploy again: it goes on with the trial or starts over";
     }
-    let spare = opened.facts.running.other().and_then(|place| opened.status.slot(place));
+    let spare = running.other().and_then(|place| status.slot(place));
     let rejection = spare.and_then(|slot| slot.rejection);
     match (row, rejection) {
-        (BootRow::NoRecord | BootRow::NothingBoots | BootRow::CrashedAlone, _) => {
-            "noflake deploy a bundle that is known to work"
-        }
         (BootRow::PassedOver, _) => {
             "power the device off and on; if this comes again, noflake deploy writes the slot anew"
         }
@@ -98,7 +124,7 @@ mod tests {
         let opened = fallback_runs();
         let words = why(&opened, BootRow::PassedOver);
         assert!(words.contains("could not be read"), "{words}");
-        let next = next(&opened, BootRow::PassedOver, CONFIRMED_CRASH_BUDGET);
+        let next = next(&Standing::of(&opened, BootRow::PassedOver, CONFIRMED_CRASH_BUDGET));
         assert!(next.starts_with("power the device off and on"), "{next}");
     }
 
@@ -127,8 +153,21 @@ mod tests {
         for is_running in [true, false] {
             let mut opened = fallback_runs();
             opened.status.trial = Some(TrialFacts { is_running, ..TRIAL });
-            let next = next(&opened, BootRow::TrialArmed, CONFIRMED_CRASH_BUDGET);
+            let next = next(&Standing::of(&opened, BootRow::TrialArmed, CONFIRMED_CRASH_BUDGET));
             assert!(next.starts_with("run the same noflake deploy again"), "{next}");
+        }
+    }
+
+    /// Whatever brought it there, and whether or not it knows a root record.
+    #[test]
+    fn a_device_in_recovery_is_brought_back_by_one_command() {
+        for row in [BootRow::NoRecord, BootRow::NothingBoots, BootRow::CrashedAlone] {
+            for enrolled in [true, false] {
+                let mut opened = fallback_runs();
+                (opened.facts.running, opened.facts.enrolled) = (Where::Recovery, enrolled);
+                let next = next(&Standing::of(&opened, row, 0));
+                assert!(next.starts_with("noflake device recover -d DEVICE --root"), "{next}");
+            }
         }
     }
 

@@ -340,3 +340,62 @@ fn a_device_that_is_lost_behind_its_confirm_is_not_said_to_go_back() {
     let said = &ended.end.message;
     assert!(said.ends_with("; the new version is confirmed") && !said.contains("back"), "{said}");
 }
+
+/// P10: who it is and what its record says, a device tells without a session. Behind a power cut that is the old
+/// version, and its answers say nothing about the new one.
+#[test]
+fn an_old_version_that_answers_behind_a_power_cut_is_not_taken_for_the_one_on_trial() {
+    for asked in [Ask::Identify, Ask::Status] {
+        let (mut world, mut is_cut) = (World::new(3.3), false);
+        let ended = deploy_in(&mut world, PLAN, |world, act| {
+            if !is_cut && world.running == Where::SlotB && *act == Act::Ask(asked.clone()) {
+                is_cut = true;
+                world.power_cut();
+            }
+            None
+        });
+        assert!(is_cut, "{asked:?}");
+        assert_eq!(world.blamed, Some(false), "{asked:?}: {}", ended.end.message);
+        assert_eq!((ended.end.exit_code, ended.end.verdict), (3, RunVerdict::Error), "{asked:?}");
+        assert_eq!(deploy(&mut world, None).0.end.exit_code, 0, "{asked:?}");
+    }
+}
+
+/// P10: a confirm may have come through when nobody waits for its answer any more.
+#[test]
+fn a_second_stop_behind_a_confirm_says_nothing_of_what_becomes_of_the_device() {
+    let (mut world, mut runner) = (World::new(3.3), Runner::new(order(PLAN), 0));
+    let ended = loop {
+        match runner.poll(world.now_ms) {
+            Act::Record { .. } => {}
+            Act::End(ended) => break ended.end,
+            act => {
+                let saw = world.act(&act);
+                if matches!(act, Act::Confirm { .. }) {
+                    runner.stop(world.now_ms, StopWhy::Operator);
+                    runner.stop(world.now_ms, StopWhy::Operator);
+                } else {
+                    runner.observe(world.now_ms, saw);
+                }
+            }
+        }
+    };
+    assert_eq!((world.active, ended.exit_code), (Where::SlotB, 130));
+    assert!(ended.message.contains("is not known"), "{}", ended.message);
+    assert_eq!(ended.next_command.as_deref(), Some("noflake device status --explain"));
+}
+
+/// A device that restarts while its running version is compared has refused nothing.
+#[test]
+fn a_restart_under_the_comparison_is_looked_at_anew() {
+    let mut world = World::new(3.3);
+    assert_eq!(deploy(&mut world, None).0.end.outcome, Outcome::Committed);
+    let mut strikes = 0;
+    let ended = deploy_by(&mut world, PLAN, |act| {
+        let is_struck = strikes == 0 && matches!(act, Act::HashSlot { .. });
+        strikes += u32::from(is_struck);
+        is_struck.then_some(Loss::Twice)
+    });
+    assert_eq!(strikes, 1);
+    assert_eq!(ended.end.outcome, Outcome::AlreadyRunning, "{}", ended.end.message);
+}

@@ -1,0 +1,38 @@
+//! The device's root record from outside: which one is in force, and another one offered.
+
+use firmware_protocol::manifest::LifeCycle;
+use firmware_protocol::message::{How, MAX_PIECE_BYTES, Reply, Request};
+
+use super::{Device, DeviceError, identity};
+
+impl Device {
+    /// Version of the root record in force; `None` in factory state.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn root_version(&mut self) -> Result<Option<u32>, DeviceError> {
+        let answer = self.ask(Request::Identify).await?;
+        let identity = identity(&answer)?;
+        let is_enrolled = identity.life_cycle != LifeCycle::Factory;
+        Ok(is_enrolled.then_some(identity.root_version))
+    }
+
+    /// Offers a root record; needs a session.
+    ///
+    /// # Errors
+    /// When the device refuses or does not answer.
+    pub async fn enroll(&mut self, document: &[u8]) -> Result<How, DeviceError> {
+        let total_bytes = u32::try_from(document.len()).unwrap_or(u32::MAX);
+        for (number, piece) in document.chunks(MAX_PIECE_BYTES).enumerate() {
+            let offset = number.saturating_mul(MAX_PIECE_BYTES);
+            let offset = u32::try_from(offset).unwrap_or(u32::MAX);
+            let answer = self.ask(Request::Offer { total_bytes, offset, bytes: piece }).await?;
+            answer.reply().map_err(DeviceError::Refused)?;
+        }
+        let answer = self.ask(Request::Enroll).await?;
+        let Reply::Done(how) = answer.reply().map_err(DeviceError::Refused)? else {
+            return Err(DeviceError::OutOfTurn("enroll"));
+        };
+        Ok(how)
+    }
+}

@@ -1,0 +1,119 @@
+//! Explores the A/B protocol, host and device, and prints what was found (TESTING.md, "Model check").
+#![expect(clippy::print_stdout, reason = "its whole purpose")]
+#![cfg_attr(feature = "planted", expect(clippy::print_stderr, reason = "it tells what it misses"))]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use integration::modelcheck::explore::explore;
+use integration::modelcheck::fate::Budget;
+use integration::modelcheck::report::{HEAD, row, story};
+use integration::modelcheck::scene::{Begin, Scene};
+use integration::modelcheck::state::State;
+
+/// Explore the A/B protocol, host and device, over a lossy link: resets, losses, deadlines, several runs
+#[derive(Debug, Default, Parser)]
+struct Options {
+    /// Make this mistake in the device's engine and look for the promise that it breaks; `list` names them all
+    #[cfg(feature = "planted")]
+    #[arg(long, value_name = "MISTAKE")]
+    plant: Option<String>,
+    /// Only these bounds: resets, losses, stalls, runs behind the first, stops, as in 2,1,0,1,0
+    #[arg(long, value_name = "BOUNDS", value_delimiter = ',')]
+    bounds: Vec<u8>,
+    /// With `--bounds`: begin with the other slot empty, not with the bundle staged
+    #[arg(long)]
+    empty: bool,
+}
+
+/// What is explored: the name of the begin, then resets, losses, stalls, runs behind the first, stops. The deepest one
+/// comes last.
+const BOUNDS: [(Begin, [u8; 5]); 4] = [
+    (Begin::Empty, [1, 1, 0, 0, 0]),
+    (Begin::Staged, [1, 1, 1, 0, 1]),
+    (Begin::Staged, [0, 1, 1, 1, 2]),
+    (Begin::Staged, [2, 1, 0, 1, 0]),
+];
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let scene = Scene::new();
+    #[cfg(feature = "planted")]
+    if let Some(name) = &options.plant {
+        return plant(name, &scene);
+    }
+    let bounds = match options.bounds[..] {
+        [resets, losses, stalls, runs, stops] => {
+            let begin = if options.empty { Begin::Empty } else { Begin::Staged };
+            vec![(begin, [resets, losses, stalls, runs, stops])]
+        }
+        _ => BOUNDS.to_vec(),
+    };
+    println!("{HEAD}");
+    for (begin, bounds) in bounds {
+        let budget = Budget::of(bounds);
+        let state = match State::begin(&scene, begin, budget) {
+            Ok(state) => state,
+            Err(violation) => {
+                println!("violated   {}: {}", violation.promise, violation.seen);
+                return ExitCode::from(1);
+            }
+        };
+        let found = explore(state.clone(), &scene);
+        println!("{}", row(begin, budget, &found));
+        if let Some((violation, path)) = &found.violation {
+            println!("\n{}", story(violation, path, &state, &scene));
+            return ExitCode::from(1);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// Proves that a mistake is noticed: 1 when it is, as for a device that is wrong; 2 when it is not.
+#[cfg(feature = "planted")]
+fn plant(name: &str, scene: &Scene) -> ExitCode {
+    use firmware_protocol::planted::{Mistake, plant};
+    if name == "list" {
+        NOTICED.iter().for_each(|mistake| println!("{}", mistake.name()));
+        return ExitCode::SUCCESS;
+    }
+    let Some(mistake) = Mistake::ALL.into_iter().find(|mistake| mistake.name() == name) else {
+        eprintln!("error: there is no mistake {name:?}; --plant list names those that show here");
+        return ExitCode::from(2);
+    };
+    plant(Some(mistake));
+    for bounds in [[0; 5], [0, 1, 1, 1, 1], [2, 0, 0, 0, 0]] {
+        for begin in [Begin::Empty, Begin::Staged] {
+            let state = State::begin(scene, begin, Budget::of(bounds));
+            let state = match state {
+                Ok(state) => state,
+                Err(violation) => {
+                    println!("planted    {name}");
+                    println!("violated   {}: {}", violation.promise, violation.seen);
+                    return ExitCode::from(1);
+                }
+            };
+            if let Some((violation, path)) = &explore(state.clone(), scene).violation {
+                println!("planted    {name}");
+                println!("{}", story(violation, path, &state, scene));
+                return ExitCode::from(1);
+            }
+        }
+    }
+    eprintln!("error: {name} goes unnoticed");
+    ExitCode::from(2)
+}
+
+/// Mistakes that break the protocol. The others are about how flash fails, which `powercut` is for.
+#[cfg(feature = "planted")]
+const NOTICED: [firmware_protocol::planted::Mistake; 6] = {
+    use firmware_protocol::planted::Mistake;
+    [
+        Mistake::RecordBehindTheJump,
+        Mistake::FloorBeforeConfirm,
+        Mistake::ArmNotSpent,
+        Mistake::LeaseIgnored,
+        Mistake::BootsUncounted,
+        Mistake::ConfirmKeepsTrial,
+    ]
+};

@@ -1,0 +1,206 @@
+//! Every state that can be reached, nearest first, on as many threads as there are cores.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::fate::Step;
+use super::moves::successors;
+use super::outlook;
+use super::scene::Scene;
+use super::state::State;
+use super::witness::Violation;
+
+/// What an exploration has found.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// Different states.
+    pub states: usize,
+    /// Steps between them.
+    pub transitions: u64,
+    /// Different devices among the states, each held to what has to come of it.
+    pub devices: usize,
+    /// States in which nothing more can happen.
+    pub ends: u64,
+    /// Ends by exit code.
+    pub exits: BTreeMap<u8, u64>,
+    /// Steps of the longest of the shortest paths.
+    pub depth: usize,
+    /// Most steps in a row that use up nothing.
+    pub longest_free: usize,
+    /// How long it took.
+    pub took: Duration,
+    /// The first promise that did not hold, and the shortest way there.
+    pub violation: Option<(Violation, Vec<Step>)>,
+}
+
+type Digest = u64;
+
+/// What is known of the states.
+#[derive(Default)]
+struct Known {
+    /// From where each was reached first, and how.
+    parents: HashMap<Digest, Option<(Digest, Step)>>,
+    devices: HashSet<Digest>,
+}
+
+/// One thread's share of a level.
+#[derive(Default)]
+struct Share {
+    next: Vec<(Digest, State)>,
+    /// Steps that use up nothing: these must lead on.
+    free: Vec<(Digest, Digest)>,
+    transitions: u64,
+    ends: u64,
+    exits: BTreeMap<u8, u64>,
+    violation: Option<(Violation, Digest, Option<Step>)>,
+}
+
+/// Explores everything that can come of `begin`.
+pub fn explore(mut begin: State, scene: &Scene) -> Found {
+    let started = Instant::now();
+    let mut found = Found::default();
+    let known = Mutex::new(Known::default());
+    let (digest, device) = begin.digests(scene);
+    let mut level = vec![(digest, begin)];
+    {
+        let mut known = lock(&known);
+        known.parents.insert(digest, None);
+        known.devices.insert(device);
+    }
+    let mut free = Vec::new();
+    while !level.is_empty() && found.violation.is_none() {
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        let size = level.len().div_ceil(threads);
+        let shares: Vec<Share> = thread::scope(|scope| {
+            let shares: Vec<_> = level
+                .chunks(size)
+                .map(|chunk| scope.spawn(|| expand(chunk, &known, scene)))
+                .collect();
+            shares.into_iter().map(|share| share.join().expect("a thread ends")).collect()
+        });
+        level.clear();
+        for share in shares {
+            found.transitions += share.transitions;
+            found.ends += share.ends;
+            for (code, count) in share.exits {
+                *found.exits.entry(code).or_default() += count;
+            }
+            level.extend(share.next);
+            free.extend(share.free);
+            if let (None, Some((violation, at, step))) = (&found.violation, share.violation) {
+                let mut path = lock(&known).path(at);
+                path.extend(step);
+                found.violation = Some((violation, path));
+            }
+        }
+        found.depth += usize::from(!level.is_empty());
+    }
+    let known = known.into_inner().unwrap_or_else(PoisonError::into_inner);
+    (found.states, found.devices) = (known.parents.len(), known.devices.len());
+    match longest(&free) {
+        Ok(longest) => found.longest_free = longest,
+        Err(at) => {
+            let seen = "steps that use up nothing lead in a circle".to_owned();
+            let violation = Violation { promise: "P6", seen };
+            found.violation = found.violation.or_else(|| Some((violation, known.path(at))));
+        }
+    }
+    found.took = started.elapsed();
+    found
+}
+
+fn expand(chunk: &[(Digest, State)], known: &Mutex<Known>, scene: &Scene) -> Share {
+    let mut share = Share::default();
+    for (from, state) in chunk {
+        let next = successors(state, scene);
+        if let Some(ended) = &state.host.ended {
+            *share.exits.entry(ended.end.exit_code).or_default() += 1;
+        }
+        share.ends += u64::from(next.is_empty());
+        for (step, result) in next {
+            share.transitions += 1;
+            let mut state = match result {
+                Ok(state) => state,
+                Err(violation) => {
+                    share.violation = Some((violation, *from, Some(step)));
+                    return share;
+                }
+            };
+            let (digest, device) = state.digests(scene);
+            if matches!(step, Step::Asked(_, fate) if fate.is_free()) {
+                share.free.push((*from, digest));
+            }
+            let is_new_device = {
+                let mut known = lock(known);
+                if known.parents.contains_key(&digest) {
+                    continue;
+                }
+                known.parents.insert(digest, Some((*from, step)));
+                known.devices.insert(device)
+            };
+            if is_new_device
+                && let Err(violation) = outlook::holds(&state.machine, state.witness, scene)
+            {
+                share.violation = Some((violation, digest, None));
+                return share;
+            }
+            share.next.push((digest, state));
+        }
+    }
+    share
+}
+
+impl Known {
+    fn path(&self, end: Digest) -> Vec<Step> {
+        let mut path = Vec::new();
+        let mut at = end;
+        while let Some(Some((parent, step))) = self.parents.get(&at) {
+            path.push(*step);
+            at = *parent;
+        }
+        path.reverse();
+        path
+    }
+}
+
+/// The longest way along steps that use up nothing.
+///
+/// # Errors
+/// A state from which they lead in a circle.
+fn longest(steps: &[(Digest, Digest)]) -> Result<usize, Digest> {
+    let mut behind: HashMap<Digest, Vec<Digest>> = HashMap::new();
+    let mut waiting: HashMap<Digest, usize> = HashMap::new();
+    for (from, to) in steps {
+        behind.entry(*from).or_default().push(*to);
+        *waiting.entry(*to).or_default() += 1;
+        waiting.entry(*from).or_default();
+    }
+    let mut ready: Vec<(Digest, usize)> =
+        waiting.iter().filter(|(_, count)| **count == 0).map(|(at, _)| (*at, 0)).collect();
+    let (mut longest, mut done) = (0, 0);
+    let mut length: HashMap<Digest, usize> = HashMap::new();
+    while let Some((at, so_far)) = ready.pop() {
+        done += 1;
+        longest = longest.max(so_far);
+        for next in behind.get(&at).into_iter().flatten() {
+            let reached = length.entry(*next).or_default();
+            *reached = (*reached).max(so_far + 1);
+            let count = waiting.entry(*next).or_default();
+            *count -= 1;
+            if *count == 0 {
+                ready.push((*next, *reached));
+            }
+        }
+    }
+    if done == waiting.len() {
+        return Ok(longest);
+    }
+    let stuck = waiting.iter().find(|(_, count)| **count > 0);
+    Err(stuck.map_or(0, |(at, _)| *at))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

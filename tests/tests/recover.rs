@@ -1,0 +1,196 @@
+//! `noflake device recover`: a device that lost its record, its root record or its images comes back by
+//! one command, and one that lost nothing is left alone.
+#![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
+
+use std::fs;
+
+use integration::flash;
+use integration::simulator::{SimOptions, Simulator};
+use integration::site::{
+    RELEASE_KEY, ROOT_KEY, Release, STRANGER_KEY, Site, later_root_record, root_record,
+};
+
+struct Unit {
+    site: Site,
+    device: Simulator,
+    bundle: String,
+}
+
+impl Unit {
+    /// A device that runs 1.1.0 from slot B.
+    fn new() -> Self {
+        let site = Site::new();
+        let bundle = site.bundle(&Release::new("1.1.0"));
+        let device = Simulator::start(&site, &SimOptions::tcp());
+        let _ = site.deploy(&bundle, &device.address()).code(0);
+        Self { site, device, bundle }
+    }
+
+    /// Off, `damage` done to its flash, and on again.
+    fn damaged(self, damage: impl FnOnce(&std::path::Path)) -> Self {
+        let Self { site, device, bundle } = self;
+        let state = device.state().to_owned();
+        device.kill();
+        damage(&state);
+        let device = Simulator::start(&site, &SimOptions::tcp());
+        Self { site, device, bundle }
+    }
+
+    fn recover(&self, bundle: &str) -> integration::cli::Ended {
+        let address = self.device.address();
+        self.site.noflake(&["device", "recover", "-d", &address, "--bundle", bundle])
+    }
+
+    fn explain(&self) -> integration::cli::Ended {
+        let address = self.device.address();
+        self.site.noflake(&["device", "status", "--explain", "-d", &address]).code(0)
+    }
+
+    /// Everything that `deploy` leaves is there: a run folder with a verdict.
+    fn is_back(&self, version: &str) {
+        let status = self.site.status(&self.device.address());
+        assert_eq!(status["device"]["version"], version, "{status}");
+        assert_eq!(status["device"]["running"], status["active"], "{status}");
+        assert_eq!(status["device"]["enrolled"], true, "{status}");
+        let run = self.site.runs().pop().unwrap();
+        let record = fs::read_to_string(run.join("record.jsonl")).unwrap();
+        assert!(record.contains("committed"), "{record}");
+    }
+}
+
+#[test]
+fn a_lost_boot_record_is_told_by_deploy_and_by_status_and_mended_by_recover() {
+    let unit = Unit::new().damaged(flash::lose_record);
+    let _ = unit
+        .explain()
+        .says("no boot record can be read, so the recovery image runs (rule B1")
+        .says("next: noflake device recover -d DEVICE --root ROOT --bundle BUNDLE");
+    let address = unit.device.address();
+    let root = unit.site.root();
+    let command = format!(
+        "next      noflake device recover -d {address} --root {} --bundle {}",
+        root.display(),
+        unit.bundle
+    );
+    let deploy = ["deploy", &unit.bundle, "-d", &address, "--root", root.to_str().unwrap()];
+    let _ = unit.site.noflake(&deploy).code(5).says("has lost its boot record").says(&command);
+    let _ = unit
+        .recover(&unit.bundle)
+        .code(0)
+        .says("runs its recovery image: no boot record can be read")
+        .says("it took root record 1")
+        .says("deploys version 1.1.0")
+        .says("committed: version 1.1.0 runs from slot ");
+    unit.is_back("1.1.0");
+    let _ = unit.explain().says("next: nothing needs to be done");
+}
+
+#[test]
+fn a_lost_root_record_is_stored_anew_though_a_version_runs() {
+    let unit = Unit::new().damaged(flash::lose_root);
+    let next = unit.site.bundle(&Release::new("1.2.0"));
+    let address = unit.device.address();
+    let _ = unit.site.deploy(&next, &address).code(5).says("noflake device recover, which stores");
+    let _ = unit
+        .recover(&next)
+        .code(0)
+        .says("runs version 1.1.0 from slot B")
+        .says("it had lost, and took again, root record 1")
+        .says("committed: version 1.2.0");
+    unit.is_back("1.2.0");
+}
+
+/// It is enrolled, so `deploy` alone brings it back, too.
+#[test]
+fn a_device_that_lost_both_images_is_brought_back_by_recover_and_by_deploy() {
+    let lose = |state: &std::path::Path| {
+        flash::lose_image(state, "A");
+        flash::lose_image(state, "B");
+    };
+    let unit = Unit::new().damaged(lose);
+    let _ = unit.explain().says("(rule B8").says("next: noflake device recover");
+    let _ = unit.recover(&unit.bundle).code(0).says("was enrolled before with root record 1");
+    unit.is_back("1.1.0");
+    let unit = Unit::new().damaged(lose);
+    let _ = unit.site.deploy(&unit.bundle, &unit.device.address()).code(0).says("committed");
+    unit.is_back("1.1.0");
+}
+
+#[test]
+fn a_healthy_device_and_one_in_factory_state_are_left_alone() {
+    let unit = Unit::new();
+    let next = unit.site.bundle(&Release::new("1.2.0"));
+    let (before, runs) = (flash::whole(unit.device.state()), unit.site.runs().len());
+    let _ = unit
+        .recover(&next)
+        .code(0)
+        .says("nothing: it needs no recovery")
+        .says(&format!("next      noflake deploy {next} -d {}", unit.device.address()));
+    assert!(flash::whole(unit.device.state()) == before, "flash is as it was");
+    assert_eq!(unit.site.runs().len(), runs, "no run was begun");
+    let options = SimOptions::tcp().factory().state("new");
+    let device = Simulator::start(&unit.site, &options);
+    let address = device.address();
+    let recover = ["--format", "json", "device", "recover", "-d", &address, "--bundle", &next];
+    let told = unit.site.noflake(&recover).code(0).json();
+    assert_eq!((&told["needs_recovery"], &told["root_offered"]), (&false.into(), &false.into()));
+    assert_eq!(unit.site.status(&address)["device"]["enrolled"], false);
+}
+
+/// A device that lost its record still knows whose it was.
+#[test]
+fn a_stranger_does_not_get_a_device_whose_record_is_lost() {
+    let unit = Unit::new().damaged(flash::lose_record);
+    let stranger = unit.site.path("stranger.nfr");
+    fs::write(&stranger, root_record(STRANGER_KEY, STRANGER_KEY)).unwrap();
+    let bundle = unit.site.path("stranger.nfb");
+    unit.site.bundle_at(&Release::new("9.0.0").signed_by(STRANGER_KEY), &bundle);
+    let (address, bundle) = (unit.device.address(), bundle.display().to_string());
+    let root = stranger.display().to_string();
+    let recover = ["device", "recover", "-d", &address, "--root", &root, "--bundle", &bundle];
+    let ended = unit.site.noflake(&recover).code(5).says("still holds another root record");
+    ended.says("use the root record that the device was enrolled with").is_one_clear_error();
+}
+
+/// The plan judges as ever: what fails it is not kept, and the device needs service as before.
+#[test]
+fn a_bundle_that_fails_its_plan_is_not_kept_by_a_device_in_recovery_either() {
+    let unit = Unit::new().damaged(flash::lose_record);
+    let failing =
+        integration::site::plan_with("id = \"no\"\nkind = \"command\"\nargv = [\"false\"]");
+    let bad = unit.site.bundle(&Release::new("1.3.0").plan(&failing));
+    let _ = unit.recover(&bad).code(7).says("rolled back, but the device runs the recovery image");
+    let _ = unit.recover(&unit.bundle).code(0).says("committed");
+    unit.is_back("1.1.0");
+}
+
+#[test]
+fn root_records_follow_one_another_and_every_other_one_is_refused_in_words() {
+    let unit = Unit::new();
+    let enroll = |name: &str, document: Vec<u8>| {
+        let path = unit.site.path(name);
+        fs::write(&path, document).unwrap();
+        let (path, address) = (path.display().to_string(), unit.device.address());
+        unit.site.noflake(&["device", "enroll", "-d", &address, "--root", &path])
+    };
+    let later = |version| later_root_record(version, STRANGER_KEY, &[ROOT_KEY]);
+    let ended = enroll("3.nfr", later(3)).code(5).says("root record 3, the device takes 2 next");
+    ended.says("next: noflake device enroll with each root record in between").is_one_clear_error();
+    let _ = enroll("2.nfr", later(2))
+        .code(0)
+        .says("took root record 2")
+        .says("the place of root record 1");
+    let _ = enroll("2.nfr", later(2)).code(0).says("was enrolled before with root record 2");
+    let first = root_record(ROOT_KEY, RELEASE_KEY);
+    let ended = enroll("1.nfr", first).code(5).says("root record 1, the device takes 3 next");
+    ended.says("next: the device has taken a newer root record").is_one_clear_error();
+    // The keys of the first one count no more, and what runs goes on running.
+    assert_eq!(unit.site.running_version(&unit.device.address()), "1.1.0");
+    let new = unit.site.path("new.nfb");
+    unit.site.bundle_at(&Release::new("1.2.0").signed_by(STRANGER_KEY), &new);
+    let (new, root) = (new.display().to_string(), unit.site.path("2.nfr").display().to_string());
+    let address = unit.device.address();
+    let old = unit.site.bundle(&Release::new("1.3.0"));
+    let _ = unit.site.deploy(&old, &address).code(5).says("0 of 1 needed signatures");
+    let _ = unit.site.noflake(&["deploy", &new, "-d", &address, "--root", &root]).code(0);
+}
