@@ -354,8 +354,8 @@ mod tests {
     #[test]
     fn the_crc_is_that_of_iscsi() {
         let mut rising = [0; 32];
-        for (number, byte) in rising.iter_mut().enumerate() {
-            *byte = u8::try_from(number).unwrap();
+        for (byte, number) in rising.iter_mut().zip(0..) {
+            *byte = number;
         }
         let mut falling = rising;
         falling.reverse();
