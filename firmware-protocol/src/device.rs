@@ -12,6 +12,7 @@
 mod admission;
 mod board;
 mod describe;
+mod document_store;
 mod documents;
 mod job;
 mod judging;

@@ -9,7 +9,8 @@ use crate::planted::Mistake;
 use crate::refusal::Refusal;
 use crate::trust::{self, MAX_ENVELOPE_BYTES, NextRootError, Verified};
 
-use super::job::{Job, MAX_ROOT_BYTES, StoreCursor, Then};
+use super::document_store::{MAX_ROOT_BYTES, StoreCursor};
+use super::job::Then;
 use super::link::Asked;
 use super::requests::{Answer, done};
 use super::{Board, Device, staging};
@@ -103,7 +104,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         let range = self.trust_range(version);
         let document = self.window.as_ref().get(..self.document_bytes).unwrap_or_default();
         staging::fits(document, range)?;
-        Ok(Job::store(range, self.document_bytes))
+        Ok(StoreCursor::new(range, self.document_bytes))
     }
 
     /// The root record in force.

@@ -11,6 +11,7 @@ use crate::slot::{SlotId, SlotState};
 use crate::trust;
 
 use super::admission::{self, Place, Running};
+use super::document_store::StoreCursor;
 use super::job::{Job, Then};
 use super::link::Asked;
 use super::requests::Answer;
@@ -88,7 +89,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         }
         // What an earlier transfer has left half-written stays named until it is written again.
         writing.touched = writing.touched.hull(range);
-        let store = Job::store(range, self.document_bytes);
+        let store = StoreCursor::new(range, self.document_bytes);
         self.job = store.behind(writing, Then::Stage { how }, asked);
         Ok(Answer::Later)
     }
