@@ -251,6 +251,31 @@ fn a_blank_entry_with_a_mark_behind_it_is_none_that_was_never_written() {
     }
 }
 
+/// The cells of a mark that a cut left on its way read as set now and as blank at the next look: it is programmed again
+/// before anything is written to the place that it speaks of.
+#[test]
+fn a_mark_that_reads_both_ways_is_programmed_again() {
+    let mut flash = part(8, 256, 0xff, 4096);
+    let ranges = ranges(&flash);
+    let mut store = RecordStore::load(&mut flash, ranges);
+    store.write(&mut flash, &full_state()).unwrap();
+    flash.cut = Some(Cut { operation: flash.mutations(), bytes: 0, weak: true });
+    assert!(store.write(&mut flash, &BootState::default()).is_err());
+    assert!(flash.weak_cells() > 0, "the mark is in doubt");
+    flash.power_on();
+    // It reads as blank at the start, so that the place behind it is used.
+    let mut store = RecordStore::load(&mut flash, ranges);
+    flash.mood = Mood::Turns;
+    flash.log.clear();
+    store.write(&mut flash, &BootState::default()).unwrap();
+    assert_eq!(flash.log[0], range(480, 8), "the mark comes first");
+    for mood in [Mood::Old, Mood::New] {
+        flash.mood = mood;
+        let store = RecordStore::load(&mut flash, ranges);
+        assert_eq!(store.state(), Some(&BootState::default()), "{mood:?}");
+    }
+}
+
 /// A full range is begun by its last mark: what lies in the other one may have been in force.
 #[test]
 fn a_full_range_is_settled_unless_the_other_one_was_begun() {

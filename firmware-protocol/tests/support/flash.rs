@@ -26,6 +26,19 @@ pub enum Mood {
     Old,
     /// As if they had arrived.
     New,
+    /// One way at one read and the other way at the next, as if they had arrived first.
+    Turns,
+}
+
+impl Mood {
+    /// Cells read as if they had arrived.
+    const fn is_new(self, reads_before: u32) -> bool {
+        match self {
+            Self::Old => false,
+            Self::New => true,
+            Self::Turns => reads_before.is_multiple_of(2),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -38,6 +51,8 @@ pub struct RamFlash {
     weak: Vec<bool>,
     /// How weak cells read.
     pub mood: Mood,
+    /// Reads of weak cells so far.
+    weak_reads: u32,
     /// Words programmed since their erase: a second program of one would be an ECC error.
     programmed: Vec<bool>,
     pub erases: u64,
@@ -90,6 +105,7 @@ impl RamFlash {
             arrived: vec![geometry.erased; len],
             weak: vec![false; len],
             mood: Mood::Old,
+            weak_reads: 0,
             programmed: vec![false; len / geometry.word_bytes as usize + 1],
             erases: 0,
             programs: 0,
@@ -229,7 +245,10 @@ impl Flash for RamFlash {
             return Err(FlashError::Unreadable);
         }
         buffer.copy_from_slice(bytes);
-        if self.mood == Mood::New {
+        let is_new = self.mood.is_new(self.weak_reads);
+        let is_weak = self.weak[from..from + buffer.len()].contains(&true);
+        self.weak_reads = self.weak_reads.wrapping_add(u32::from(is_weak));
+        if is_new {
             for (at, byte) in buffer.iter_mut().enumerate().filter(|(at, _)| self.weak[from + at]) {
                 *byte = self.arrived[from + at];
             }
