@@ -58,7 +58,9 @@ fn compare(flash: &SimFlash, slot: &SlotLayout, part: &Part, release: &Release) 
         return Bytes::Unreadable;
     };
     let is_signed = *envelope == *release.envelope;
-    if !is_signed && signed(&envelope) != signed(&release.envelope) {
+    // One that says that it has more signatures goes on behind its end.
+    let whole = flash.view(slot.manifest).unwrap_or(envelope);
+    if !is_signed && signed(&whole) != signed(&release.envelope) {
         return Bytes::Blend;
     }
     for (area, payload) in slot.areas.iter().zip(&release.payloads) {
