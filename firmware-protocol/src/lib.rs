@@ -39,5 +39,6 @@ pub mod refusal;
 pub mod scan;
 pub mod slot;
 pub mod start;
+mod stored;
 pub mod trust;
 pub mod version;

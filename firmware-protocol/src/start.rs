@@ -11,7 +11,8 @@ use crate::planted::Mistake;
 use crate::record::RecordStore;
 use crate::scan;
 use crate::slot::SlotId;
-use crate::trust::{self, BodyType, Envelope, MAX_ENVELOPE_BYTES};
+use crate::stored;
+use crate::trust::{self, BodyType, MAX_ENVELOPE_BYTES};
 
 /// How thoroughly a confirmed slot is checked at every start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -169,19 +170,5 @@ pub fn read_manifest<'b, F: Flash>(
     slot: &SlotLayout,
     bytes: &'b mut [u8],
 ) -> Result<&'b [u8], FlashError> {
-    let area = usize::try_from(slot.manifest.len_bytes).unwrap_or(usize::MAX);
-    let bytes = bytes.get_mut(..area.min(MAX_ENVELOPE_BYTES)).ok_or(FlashError::OutOfBounds)?;
-    let Err(error) = flash.read(slot.manifest.start, bytes) else { return Ok(bytes) };
-    let word_bytes = flash.geometry().word_bytes;
-    let (mut address, mut whole) = (slot.manifest.start, 0_usize);
-    for word in bytes.chunks_mut(usize::try_from(word_bytes).unwrap_or(1).max(1)) {
-        if flash.read(address, word).is_err() {
-            break;
-        }
-        whole = whole.saturating_add(word.len());
-        address = address.saturating_add(word_bytes);
-    }
-    let front = bytes.get(..whole).unwrap_or_default();
-    let ends_before = Envelope::parse_front(front, BodyType::Manifest).is_ok();
-    if ends_before { Ok(front) } else { Err(error) }
+    stored::read_envelope(flash, slot.manifest, BodyType::Manifest, bytes)
 }

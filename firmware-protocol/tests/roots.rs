@@ -232,6 +232,47 @@ fn signed(root: &RootRecord, signers: &[u8]) -> Vec<u8> {
     root_signed_by(root, signers)
 }
 
+/// Without the boot record, the root record that flash holds tells whose the device is: a read that fails, and a word
+/// behind its end that cannot be read, make it nobody else's.
+#[test]
+fn a_stored_root_record_is_not_missed_for_a_read_that_fails() {
+    let stranger = signed(&RootRecord { made_at_s: 2, ..next_root(1, NEXT_RELEASE) }, &[NEXT_ROOT]);
+    for fault in ["one read", "a word behind it"] {
+        let mut bench = Bench::enrolled();
+        let [_, odd] = bench.layout.trust();
+        let record = bench.layout.record();
+        record.into_iter().for_each(|range| bench.flash().lose(range));
+        bench.restart(ResetCause::PowerOn).open_session();
+        bench.offer(&stranger);
+        match fault {
+            "one read" => bench.flash().flaky = Some((odd, 2)),
+            _ => bench.flash().unreadable = vec![Range { start: odd.start + 1016, len_bytes: 8 }],
+        }
+        assert_eq!(bench.ask(Request::Enroll), Err(Refusal::InRecovery), "{fault}");
+        assert!(bench.flash().flaky.is_none_or(|(_, left)| left == 0), "the fault struck");
+    }
+}
+
+/// Its signatures are what tells a root record from a stranger's once the boot record is lost, so what is stored again
+/// has them.
+#[test]
+fn a_root_record_in_force_is_stored_again_only_with_its_signatures() {
+    let root = signed_root(&root_record());
+    let mut bare = root.clone();
+    *bare.last_mut().unwrap() ^= 1;
+    let mut bench = Bench::enrolled();
+    let [_, odd] = bench.layout.trust();
+    bench.flash().lose(odd);
+    let untrusted = Err(Refusal::UntrustedSignature { valid: 0, needed: 1 });
+    assert_eq!(enroll(&mut bench, &bare), untrusted);
+    assert_eq!(enroll(&mut bench, &root), Ok(Reply::Done(How::Done)));
+    // One whose signatures flash has damaged since is stored again, too.
+    let last = odd.start as usize + root.len() - 1;
+    bench.flash().bytes[last] ^= 1;
+    assert_eq!(enroll(&mut bench, &root), Ok(Reply::Done(How::Done)));
+    assert_eq!(enroll(&mut bench, &root), Ok(Reply::Done(How::FoundDone)));
+}
+
 /// An entry whose write failed may stand there all the same. It names the root record that is about to be written, so
 /// the state in force is written first.
 #[test]

@@ -28,11 +28,15 @@ impl Unit {
 
     /// Off, `damage` done to its flash, and on again.
     fn damaged(self, damage: impl FnOnce(&std::path::Path)) -> Self {
+        self.damaged_on(&SimOptions::tcp(), damage)
+    }
+
+    fn damaged_on(self, options: &SimOptions, damage: impl FnOnce(&std::path::Path)) -> Self {
         let Self { site, device, bundle } = self;
         let state = device.state().to_owned();
         device.kill();
         damage(&state);
-        let device = Simulator::start(&site, &SimOptions::tcp());
+        let device = Simulator::start(&site, options);
         Self { site, device, bundle }
     }
 
@@ -98,6 +102,34 @@ fn a_lost_root_record_is_stored_anew_though_a_version_runs() {
         .says("it had lost, and took again, root record 1")
         .says("committed: version 1.2.0");
     unit.is_back("1.2.0");
+}
+
+/// Power fails while the bundle is staged behind the root record: the second try goes on with both.
+#[test]
+fn a_recovery_that_was_cut_short_goes_on_with_its_bundle() {
+    let cut = SimOptions::tcp().scenario("faults = [\"cut@5:100\"]");
+    let unit = Unit::new().damaged_on(&cut, flash::lose_root);
+    let next = unit.site.bundle(&Release::new("1.2.0"));
+    let _ = unit.recover(&next).code(3).says("it had lost, and took again, root record 1");
+    let _ = unit.recover(&next).code(0).says("committed: version 1.2.0");
+    unit.is_back("1.2.0");
+}
+
+/// Enrolling cannot be taken back, so what the bundle is for is asked first.
+#[test]
+fn a_bundle_for_another_product_does_not_get_the_device_enrolled() {
+    let unit = Unit::new().damaged(|state| {
+        flash::lose_record(state);
+        flash::lose_root(state);
+    });
+    let mut other = Release::new("1.2.0");
+    "pump".clone_into(&mut other.product);
+    let other = unit.site.bundle(&other);
+    let _ = unit.recover(&other).code(5).says("the bundle is for product pump");
+    let status = unit.site.status(&unit.device.address());
+    assert_eq!(status["device"]["enrolled"], false, "{status}");
+    let _ = unit.recover(&unit.bundle).code(0);
+    unit.is_back("1.1.0");
 }
 
 /// It is enrolled, so `deploy` alone brings it back, too.

@@ -7,13 +7,17 @@ use crate::manifest::{LifeCycle, RootRecord};
 use crate::message::{How, Reply};
 use crate::planted::Mistake;
 use crate::refusal::Refusal;
-use crate::trust::{self, MAX_ENVELOPE_BYTES, NextRootError, Verified};
+use crate::stored;
+use crate::trust::{self, BodyType, MAX_ENVELOPE_BYTES, NextRootError, Verified};
 
 use super::document_store::{MAX_ROOT_BYTES, StoreCursor};
 use super::job::Then;
 use super::link::Asked;
 use super::requests::{Answer, done};
 use super::{Board, Device, staging};
+
+/// How often the place of a root record is read before it counts as unreadable.
+const READ_TRIES: u32 = 3;
 
 impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     /// Takes the next piece of a document; a piece that is there already is found done.
@@ -91,8 +95,15 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     }
 
     /// The root record in force is offered once more: nothing to do, unless flash has lost it.
+    ///
+    /// Its signatures count as well: without the boot record they are what tells it from a stranger's.
     fn store_root_again(&mut self, version: u32, asked: Asked) -> Result<Answer<'static>, Refusal> {
-        if self.root().is_ok() {
+        let document = self.window.as_ref().get(..self.document_bytes).unwrap_or_default();
+        let offered = trust::verify_first_root(document)?.digest();
+        let place = self.trust_range(version);
+        let mut bytes = [0; MAX_ROOT_BYTES];
+        let held = read_root(&mut self.flash, place, &mut bytes).and_then(trust::stored_root);
+        if held.is_some_and(|held| held.digest() == offered) {
             return done(How::FoundDone);
         }
         self.job = self.root_store(version)?.alone(Then::Done, asked);
@@ -114,16 +125,17 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             return Err(Refusal::NotEnrolled);
         }
         let place = self.trust_range(state.root_version);
-        let bytes = read_root(&mut self.flash, place)?;
-        let root = trust::admitted_root(&bytes, state.root_digest).map_err(|_| Refusal::Flash)?;
+        let mut bytes = [0; MAX_ROOT_BYTES];
+        let bytes = read_root(&mut self.flash, place, &mut bytes).ok_or(Refusal::Flash)?;
+        let root = trust::admitted_root(bytes, state.root_digest).map_err(|_| Refusal::Flash)?;
         Ok(root.claims().clone())
     }
 
     /// Digest of the newest whole root record that flash still holds.
     fn stored_root(&mut self) -> Option<Digest> {
         let held = self.layout.trust().map(|range| {
-            let bytes = read_root(&mut self.flash, range).ok()?;
-            trust::stored_root(&bytes)
+            let mut bytes = [0; MAX_ROOT_BYTES];
+            trust::stored_root(read_root(&mut self.flash, range, &mut bytes)?)
         });
         let newest = held.into_iter().flatten().max_by_key(|root| root.claims().version);
         newest.map(|root| root.digest())
@@ -138,10 +150,19 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     }
 }
 
-fn read_root<F: Flash>(flash: &mut F, place: Range) -> Result<[u8; MAX_ROOT_BYTES], Refusal> {
-    let mut bytes = [0; MAX_ROOT_BYTES];
-    flash.read(place.start, &mut bytes).map_err(|_| Refusal::Flash)?;
-    Ok(bytes)
+/// A root record that is missed for a single failed read would leave the device to whoever asks.
+fn read_root<'b, F: Flash>(
+    flash: &mut F,
+    place: Range,
+    bytes: &'b mut [u8; MAX_ROOT_BYTES],
+) -> Option<&'b [u8]> {
+    let most_bytes = u32::try_from(MAX_ROOT_BYTES).unwrap_or(u32::MAX);
+    let place = Range { len_bytes: place.len_bytes.min(most_bytes), ..place };
+    let length = (0..READ_TRIES).find_map(|_| {
+        let read = stored::read_envelope(flash, place, BodyType::Root, bytes);
+        read.ok().map(<[u8]>::len)
+    })?;
+    bytes.get(..length)
 }
 
 /// A stranger's root record is refused as another one; one of the same root in its own words.

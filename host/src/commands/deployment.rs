@@ -24,7 +24,7 @@ use crate::input;
 use crate::link::{Address, shell_word};
 use crate::plan::Plan;
 use crate::progress::Screen;
-use crate::qualify::observation::StatusFacts;
+use crate::qualify::observation::{DeviceFacts, SlotFacts, StatusFacts};
 use crate::qualify::runner::{Ended, Order, Runner};
 use crate::report::write_reports;
 use crate::trust::LoadedRoot;
@@ -123,6 +123,23 @@ impl Deployment {
     }
 
     /// Version of the bundle.
+    /// Whether the bundle is for such a device; what is wrong otherwise says the run.
+    pub(super) fn is_for(&self, facts: &DeviceFacts) -> bool {
+        let manifest = self.bundle.manifest();
+        manifest.product == facts.product
+            && manifest.hardware.iter().any(|claim| {
+                let revisions = claim.first_revision..=claim.last_revision;
+                claim.id == facts.hardware && revisions.contains(&facts.hardware_rev)
+            })
+    }
+
+    /// Whether a slot holds this bundle, or a part of it, and no deployment has ended it.
+    pub(super) fn is_under_way(&self, status: &StatusFacts) -> bool {
+        let digest = self.bundle.bundle().digest().0;
+        let is_begun = |slot: &SlotFacts| slot.state.is_unfinished() && slot.bundle == Some(digest);
+        status.slots.iter().any(is_begun)
+    }
+
     pub(super) fn version(&self) -> String {
         self.bundle.manifest().version.to_string()
     }

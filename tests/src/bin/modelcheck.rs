@@ -19,10 +19,10 @@ struct Options {
     #[arg(long, value_name = "MISTAKE")]
     plant: Option<String>,
     /// Only these bounds: resets, losses, stalls, runs behind the first, stops, as in 2,1,0,1,0
-    #[arg(long, value_name = "BOUNDS", value_delimiter = ',')]
-    bounds: Vec<u8>,
+    #[arg(long, value_name = "BOUNDS", value_parser = five)]
+    bounds: Option<[u8; 5]>,
     /// With `--bounds`: begin with the other slot empty, not with the bundle staged
-    #[arg(long)]
+    #[arg(long, requires = "bounds")]
     empty: bool,
 }
 
@@ -35,6 +35,12 @@ const BOUNDS: [(Begin, [u8; 5]); 4] = [
     (Begin::Staged, [2, 1, 0, 1, 0]),
 ];
 
+fn five(text: &str) -> Result<[u8; 5], String> {
+    let numbers: Result<Vec<u8>, _> = text.split(',').map(str::parse).collect();
+    let five = numbers.ok().and_then(|numbers| numbers.try_into().ok());
+    five.ok_or_else(|| "expected five numbers, as in 2,1,0,1,0".to_owned())
+}
+
 fn main() -> ExitCode {
     let options = Options::parse();
     let scene = Scene::new();
@@ -42,13 +48,8 @@ fn main() -> ExitCode {
     if let Some(name) = &options.plant {
         return plant(name, &scene);
     }
-    let bounds = match options.bounds[..] {
-        [resets, losses, stalls, runs, stops] => {
-            let begin = if options.empty { Begin::Empty } else { Begin::Staged };
-            vec![(begin, [resets, losses, stalls, runs, stops])]
-        }
-        _ => BOUNDS.to_vec(),
-    };
+    let begin = if options.empty { Begin::Empty } else { Begin::Staged };
+    let bounds = options.bounds.map_or_else(|| BOUNDS.to_vec(), |bounds| vec![(begin, bounds)]);
     println!("{HEAD}");
     for (begin, bounds) in bounds {
         let budget = Budget::of(bounds);

@@ -26,7 +26,7 @@ struct Options {
     /// Only this place: PART/DEED/AGE, as failures name it
     #[arg(long, value_name = "PLACE")]
     place: Option<String>,
-    /// Only these faults, in one argument, as failures name them; tells what happened line by line
+    /// Only these faults, in one argument and separated by blanks, as failures name them; tells what happened line by line
     #[arg(long, value_name = "FAULTS", requires = "place")]
     faults: Option<String>,
     /// Only this kind of sweep
@@ -78,12 +78,14 @@ fn sweep(world: &World, options: &Options) -> ExitCode {
     let mut fired: BTreeMap<FaultClass, u64> = BTreeMap::new();
     let (mut sweeps, mut failed) = (0, false);
     for kind in kinds(options.only) {
-        let table = run(&work(world, options, kind), kind, Until::End);
-        if table.sweeps() == 0 {
+        let work = work(world, options, kind);
+        if work.is_empty() {
             continue;
         }
-        sweeps += table.sweeps();
         println!("{}\n", title(kind));
+        eprintln!("{} sweeps, some minutes", work.len());
+        let table = run(&work, kind, Until::End);
+        sweeps += table.sweeps();
         table.lines(options.each).for_each(|line| println!("{line}"));
         println!();
         table.failures().for_each(|failure| print(failure, world, ""));
@@ -96,10 +98,7 @@ fn sweep(world: &World, options: &Options) -> ExitCode {
         }
     }
     if sweeps == 0 {
-        eprintln!(
-            "error: there is no such place: name a part, a deed and an age, as even-w1-ff/confirm/0"
-        );
-        return ExitCode::from(2);
+        return no_such_place(world);
     }
     println!("struck");
     FaultClass::ALL.iter().filter_map(|class| fired.get_key_value(class)).for_each(
@@ -186,10 +185,7 @@ fn work<'a>(world: &'a World, options: &Options, kind: Kind) -> Vec<Work<'a>> {
 /// Tells what happens under these faults; 1 when a promise is broken.
 fn replay(world: &World, place: &str, words: &str) -> ExitCode {
     let Some(sweep) = named(world, place) else {
-        eprintln!(
-            "error: there is no place {place:?}: name a part, a deed and an age, as even-w1-ff/confirm/0"
-        );
-        return ExitCode::from(2);
+        return no_such_place(world);
     };
     let faults: Result<Vec<Fault>, _> = words.split_whitespace().map(str::parse).collect();
     let faults = match faults {
@@ -205,10 +201,14 @@ fn replay(world: &World, place: &str, words: &str) -> ExitCode {
         outcome.story.iter().for_each(|line| println!("{line}"));
         let struck = outcome.fired.iter().map(|(class, count)| format!(" {class} {count}"));
         println!("struck    {}", struck.collect::<String>());
-        outcome.judged
+        outcome.judged.map(|()| outcome.fired.values().sum::<u64>())
     });
     match judged {
-        Ok(()) => {
+        Ok(0) if !faults.is_empty() => {
+            eprintln!("error: nothing has struck: nothing is proven");
+            ExitCode::from(2)
+        }
+        Ok(_) => {
             println!("every promise is kept");
             ExitCode::SUCCESS
         }
@@ -217,6 +217,17 @@ fn replay(world: &World, place: &str, words: &str) -> ExitCode {
             ExitCode::from(1)
         }
     }
+}
+
+fn no_such_place(world: &World) -> ExitCode {
+    let parts = world.parts.iter().chain([&world.small]).map(|part| part.name.as_str());
+    eprintln!(
+        "error: there is no such place: name a part, a deed and an age, as even-w1-ff/confirm/0\n\
+         parts: {}\ndeeds: {}",
+        parts.collect::<Vec<_>>().join(" "),
+        DEEDS.map(|deed| deed.name).join(" ")
+    );
+    ExitCode::from(2)
 }
 
 fn named<'a>(world: &'a World, place: &str) -> Option<Sweep<'a>> {

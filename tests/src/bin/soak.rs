@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use clap::Parser;
-use hw_sim::FaultClass;
+use hw_sim::{FaultClass, Fired};
 use integration::powercut::part::{Part, parts, small};
 use integration::powercut::release::Releases;
 use integration::soak::fleet::{DEVICES, Fleets, Yard};
@@ -18,7 +18,7 @@ use integration::soak::histories::Histories;
 #[derive(Debug, Parser)]
 struct Options {
     /// How long
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     minutes: u64,
     /// Where everything random begins [default: the time of day]
     #[arg(long, value_name = "SEED")]
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     let yard = Yard::new();
     if let Some(seed) = options.fleet {
         let mut fleets = Fleets::default();
-        yard.live(seed, &mut fleets);
+        live_twice(&yard, seed, &mut fleets);
         return tell(&Histories::default(), &fleets);
     }
     let seed = options.seed.unwrap_or_else(seed_of_the_day);
@@ -44,6 +44,13 @@ fn main() -> ExitCode {
         FaultClass::ALL.into_iter().filter(|class| !histories.fired.contains_key(class)).collect();
     for class in &missing {
         fleets.failures.push(format!("no fault of class {class} has struck"));
+    }
+    let Fired { power_cuts, dropped_bytes, corrupted_bits, .. } = fleets.fired;
+    let ended = |outcome: &str| fleets.outcomes.get(outcome).copied().unwrap_or(0);
+    let (went_on, went_back) =
+        (ended("Committed"), ended("RolledBack") + ended("WentBackByItself"));
+    if [power_cuts, dropped_bytes, corrupted_bits, went_on, went_back].contains(&0) {
+        fleets.failures.push("fleets saw no cut, no bad line, no commit or no rollback".to_owned());
     }
     tell(&histories, &fleets)
 }
@@ -77,15 +84,19 @@ fn others() -> usize {
 }
 
 fn live_in_fleets(yard: &Yard, seed: u64, until: Instant, fleets: &mut Fleets) {
-    let first = yard.live(seed, fleets);
-    let again = yard.live(seed, &mut Fleets::default());
-    if first != again {
-        fleets.failures.push(format!("I11: fleet {seed} does not live twice the same way"));
-    }
+    live_twice(yard, seed, fleets);
     let mut next = seed;
     while Instant::now() < until {
         next = next.wrapping_add(1);
         yard.live(next, fleets);
+    }
+}
+
+fn live_twice(yard: &Yard, seed: u64, fleets: &mut Fleets) {
+    let first = yard.live(seed, fleets);
+    let again = yard.live(seed, &mut Fleets::default());
+    if first != again {
+        fleets.failures.push(format!("fleet {seed}, twice: it does not live the same way (I11)"));
     }
 }
 

@@ -22,13 +22,7 @@ pub enum Harm {
 }
 
 impl Harm {
-    /// What these faults may cost together.
-    pub fn of(faults: &[Fault]) -> Self {
-        faults.iter().map(|fault| Self::of_one(*fault)).max().unwrap_or(Self::None)
-    }
-
-    const fn of_one(fault: Fault) -> Self {
-        let Fault::Flash { what, .. } = fault else { return Self::None };
+    const fn of(what: FlashFault) -> Self {
         match what {
             FlashFault::Cut(_)
             | FlashFault::BrownOut { .. }
@@ -56,19 +50,18 @@ impl<'a> Court<'a> {
         &self,
         unit: &mut Unit<'a>,
         cause: ResetCause,
-        harm: Harm,
     ) -> Result<(), Violation> {
         let is_calm = !unit.flash().awaits_fault() && !unit.mishaps().are_waiting();
         start_only(unit, cause)?;
-        self.look_harmed(unit, harm)?;
-        if is_calm && harm == Harm::None { self.stays(unit) } else { Ok(()) }
+        self.look_harmed(unit)?;
+        if is_calm && harm(unit) == Harm::None { self.stays(unit) } else { Ok(()) }
     }
 
     /// What runs is what it may be; faults may strike while one looks.
-    pub(super) fn look_harmed(&self, unit: &mut Unit<'a>, harm: Harm) -> Result<(), Violation> {
+    pub(super) fn look_harmed(&self, unit: &mut Unit<'a>) -> Result<(), Violation> {
         for _ in 0..MOST_TRIES {
             match unit.open_session().and_then(|()| unit.look()) {
-                Ok(truth) if harm == Harm::None => return self.hold(unit, truth).map(|_| ()),
+                Ok(truth) if harm(unit) == Harm::None => return self.hold(unit, truth).map(|_| ()),
                 Ok(truth) => {
                     makes_nothing_up(unit, &truth)?;
                     unit.belief.adopt(&truth, unit.releases);
@@ -88,25 +81,25 @@ impl<'a> Court<'a> {
     }
 
     /// Without a host the device settles; with one it comes back.
-    pub(super) fn comes_back(&self, unit: &mut Unit<'a>, harm: Harm) -> Result<(), Violation> {
+    pub(super) fn comes_back(&self, unit: &mut Unit<'a>) -> Result<(), Violation> {
         let mut wrote = true;
         // Each may find one more cell that reads one way today and the other way tomorrow.
         for _ in 0..MOST_STARTS {
             let (bytes, model) = (unit.flash().contents().to_vec(), unit.belief.model.clone());
-            self.start_harmed(unit, ResetCause::PowerOn, harm)?;
+            self.start_harmed(unit, ResetCause::PowerOn)?;
             wrote = unit.belief.model == model && unit.flash().contents() != bytes;
             if !wrote {
                 break;
             }
         }
-        if wrote && harm == Harm::Damage {
+        if wrote && harm(unit) == Harm::Damage {
             return violation("I9", "a start without news writes, again and again".to_owned());
         }
         let mut last = None;
         for _ in 0..MOST_TRIES {
             match recover(unit, WAY_BACK) {
                 Ok(()) => {
-                    self.look_harmed(unit, harm)?;
+                    self.look_harmed(unit)?;
                     let model = &unit.belief.model;
                     return if Goal::Confirmed(WAY_BACK).is_reached(model) {
                         Ok(())
@@ -115,16 +108,28 @@ impl<'a> Court<'a> {
                     };
                 }
                 // There is a place of flash that it cannot do without.
-                Err(Stop::Refused(_) | Stop::Strange(_)) if harm == Harm::Lasting => return Ok(()),
-                Err(Stop::Reset(cause)) => self.start_harmed(unit, cause, harm)?,
+                Err(Stop::Refused(_) | Stop::Strange(_)) if harm(unit) == Harm::Lasting => {
+                    return Ok(());
+                }
+                Err(Stop::Reset(cause)) => self.start_harmed(unit, cause)?,
                 Err(stop) => {
                     last = Some(stop);
-                    self.start_harmed(unit, ResetCause::PowerOn, harm)?;
+                    self.start_harmed(unit, ResetCause::PowerOn)?;
                 }
             }
         }
         violation("I10", format!("release {WAY_BACK} cannot be deployed: {last:?}"))
     }
+}
+
+/// What the faults that have come due so far may have cost this device. Those that are still to come cost nothing.
+pub(super) fn harm(unit: &mut Unit<'_>) -> Harm {
+    let operations = unit.operations();
+    let due = unit.faults.iter().filter_map(|fault| match *fault {
+        Fault::Flash { at_operation, what } if at_operation <= operations => Some(Harm::of(what)),
+        Fault::Flash { .. } | Fault::Device { .. } => None,
+    });
+    due.max().unwrap_or(Harm::None)
 }
 
 /// I2, I3, I4 and I6, as far as they do not depend on what was lost.

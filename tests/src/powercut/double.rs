@@ -35,7 +35,7 @@ impl Sweep<'_> {
             may_be.dedup();
             for tear in path.change(index).cuts(word_bytes, self.grain) {
                 let left = path.torn(index, tear, &mut fired);
-                if !cut_once.insert(mark(&left) ^ world(&may_be)) {
+                if !cut_once.insert((mark(&left), world(&may_be))) {
                     continue;
                 }
                 let first = cut::fault(index as u64 + 1, tear);
@@ -73,7 +73,7 @@ impl Sweep<'_> {
         way_on: &Path,
         first: Fault,
         deed_operations: u64,
-        (all, judged): (&mut HashSet<u64>, &mut HashSet<u64>),
+        (all, judged): (&mut HashSet<u64>, &mut HashSet<(u64, u64)>),
         figures: &mut Figures,
     ) {
         figures.operations += way_on.operations.len();
@@ -86,7 +86,7 @@ impl Sweep<'_> {
                 figures.cases += 1;
                 let mark = mark(&left);
                 all.insert(mark);
-                if !judged.insert(mark ^ world) {
+                if !judged.insert((mark, world)) {
                     continue;
                 }
                 if let Err(violation) = self.court().judge(left, may_be, deed_operations) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use firmware_protocol::boot::ResetCause;
 use hw_sim::{Fault, FaultClass, FlashFault, Mishaps, Reads, Tear};
 
-use super::damage::Harm;
+use super::damage::{Harm, harm};
 use super::deed::Origin;
 use super::host::reach;
 use super::judge::{Court, Violation, violation};
@@ -57,11 +57,11 @@ impl<'a> Court<'a> {
         for fault in faults {
             unit.flash().set_fault(*fault);
         }
+        unit.faults = faults.to_vec();
         unit.set_mishaps(Mishaps::of(faults));
         unit.doubts_erases = faults.iter().any(|fault| is_silent(*fault));
         unit.doubts_weak_cells = faults.iter().any(|fault| reads_differently(*fault));
-        let harm = Harm::of(faults);
-        let judged = self.live_through(&mut unit, harm, faults.len());
+        let judged = self.live_through(&mut unit, faults.len());
         let mut fired = unit.mishaps().fired();
         add_fired(&mut fired, unit.flash());
         let mark = mark(unit.flash()) ^ unit.flash().counters().operations;
@@ -69,31 +69,26 @@ impl<'a> Court<'a> {
         Ok(Outcome { fired, judged, mark, story })
     }
 
-    fn live_through(
-        &self,
-        unit: &mut Unit<'a>,
-        harm: Harm,
-        faults: usize,
-    ) -> Result<(), Violation> {
-        let deed_operations = self.insist(unit, harm, faults)?;
+    fn live_through(&self, unit: &mut Unit<'a>, faults: usize) -> Result<(), Violation> {
+        let deed_operations = self.insist(unit, faults)?;
         unit.flash().clear_faults();
         unit.clear_mishaps();
         if unit.mishaps().fired().contains_key(&FaultClass::Clock) {
             // What a wrong clock has begun goes on in the same boot.
-            self.start_harmed(unit, ResetCause::PowerOn, harm)?;
+            self.start_harmed(unit, ResetCause::PowerOn)?;
         }
-        self.look_harmed(unit, harm)?;
-        match harm {
+        self.look_harmed(unit)?;
+        match harm(unit) {
             Harm::None => {
                 self.stays(unit)?;
                 self.goes_on(unit, deed_operations)
             }
-            Harm::Damage | Harm::Lasting => self.comes_back(unit, harm),
+            Harm::Damage | Harm::Lasting => self.comes_back(unit),
         }
     }
 
     /// Tries until the deed is done, whatever comes between. Gives the operations that this took.
-    fn insist(&self, unit: &mut Unit<'a>, harm: Harm, faults: usize) -> Result<u64, Violation> {
+    fn insist(&self, unit: &mut Unit<'a>, faults: usize) -> Result<u64, Violation> {
         let mut last = None;
         for _ in 0..2 * faults + MORE_TRIES {
             let Err(stop) = reach(unit, self.deed.goal) else {
@@ -102,18 +97,18 @@ impl<'a> Court<'a> {
             match &stop {
                 Stop::PowerLost => {
                     unit.flash().power_on();
-                    self.start_harmed(unit, ResetCause::PowerOn, harm)?;
+                    self.start_harmed(unit, ResetCause::PowerOn)?;
                 }
-                Stop::Reset(cause) => self.start_harmed(unit, *cause, harm)?,
+                Stop::Reset(cause) => self.start_harmed(unit, *cause)?,
                 Stop::Refused(_) | Stop::Strange(_) if last.as_ref() == Some(&stop) => {
                     // The same once more: a technician cycles the power.
-                    self.start_harmed(unit, ResetCause::PowerOn, harm)?;
+                    self.start_harmed(unit, ResetCause::PowerOn)?;
                 }
-                Stop::Refused(_) | Stop::Strange(_) => self.look_harmed(unit, harm)?,
+                Stop::Refused(_) | Stop::Strange(_) => self.look_harmed(unit)?,
             }
             last = Some(stop);
         }
-        match harm {
+        match harm(unit) {
             Harm::None => {
                 violation(self.deed.goal.invariant(), format!("the deed is never done: {last:?}"))
             }

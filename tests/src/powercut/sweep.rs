@@ -145,7 +145,7 @@ impl<'a> Sweep<'a> {
         path: &Path,
         index: usize,
         may_be: &[Model],
-        (all, judged): (&mut HashSet<u64>, &mut HashSet<u64>),
+        (all, judged): (&mut HashSet<u64>, &mut HashSet<(u64, u64)>),
         figures: &mut Figures,
     ) {
         let world = world(may_be);
@@ -155,7 +155,7 @@ impl<'a> Sweep<'a> {
             figures.cases += 1;
             let mark = mark(&left);
             all.insert(mark);
-            if !judged.insert(mark ^ world) {
+            if !judged.insert((mark, world)) {
                 continue;
             }
             if let Err(violation) = self.court().judge(left, may_be, deed_operations) {

@@ -11,7 +11,7 @@ use firmware_protocol::record::read_entry;
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::start::{self, BootCheck, Handover};
 use firmware_protocol::trust::MAX_ENVELOPE_BYTES;
-use hw_sim::{FaultClass, Mishap, Mishaps, SimFlash, TrapLine};
+use hw_sim::{Fault, FaultClass, Mishap, Mishaps, SimFlash, TrapLine};
 
 use super::belief::{Belief, Resolved, Went};
 use super::bytes::{Bytes, bytes_in};
@@ -49,6 +49,8 @@ pub struct Unit<'a> {
     pub held: [Bytes; 2],
     /// What a host did with it, line by line, if somebody wants to read it.
     pub story: Option<Vec<String>>,
+    /// What strikes it sooner or later.
+    pub faults: Vec<Fault>,
     /// Some cells read differently each time: a start that meets them may not store what it decides.
     pub doubts_weak_cells: bool,
     /// Erases may do nothing and say nothing: weak cells may stay where an engine has every reason not to look for
@@ -89,6 +91,7 @@ impl<'a> Unit<'a> {
             belief: Belief::new(model),
             held: [Bytes::Blend; 2],
             story: None,
+            faults: Vec::new(),
             doubts_weak_cells: false,
             doubts_erases: false,
             trap: flash.trap_line(),

@@ -36,6 +36,8 @@ struct Found {
     root_before: Option<u32>,
     /// `None` when the root record was not offered.
     enrolled: Option<How>,
+    /// An earlier recovery with this bundle came to no end.
+    is_under_way: bool,
 }
 
 impl Found {
@@ -45,7 +47,9 @@ impl Found {
 
     /// A root record that flash had lost was stored anew.
     fn needs_recovery(&self) -> bool {
-        self.is_in_recovery() || matches!(self.enrolled, Some(How::Done | How::Resumed))
+        self.is_in_recovery()
+            || self.is_under_way
+            || matches!(self.enrolled, Some(How::Done | How::Resumed))
     }
 }
 
@@ -54,8 +58,15 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> 
     let mut device = args.run.target.one(context, Some(deployment.root()))?;
     runtime::block_on(async {
         let opened = reach(&mut device, true).await?;
+        if !deployment.is_for(&opened.facts) {
+            // Refused before it is enrolled: that could not be taken back.
+            device.close().await;
+            return deployment.run(vec![device], context).await;
+        }
+        let is_under_way = deployment.is_under_way(&opened.status);
         let found = look(&mut device, opened, deployment.root()).await;
         let found = found.map_err(|source| at(&device, source))?;
+        let found = Found { is_under_way, ..found };
         device.close().await;
         tell(&device, &found, &deployment, context);
         if found.needs_recovery() {
@@ -78,7 +89,7 @@ async fn look(
     let may_be_lost = opened.facts.running == Where::Recovery
         || root_before == Some(root.record().claims().version);
     let enrolled = if may_be_lost { Some(device.enroll(root.bytes()).await?) } else { None };
-    Ok(Found { opened, row, root_before, enrolled })
+    Ok(Found { opened, row, root_before, enrolled, is_under_way: false })
 }
 
 fn tell(device: &Device, found: &Found, deployment: &Deployment, context: &Context) {

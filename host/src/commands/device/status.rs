@@ -44,7 +44,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "BUNDLE")]
     against: Option<PathBuf>,
     /// Say in words why the device runs what it runs, and the next safe command
-    #[arg(long)]
+    #[arg(long, conflicts_with = "against")]
     explain: bool,
     #[command(flatten)]
     recorded: RecordedArgs,
@@ -154,25 +154,21 @@ fn wear_lines(status: &Status, wear: Option<&Wear>) -> Vec<String> {
             status.record_entries, status.erases
         )];
     };
-    let each = |erases: u32, blocks: u32| match blocks {
-        0 => String::new(),
-        blocks => format!(", {:.2} each", f64::from(erases) / f64::from(blocks)),
-    };
     let mut lines: Vec<String> = SlotId::ALL
         .map(|slot| {
             let (erases, blocks) = (*wear.slot_erases.get(slot), *wear.slot_blocks.get(slot));
-            format!(
-                "wear      slot {slot}: {erases} erases of {blocks} blocks ever{}",
-                each(erases, blocks)
-            )
+            let head = if slot == SlotId::A { "wear" } else { "" };
+            format!("{head:<9} slot {slot}: {erases} erases, over {blocks} blocks")
         })
         .into();
     // A block of the record is erased once in as many entries as the record has places.
+    let rounds = wear.record_entries.checked_div(wear.record_places).unwrap_or(0);
     lines.push(format!(
-        "          boot record: {} entries ever in {} places{}; {} blocks erased since this boot",
-        wear.record_entries,
-        wear.record_places,
-        each(wear.record_entries, wear.record_places),
+        "          boot record: {} entries in {} places, each block erased some {rounds} times",
+        wear.record_entries, wear.record_places
+    ));
+    lines.push(format!(
+        "          all since the record was made; {} blocks erased since this boot",
         status.erases
     ));
     lines

@@ -67,16 +67,6 @@ impl Runner {
     /// Why this bundle and this device do not belong together, and what to do about it.
     fn mismatch(&self, facts: &DeviceFacts) -> Option<(String, String)> {
         let order = &self.order;
-        if !facts.enrolled && facts.running == Where::Recovery {
-            let reason = "the device runs its recovery image and has no root record: it is new, or has lost \
-                          its boot record";
-            return Some((reason.to_owned(), order.recover.clone()));
-        }
-        if !facts.enrolled {
-            let reason = "the device is in factory state: it has no root record";
-            let next = "noflake device enroll, then run the same command again";
-            return Some((reason.to_owned(), next.to_owned()));
-        }
         if facts.product != order.product {
             let reason = format!(
                 "the bundle is for product {}, the device is a {}",
@@ -102,6 +92,16 @@ impl Runner {
             );
             let next = "take the bundle for this hardware; nothing was written";
             return Some((reason, next.to_owned()));
+        }
+        if !facts.enrolled && facts.running == Where::Recovery {
+            let reason = "the device runs its recovery image and has no root record: it is new, or has lost \
+                          its boot record";
+            return Some((reason.to_owned(), order.recover.clone()));
+        }
+        if !facts.enrolled {
+            let reason = "the device is in factory state: it has no root record";
+            let next = "noflake device enroll, then run the same command again";
+            return Some((reason.to_owned(), next.to_owned()));
         }
         let applies = order.plan.applies_to.admit(&facts.product, facts.hardware_rev);
         applies.err().map(|reason| (reason.to_string(), "take a plan for this device".to_owned()))
