@@ -241,7 +241,9 @@ fn a_stored_root_record_is_not_missed_for_a_read_that_fails() {
         let mut bench = Bench::enrolled();
         let [_, odd] = bench.layout.trust();
         let record = bench.layout.record();
-        record.into_iter().for_each(|range| bench.flash().lose(range));
+        for range in record {
+            bench.flash().lose(range);
+        }
         bench.restart(ResetCause::PowerOn).open_session();
         bench.offer(&stranger);
         match fault {
