@@ -9,7 +9,7 @@ use firmware_protocol::message::{How, Reply, Request};
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::slot::{SlotId, SlotState};
 
-use support::bench::{Bench, READ_BOUND, TERMS};
+use support::bench::{Bench, PLAN, READ_BOUND, TERMS};
 use support::bundle::Bundle;
 use support::flash::{Cut, RamFlash};
 use support::{Rng, layout};
@@ -306,17 +306,53 @@ fn a_tail_that_stays_dirty_costs_one_erase_and_a_refusal() {
 
 #[test]
 fn a_component_with_damage_is_incomplete_and_can_be_sent_again() {
+    // The second one is still open when it turns out to be damaged.
+    for (component, offset, blocks) in [(0, 4321, 5), (1, 500, 1)] {
+        let mut bench = Bench::enrolled();
+        let one = Bundle::new(1, 5_000);
+        assert!(bench.stage(&one, false).is_ok());
+        assert_eq!(bench.ask(Request::Finish), Err(Refusal::Incomplete { component: 0 }));
+        bench.send_missing(&one, 0);
+        bench.send_missing(&one, 1);
+        let area = bench.layout.slots().a.areas[usize::from(component)].range;
+        bench.flash().bytes[area.start as usize + offset] ^= 1;
+        assert_eq!(bench.ask(Request::Finish), Err(Refusal::Incomplete { component }));
+        assert_eq!(bench.send_missing(&one, component), blocks);
+        assert!(bench.ask(Request::Finish).is_ok());
+    }
+}
+
+/// Whatever reads the window's memory anew ends what was received into it.
+#[test]
+fn a_hash_and_an_opened_trial_drop_a_transfer() {
+    let running = Bundle::new(1, 5_000);
+    let next = Bundle::new(2, 5_000);
+    let trial = Request::OpenTrial { bundle: next.digest, plan: PLAN, terms: TERMS };
+    for request in [Request::HashComponent { slot: SlotId::A, area: 0 }, trial] {
+        let mut bench = Bench::enrolled();
+        bench.confirmed(&running);
+        assert!(bench.stage(&next, false).is_ok());
+        assert!(bench.ask(Request::OpenComponent { index: 0 }).is_ok());
+        assert!(bench.ask(Request::Missing { first_block: 0 }).is_ok());
+        let _ = bench.ask(request);
+        let missing = bench.ask(Request::Missing { first_block: 0 });
+        assert!(missing.is_err(), "{request:?}: {missing:?}");
+    }
+}
+
+/// What was there before is gone as far as a document is ever read, however short the new one is.
+#[test]
+fn a_manifest_leaves_nothing_behind_it() {
     let mut bench = Bench::enrolled();
+    let place = bench.layout.slots().a.manifest;
+    let (from, to) = (place.start as usize, place.end() as usize);
+    bench.flash().bytes[from..to].fill(0x5A);
     let one = Bundle::new(1, 5_000);
-    assert!(bench.stage(&one, false).is_ok());
-    assert_eq!(bench.ask(Request::Finish), Err(Refusal::Incomplete { component: 0 }));
-    bench.send_missing(&one, 0);
-    bench.send_missing(&one, 1);
-    let at = bench.layout.slots().a.areas[0].range.start as usize;
-    bench.flash().bytes[at + 4321] ^= 1;
-    assert_eq!(bench.ask(Request::Finish), Err(Refusal::Incomplete { component: 0 }));
-    assert_eq!(bench.send_missing(&one, 0), 5);
-    assert!(bench.ask(Request::Finish).is_ok());
+    bench.staged(&one);
+    let read = (to - from).min(4096);
+    let erased = bench.flash().geometry.erased;
+    let behind = bench.flash().bytes[from + one.envelope.len()..from + read].to_vec();
+    assert!(behind.iter().all(|byte| *byte == erased), "{behind:?}");
 }
 
 /// Chunks may not touch a slot that the record calls staged; only a new stage marks it first.

@@ -8,11 +8,13 @@ use firmware_protocol::boot::{BootRow, CONFIRMED_CRASH_BUDGET, ResetCause, Start
 use firmware_protocol::device::{Effect, Input};
 use firmware_protocol::frame::Kind;
 use firmware_protocol::message::{Chunk, How, Reply, Request, TrialTerms};
+use firmware_protocol::refusal::Refusal;
 use firmware_protocol::slot::{RejectReason, SlotId, SlotState};
 use firmware_protocol::start::hardware_deadline_ms;
 
-use support::bench::{Bench, TERMS};
+use support::bench::{Bench, PLAN, TERMS};
 use support::bundle::Bundle;
+use support::range;
 
 /// P3: a host that has lost its session, a bystander, and blocks that trickle in late say nothing about
 /// whether the host that judges the trial lives.
@@ -81,6 +83,58 @@ fn every_feed_carries_what_is_left_of_the_shorter_one_of_lease_and_boot_limit() 
         seen.1 += u32::from(boot_left_ms < lease_left_ms);
     }
     assert!(seen.0 > 0 && seen.1 > 0, "{seen:?}");
+}
+
+/// Only what was read back whole is tried: not what is half written, and not what was judged, though its manifest is
+/// there and its bytes may be sound.
+#[test]
+fn a_trial_opens_on_a_staged_slot_only() {
+    let two = Bundle::new(2, 9_000);
+    let open = Request::OpenTrial { bundle: two.digest, plan: PLAN, terms: TERMS };
+    let mut bench = Bench::enrolled();
+    bench.confirmed(&Bundle::new(1, 9_000));
+    assert!(bench.stage(&two, false).is_ok());
+    assert!(matches!(bench.status().slots.b, SlotState::Writing { .. }));
+    assert_eq!(bench.ask(open), Err(Refusal::NotStaged), "writing");
+    bench.staged(&two);
+    let trial_id = bench.armed(&two, TERMS);
+    assert!(bench.ask(Request::Rollback { trial_id }).is_ok());
+    bench.restart(ResetCause::PowerOn).open_session();
+    assert!(matches!(bench.status().slots.b, SlotState::Rejected { .. }));
+    assert_eq!(bench.ask(open), Err(Refusal::NotStaged), "rejected");
+}
+
+/// A lease that is over is over, whether or not flash takes the reason.
+#[test]
+fn a_trial_that_cannot_be_ended_on_record_is_ended_by_a_reset() {
+    let mut bench = on_trial(TERMS);
+    let [first, second] = bench.layout.record();
+    bench.flash().refuses = Some(range(first.start, second.end() - first.start));
+    bench.now_ms += u64::from(TERMS.lease_ms) + 1;
+    bench.until_reset();
+    bench.flash().refuses = None;
+    bench.restart(ResetCause::Requested).open_session();
+    assert_eq!(bench.status().active, Some(SlotId::A));
+    assert_eq!(bench.handover.start, Start::Slot(SlotId::A));
+}
+
+/// A confirm that comes again is found done only as long as nothing else is on trial, and no number of a trial is 0.
+#[test]
+fn a_confirm_names_the_trial_that_is_open() {
+    let mut bench = on_trial(TERMS);
+    let boot_nonce = bench.boot_nonce;
+    let confirm = |trial_id| Request::Confirm { trial_id, boot_nonce };
+    let first = bench.status().trial.unwrap().trial_id;
+    assert_eq!(bench.ask(confirm(first)), Ok(Reply::Done(How::Done)));
+    assert_eq!(bench.ask(confirm(first)), Ok(Reply::Done(How::FoundDone)));
+    let three = Bundle::new(3, 9_000);
+    bench.staged(&three);
+    let open = bench.armed(&three, TERMS);
+    assert_eq!(bench.ask(confirm(first)), Err(Refusal::WrongTrial { named: first, open }));
+    let mut fresh = Bench::enrolled();
+    let boot_nonce = fresh.boot_nonce;
+    let nothing = fresh.ask(Request::Confirm { trial_id: 0, boot_nonce });
+    assert_eq!(nothing, Err(Refusal::NoTrial));
 }
 
 /// A device that means to reset and does not is one that hangs.

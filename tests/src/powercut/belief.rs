@@ -137,7 +137,11 @@ impl Belief {
             Went::Unsure => {
                 let unstored = before.iter().zip(&after).flat_map(|(before, after)| {
                     let passed = before.paused().after(event);
-                    [before.running_as(&passed), after.running_as(&passed)]
+                    [
+                        before.running_as(&passed),
+                        before.running_as(after),
+                        after.running_as(&passed),
+                    ]
                 });
                 after.iter().cloned().chain(unstored.collect::<Vec<_>>()).collect()
             }
