@@ -7,12 +7,12 @@ use firmware_protocol::boot::ResetCause;
 use firmware_protocol::flash::Geometry;
 use firmware_protocol::message::{How, Reply, Request};
 use firmware_protocol::refusal::Refusal;
-use firmware_protocol::slot::{SlotId, SlotState};
+use firmware_protocol::slot::{PerSlot, SlotId, SlotState};
 
 use support::bench::{Bench, PLAN, READ_BOUND, TERMS};
-use support::bundle::Bundle;
+use support::bundle::{Bundle, root_record, signed_root};
 use support::flash::{Cut, RamFlash};
-use support::{Rng, layout};
+use support::{Rng, layout, layout_of, slot_at};
 
 #[test]
 fn chunks_in_any_order_and_several_times_over_make_the_payload() {
@@ -343,7 +343,10 @@ fn a_hash_and_an_opened_trial_drop_a_transfer() {
 /// What was there before is gone as far as a document is ever read, however short the new one is.
 #[test]
 fn a_manifest_leaves_nothing_behind_it() {
-    let mut bench = Bench::enrolled();
+    let layout = layout_of(PerSlot { a: slot_at(0x4_0000), b: slot_at(0x8_0000) }, 256);
+    let mut bench = Bench::on(RamFlash::even(256, 0xa_0000 / 256), layout);
+    bench.open_session().offer(&signed_root(&root_record()));
+    assert!(bench.ask(Request::Enroll).is_ok());
     let place = bench.layout.slots().a.manifest;
     let (from, to) = (place.start as usize, place.end() as usize);
     bench.flash().bytes[from..to].fill(0x5A);
