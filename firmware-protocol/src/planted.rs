@@ -1,6 +1,6 @@
 //! Mistakes on purpose, to prove that tests notice them (feature `planted`).
 //!
-//! Each is one that a product has shipped or a test has missed; TESTING.md tells which. Without the
+//! Each is one that a product has shipped or a test has missed. Without the
 //! feature every question is answered with no at compile time, and nothing of this is in a binary.
 //! With it, a process makes at most one of the mistakes, chosen by `plant`.
 

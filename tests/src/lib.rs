@@ -9,6 +9,7 @@
 //! - [`peer`]: something at a device's address that is no device
 //! - [`flash`], [`source`], [`random`]: what the flash file holds, files, seeded choices
 //! - [`powercut`], [`soak`]: devices under faults, all of them in turn or many by chance
+//! - [`modelcheck`]: host and device together, request by request
 //! - [`tidy`]: reads sources as far as style can be told from them
 //!
 //! Every wait is bounded and ends in words. Nothing here asserts on how long a thing took: machines

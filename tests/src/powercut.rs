@@ -1,4 +1,4 @@
-//! Power cuts, all of them: at every byte of every flash operation of every deed, on many parts.
+//! Power cuts, at every byte of every flash operation of every deed on many parts, and every other fault.
 //!
 //! A deed (stage, arm, confirm, ...) is done once on a part whose operations are traced. For every
 //! operation, the flash as it was before it is torn at every byte: a cut's whole outcome, as a device
@@ -10,7 +10,7 @@
 //! - [`model`]: what a device has to be, by the rules of BOOT.md and by nothing of the engine
 //! - [`truth`]: what a device is seen to be, by its answers and by its flash's [`bytes`](mod@bytes)
 //! - [`belief`]: what a device has to be, or may be, as things happen to it
-//! - [`mod@unit`]: one device in memory and in virtual time, on its [`chip`]
+//! - [`mod@unit`]: one device in memory and in virtual time, on its chip
 //! - [`client`], [`heard`]: what a host asks it for, and what it says
 //! - [`deed`]: what is cut, and what it leads to
 //! - [`host`]: how a goal is reached from wherever a device is

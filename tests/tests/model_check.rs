@@ -1,4 +1,4 @@
-//! P1 to P3, P5, P6, P7 and P10 over every history within small bounds, host and device together. Larger bounds:
+//! P1 to P3, P6, P7 and P10 over every history within small bounds, host and device together. Larger bounds:
 //! `--bin modelcheck` (TESTING.md, "Model check").
 #![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
 

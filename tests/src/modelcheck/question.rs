@@ -179,7 +179,7 @@ impl Question {
             Self::Area(index) => Request::Area { index },
             Self::Check(index) => Request::Check { index },
             Self::OpenSession { trial_id } => Request::OpenSession { take_over: false, trial_id },
-            // A chunk is no request; see `Machine::chunk`.
+            // A chunk is no request; see `Machine::deliver`.
             Self::Renew | Self::Chunk { .. } => Request::Renew,
             Self::CloseSession => Request::CloseSession,
             Self::Offer { offset } => {

@@ -37,7 +37,7 @@ pub fn reach(unit: &mut Unit<'_>, goal: Goal) -> Result<(), Stop> {
         Goal::Ruined => ruin(unit),
         Goal::Forgotten => forget(unit),
         Goal::Newer => write_as_newer(unit),
-        // Done behind the last start, see `Deed::prepare`.
+        // Done behind the last start, see `Deed::origin`.
         Goal::Soiled => Ok(()),
         Goal::Spent(number) => spend_boots(unit, number),
         Goal::FallenBack(number) => crash_until(unit, number),

@@ -18,7 +18,7 @@ use super::unit::{Stop, Unit, disturbed};
 /// An invariant that did not hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// Its id (TESTING.md, "Power cuts, all of them").
+    /// Its id (TESTING.md, "Power cuts, and everything else that happens to flash").
     pub invariant: &'static str,
     /// What was seen.
     pub seen: String,

@@ -112,7 +112,7 @@ impl Runner {
     }
 }
 
-/// The exit code of design section 13.
+/// The exit code (README, "Exit codes").
 const fn exit_code(outcome: Outcome, verdict: RunVerdict) -> u8 {
     match outcome {
         Outcome::Committed => match verdict {
