@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
 use hw_sim::{Fault, FaultClass};
@@ -84,10 +85,12 @@ fn sweep(world: &World, options: &Options) -> ExitCode {
         }
         println!("{}\n", title(kind));
         eprintln!("{} sweeps, some minutes", work.len());
+        let begun = Instant::now();
         let table = run(&work, kind, Until::End);
+        let took_s = begun.elapsed().as_secs_f64();
         sweeps += table.sweeps();
         table.lines(options.each).for_each(|line| println!("{line}"));
-        println!();
+        println!("in {took_s:.0} s; the seconds above are those of all threads together\n");
         table.failures().for_each(|failure| print(failure, world, ""));
         failed |= table.failures().next().is_some();
         if kind == Kind::Cuts {
