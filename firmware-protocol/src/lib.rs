@@ -4,7 +4,7 @@
 //!
 //! - L0 [`slot`], [`digest`], [`version`], [`flash`], [`frame`], [`planted`]
 //! - L1 [`manifest`], [`boot`], [`refusal`], [`scan`]
-//! - L2 [`message`], [`trust`], [`record`], [`layout`], [`receiver`], [`start`]
+//! - L2 [`message`], [`trust`], `stored`, [`record`], [`layout`], [`receiver`], [`start`]
 //! - L3 [`device`]
 //!
 //! The crate needs no allocator, no clock and no I/O. Time is an argument in milliseconds since

@@ -32,7 +32,7 @@ const PROTOCOL: Crate = Crate {
     layers: &[
         "slot digest version flash frame planted",
         "manifest boot refusal scan",
-        "message trust record layout receiver start",
+        "message trust stored record layout receiver start",
         "device lib",
     ],
 };
