@@ -3,6 +3,8 @@
 use firmware_protocol::device::{Board, BoardInfo, RandomFault};
 use firmware_protocol::message::{CheckGives, CheckInfo, Reading};
 
+use crate::powercut::chip::INFO;
+
 /// First of the numbers that name boots: no other number in a state is as high.
 pub const FIRST_NONCE: u64 = 0xB007_0000_0000_0000;
 /// First of the numbers that name sessions.
@@ -42,13 +44,7 @@ impl Chip {
 
 impl Board for Chip {
     fn info(&self) -> BoardInfo<'_> {
-        BoardInfo {
-            product: "demo",
-            hardware: "board",
-            revision: 1,
-            serial: "SN-1",
-            hardware_deadline: true,
-        }
+        INFO
     }
 
     /// Numbers that are drawn once each, so that they can be told apart.

@@ -27,8 +27,6 @@ pub struct Found {
     pub exits: BTreeMap<u8, u64>,
     /// Steps of the longest of the shortest paths.
     pub depth: usize,
-    /// Most steps in a row that use up nothing.
-    pub longest_free: usize,
     /// How long it took.
     pub took: Duration,
     /// The first promise that did not hold, and the shortest way there.
@@ -99,13 +97,10 @@ pub fn explore(mut begin: State, scene: &Scene) -> Found {
     }
     let known = known.into_inner().unwrap_or_else(PoisonError::into_inner);
     (found.states, found.devices) = (known.parents.len(), known.devices.len());
-    match longest(&free) {
-        Ok(longest) => found.longest_free = longest,
-        Err(at) => {
-            let seen = "steps that use up nothing lead in a circle".to_owned();
-            let violation = Violation { promise: "P6", seen };
-            found.violation = found.violation.or_else(|| Some((violation, known.path(at))));
-        }
+    if let Some(at) = circle(&free) {
+        let seen = "steps that use up nothing lead in a circle".to_owned();
+        let violation = Violation { promise: "P6", seen };
+        found.violation = found.violation.or_else(|| Some((violation, known.path(at))));
     }
     found.took = started.elapsed();
     found
@@ -165,11 +160,8 @@ impl Known {
     }
 }
 
-/// The longest way along steps that use up nothing.
-///
-/// # Errors
-/// A state from which they lead in a circle.
-fn longest(steps: &[(Digest, Digest)]) -> Result<usize, Digest> {
+/// A state on a circle of these steps, or behind one.
+fn circle(steps: &[(Digest, Digest)]) -> Option<Digest> {
     let mut behind: HashMap<Digest, Vec<Digest>> = HashMap::new();
     let mut waiting: HashMap<Digest, usize> = HashMap::new();
     for (from, to) in steps {
@@ -177,30 +169,33 @@ fn longest(steps: &[(Digest, Digest)]) -> Result<usize, Digest> {
         *waiting.entry(*to).or_default() += 1;
         waiting.entry(*from).or_default();
     }
-    let mut ready: Vec<(Digest, usize)> =
-        waiting.iter().filter(|(_, count)| **count == 0).map(|(at, _)| (*at, 0)).collect();
-    let (mut longest, mut done) = (0, 0);
-    let mut length: HashMap<Digest, usize> = HashMap::new();
-    while let Some((at, so_far)) = ready.pop() {
-        done += 1;
-        longest = longest.max(so_far);
+    let mut ready: Vec<Digest> =
+        waiting.iter().filter(|(_, count)| **count == 0).map(|(at, _)| *at).collect();
+    while let Some(at) = ready.pop() {
         for next in behind.get(&at).into_iter().flatten() {
-            let reached = length.entry(*next).or_default();
-            *reached = (*reached).max(so_far + 1);
             let count = waiting.entry(*next).or_default();
             *count -= 1;
             if *count == 0 {
-                ready.push((*next, *reached));
+                ready.push(*next);
             }
         }
     }
-    if done == waiting.len() {
-        return Ok(longest);
-    }
-    let stuck = waiting.iter().find(|(_, count)| **count > 0);
-    Err(stuck.map_or(0, |(at, _)| *at))
+    waiting.into_iter().find(|(_, count)| *count > 0).map(|(at, _)| at)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_circle_is_found_and_ways_that_meet_again_are_none() {
+        assert_eq!(circle(&[]), None);
+        assert_eq!(circle(&[(1, 2), (1, 3), (2, 4), (3, 4), (1, 4)]), None);
+        assert!(circle(&[(1, 2), (2, 3), (3, 2)]).is_some_and(|at| at == 2 || at == 3));
+        assert_eq!(circle(&[(7, 7)]), Some(7));
+    }
 }
