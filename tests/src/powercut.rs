@@ -25,7 +25,7 @@
 
 pub mod belief;
 pub mod bytes;
-mod chip;
+pub(crate) mod chip;
 pub mod client;
 pub mod crew;
 pub mod cut;

@@ -3,7 +3,7 @@
 
 use hw_sim::{Fault, FaultClass};
 use integration::powercut::crew::{Work, run};
-use integration::powercut::deed::DEEDS;
+use integration::powercut::deed::{DEEDS, Deed};
 use integration::powercut::part::{Part, small};
 use integration::powercut::release::Releases;
 use integration::powercut::sweep::{Kind, Sweep, Until};
@@ -50,7 +50,7 @@ fn no_other_fault_breaks_a_promise() {
 #[test]
 fn the_same_faults_lead_to_the_same_history() {
     let (part, releases) = (small(), Releases::new());
-    let deed = &DEEDS[DEEDS.iter().position(|deed| deed.name == "confirm").unwrap()];
+    let deed = Deed::named("confirm").unwrap();
     let sweep = Sweep { part: &part, releases: &releases, deed, age: 0, grain: deed.grain };
     let faults: Vec<Vec<Fault>> = ["cut@2:9 reset@5=crash", "torn@1:40~7 flip@9:1.1"]
         .map(|words| words.split(' ').map(|word| word.parse().unwrap()).collect())

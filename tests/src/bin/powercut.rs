@@ -10,7 +10,7 @@ use clap::{Parser, ValueEnum};
 use hw_sim::{Fault, FaultClass};
 use integration::powercut::crew::{Work, run};
 use integration::powercut::cut::Grain;
-use integration::powercut::deed::DEEDS;
+use integration::powercut::deed::{DEEDS, Deed};
 use integration::powercut::part::{Part, parts, small};
 use integration::powercut::release::Releases;
 use integration::powercut::sweep::{Failure, Kind, Sweep, Until};
@@ -237,7 +237,7 @@ fn named<'a>(world: &'a World, place: &str) -> Option<Sweep<'a>> {
     let mut words = place.split('/');
     let (part, deed, age) = (words.next()?, words.next()?, words.next()?.parse().ok()?);
     let part = world.parts.iter().chain([&world.small]).find(|one| one.name == part)?;
-    let deed = DEEDS.iter().find(|one| one.name == deed)?;
+    let deed = Deed::named(deed)?;
     Some(Sweep { part, releases: &world.releases, deed, age, grain: deed.grain })
 }
 

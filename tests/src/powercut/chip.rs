@@ -4,6 +4,15 @@ use firmware_protocol::device::{Board, BoardInfo, RandomFault};
 use firmware_protocol::message::{CheckInfo, Reading};
 use hw_sim::RandomFaults;
 
+/// What the device under test is: releases are made for it.
+pub(crate) const INFO: BoardInfo<'static> = BoardInfo {
+    product: "demo",
+    hardware: "board",
+    revision: 1,
+    serial: "SN-1",
+    hardware_deadline: true,
+};
+
 #[derive(Debug)]
 pub(super) struct Chip {
     boots: u64,
@@ -20,13 +29,7 @@ impl Chip {
 
 impl Board for Chip {
     fn info(&self) -> BoardInfo<'_> {
-        BoardInfo {
-            product: "demo",
-            hardware: "board",
-            revision: 1,
-            serial: "SN-1",
-            hardware_deadline: true,
-        }
+        INFO
     }
 
     fn random(&mut self, out: &mut [u8]) -> Result<(), RandomFault> {

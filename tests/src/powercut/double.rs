@@ -78,22 +78,11 @@ impl Sweep<'_> {
     ) {
         figures.operations += way_on.operations.len();
         let Fault::Flash { at_operation, .. } = first else { return };
-        for index in 0..way_on.operations.len() {
-            let may_be = &way_on.may_be[index];
-            let world = world(may_be);
-            for tear in way_on.change(index).cuts(self.part.spec.geometry.word_bytes, self.grain) {
-                let left = way_on.torn(index, tear, &mut figures.fired);
-                figures.cases += 1;
-                let mark = mark(&left);
-                all.insert(mark);
-                if !judged.insert((mark, world)) {
-                    continue;
-                }
-                if let Err(violation) = self.court().judge(left, may_be, deed_operations) {
-                    let second = cut::fault(at_operation + 1 + index as u64, tear);
-                    figures.failures.push(self.failure(vec![first, second], violation));
-                    return;
-                }
+        let behind = (Some((at_operation, first)), deed_operations);
+        for (index, may_be) in way_on.may_be.iter().take(way_on.operations.len()).enumerate() {
+            let seen = (&mut *all, &mut *judged);
+            if !self.cut_operation((way_on, index), may_be, behind, seen, figures) {
+                return;
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use firmware_protocol::boot::ResetCause;
-use hw_sim::{Fault, FaultClass, FlashFault, Mishaps, Reads, Tear};
+use hw_sim::{Fault, FaultClass, Mishaps};
 
 use super::damage::{Harm, harm};
 use super::deed::Origin;
@@ -59,8 +59,6 @@ impl<'a> Court<'a> {
         }
         unit.faults = faults.to_vec();
         unit.set_mishaps(Mishaps::of(faults));
-        unit.doubts_erases = faults.iter().any(|fault| is_silent(*fault));
-        unit.doubts_weak_cells = faults.iter().any(|fault| reads_differently(*fault));
         let judged = self.live_through(&mut unit, faults.len());
         let mut fired = unit.mishaps().fired();
         add_fired(&mut fired, unit.flash());
@@ -116,16 +114,4 @@ impl<'a> Court<'a> {
             Harm::Damage | Harm::Lasting => Ok(unit.flash().counters().operations),
         }
     }
-}
-
-/// Leaves cells that read differently each time.
-const fn reads_differently(fault: Fault) -> bool {
-    let Fault::Flash { what: FlashFault::Cut(Tear::Weak { reads, .. }), .. } = fault else {
-        return false;
-    };
-    matches!(reads, Reads::Each { .. })
-}
-
-const fn is_silent(fault: Fault) -> bool {
-    matches!(fault, Fault::Flash { what: FlashFault::Silent, .. })
 }

@@ -150,7 +150,7 @@ impl<'a> Court<'a> {
 
     /// I5: nothing that counts lies in cells that read one way today and the other way tomorrow.
     fn stands(&self, unit: &mut Unit<'_>) -> Result<(), Violation> {
-        if unit.doubts_erases {
+        if unit.doubts_erases() {
             return Ok(());
         }
         let mut counts: Vec<Range> = Vec::new();
@@ -179,13 +179,12 @@ impl<'a> Court<'a> {
         let mut later = Unit::off(self.part, self.releases, fork, unit.belief.model.clone());
         later.belief = unit.belief.clone();
         later.belief.log = None;
-        later.doubts_erases = unit.doubts_erases;
-        later.doubts_weak_cells = unit.doubts_weak_cells;
+        later.faults.clone_from(&unit.faults);
         let is_weak = !later.flash().weak_cells().is_empty();
         // A seal that is weak itself, or was not written, may have to be written once more.
         let may_write = is_weak || disturbed(unit.flash().fired()) > 0;
         // Cells that read one way or the other each time may be met once more by each start.
-        let most_rewrites = match (may_write, unit.doubts_weak_cells) {
+        let most_rewrites = match (may_write, unit.doubts_weak_cells()) {
             (_, true) => MORE_STARTS,
             (true, false) => MOST_REWRITES,
             (false, false) => 0,

@@ -131,7 +131,9 @@ impl<'a> Sweep<'a> {
         for index in 0..path.operations.len() {
             let mut may_be = models[index..index + 2].to_vec();
             may_be.dedup();
-            self.cut_operation(&path, index, &may_be, (&mut all, &mut judged), figures);
+            let operations = (None, path.operations.len() as u64);
+            let seen = (&mut all, &mut judged);
+            self.cut_operation((&path, index), &may_be, operations, seen, figures);
             if until.is_over(&figures.failures) {
                 break;
             }
@@ -140,16 +142,17 @@ impl<'a> Sweep<'a> {
         Ok(())
     }
 
-    fn cut_operation(
+    /// Cuts one operation of a path everywhere; `behind` is what struck before. False when a promise is broken: one
+    /// failure of each operation says enough.
+    pub(super) fn cut_operation(
         &self,
-        path: &Path,
-        index: usize,
+        (path, index): (&Path, usize),
         may_be: &[Model],
+        (behind, deed_operations): (Option<(u64, Fault)>, u64),
         (all, judged): (&mut HashSet<u64>, &mut HashSet<(u64, u64)>),
         figures: &mut Figures,
-    ) {
+    ) -> bool {
         let world = world(may_be);
-        let deed_operations = path.operations.len() as u64;
         for tear in path.change(index).cuts(self.part.spec.geometry.word_bytes, self.grain) {
             let left = path.torn(index, tear, &mut figures.fired);
             figures.cases += 1;
@@ -159,12 +162,14 @@ impl<'a> Sweep<'a> {
                 continue;
             }
             if let Err(violation) = self.court().judge(left, may_be, deed_operations) {
-                let fault = cut::fault(index as u64 + 1, tear);
-                figures.failures.push(self.failure(vec![fault], violation));
-                // One of each operation says enough.
-                break;
+                let before = behind.map_or(0, |(operation, _)| operation);
+                let fault = cut::fault(before + index as u64 + 1, tear);
+                let faults = behind.into_iter().map(|(_, first)| first).chain([fault]).collect();
+                figures.failures.push(self.failure(faults, violation));
+                return false;
             }
         }
+        true
     }
 
     /// Names this sweep.

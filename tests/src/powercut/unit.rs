@@ -11,7 +11,7 @@ use firmware_protocol::record::read_entry;
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::start::{self, BootCheck, Handover};
 use firmware_protocol::trust::MAX_ENVELOPE_BYTES;
-use hw_sim::{Fault, FaultClass, Mishap, Mishaps, SimFlash, TrapLine};
+use hw_sim::{Fault, FaultClass, FlashFault, Mishap, Mishaps, Reads, SimFlash, Tear, TrapLine};
 
 use super::belief::{Belief, Resolved, Went};
 use super::bytes::{Bytes, bytes_in};
@@ -51,11 +51,6 @@ pub struct Unit<'a> {
     pub story: Option<Vec<String>>,
     /// What strikes it sooner or later.
     pub faults: Vec<Fault>,
-    /// Some cells read differently each time: a start that meets them may not store what it decides.
-    pub doubts_weak_cells: bool,
-    /// Erases may do nothing and say nothing: weak cells may stay where an engine has every reason not to look for
-    /// them.
-    pub doubts_erases: bool,
     power: Power,
     trap: TrapLine,
     mishaps: Mishaps,
@@ -92,8 +87,6 @@ impl<'a> Unit<'a> {
             held: [Bytes::Blend; 2],
             story: None,
             faults: Vec::new(),
-            doubts_weak_cells: false,
-            doubts_erases: false,
             trap: flash.trap_line(),
             power: Power::Off(Box::new(flash)),
             mishaps: Mishaps::default(),
@@ -107,6 +100,24 @@ impl<'a> Unit<'a> {
             boot_nonce: 0,
             offered: None,
         }
+    }
+
+    /// Some cells read differently each time: a start that meets them may not store what it decides.
+    pub fn doubts_weak_cells(&self) -> bool {
+        self.faults.iter().any(|fault| {
+            let Fault::Flash { what: FlashFault::Cut(Tear::Weak { reads, .. }), .. } = fault else {
+                return false;
+            };
+            matches!(reads, Reads::Each { .. })
+        })
+    }
+
+    /// Erases may do nothing and say nothing: weak cells may stay where an engine has every reason not to look for
+    /// them.
+    pub fn doubts_erases(&self) -> bool {
+        let is_silent =
+            |fault: &Fault| matches!(fault, Fault::Flash { what: FlashFault::Silent, .. });
+        self.faults.iter().any(is_silent)
     }
 
     /// Lets these happen to the device.
@@ -157,7 +168,7 @@ impl<'a> Unit<'a> {
         let [first, second] = self.part.layout.record();
         let is_of_record = |address: &u32| (first.start..second.end()).contains(address);
         let meets_weak_cells =
-            self.doubts_weak_cells && flash.weak_cells().keys().any(is_of_record);
+            self.doubts_weak_cells() && flash.weak_cells().keys().any(is_of_record);
         let mut flash = Guarded::new(flash, self.trap.clone());
         let handover = start::boot(&mut flash, &self.part.layout, cause, BootCheck::Full);
         let stop = if flash.get_mut().is_powered() {
