@@ -228,7 +228,7 @@ fn crash_until(unit: &mut Unit<'_>, fallback: u8) -> Result<(), Stop> {
 fn rests(unit: &Unit<'_>) -> bool {
     let model = &unit.belief.model;
     let is_whole = |slot: SlotId| matches!(model.slot(slot), Held::Admitted(number) if unit.held[slot as usize].is(Some(number)));
-    model.runs.is_none() && model.crashes_left == 0 && model.confirmed.is_some_and(is_whole)
+    model.runs.is_none() && model.confirmed.is_some_and(is_whole)
 }
 
 /// The host arms and resets, and never confirms.
