@@ -22,7 +22,7 @@ pub use self::check::{CheckGives, CheckInfo, CheckStatus, Reading};
 pub use self::chunk::{CHUNK_HEAD_BYTES, Chunk};
 pub use self::reply::{Ack, FromDevice, How, Reply};
 pub use self::request::{Request, ToDevice, TrialTerms};
-pub use self::status::{AreaInfo, Identity, LinkCounters, Status, TrialStatus, Wear};
+pub use self::status::{AreaInfo, Identity, LinkCounters, RootStatus, Status, TrialStatus, Wear};
 
 /// Oldest protocol version that this code speaks.
 pub const PROTOCOL_MIN: u8 = 1;

@@ -208,6 +208,12 @@ pub enum Refusal {
         /// The one offered.
         got: u32,
     },
+    /// Flash does not give back the root record that the boot record names, so nothing signed can be judged.
+    #[error("flash has lost root record {version}, which the device is enrolled under")]
+    RootLost {
+        /// Its version.
+        version: u32,
+    },
 }
 
 /// When a bundle was rejected, in words; outside a trial there is no number.

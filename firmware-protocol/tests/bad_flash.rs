@@ -39,7 +39,7 @@ fn a_root_record_that_is_not_the_recorded_one_is_not_believed() {
     let at = bench.layout.trust()[1].start as usize;
     assert_eq!(bench.flash().bytes[at..at + other.len()][..16], other[..16], "the place in force");
     bench.flash().bytes[at..at + other.len()].copy_from_slice(&other);
-    assert_eq!(bench.stage(&Bundle::new(1, 9000), false), Err(Refusal::Flash));
+    assert_eq!(bench.stage(&Bundle::new(1, 9000), false), Err(Refusal::RootLost { version: 1 }));
 }
 
 /// What the device wants to write by itself is tried again once a second, not at every poll.

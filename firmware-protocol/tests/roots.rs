@@ -5,7 +5,7 @@ mod support;
 use firmware_protocol::boot::{BootState, ResetCause};
 use firmware_protocol::flash::Range;
 use firmware_protocol::manifest::{LifeCycle, RootRecord};
-use firmware_protocol::message::{How, Reply, Request};
+use firmware_protocol::message::{How, Reply, Request, RootStatus};
 use firmware_protocol::record::read_entry;
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::trust::{self, NextRootError, TrustError};
@@ -113,16 +113,20 @@ fn a_cut_while_a_root_record_is_replaced_leaves_one_of_them_in_force() {
 #[test]
 fn a_lost_root_record_is_stored_again_and_no_other_one_is() {
     let mut bench = Bench::enrolled();
+    let in_force = root_status(&mut bench);
+    assert_eq!((in_force.version, in_force.is_held), (1, true));
     let place = bench.layout.trust()[1];
     bench.flash().lose(place);
     bench.restart(ResetCause::PowerOn).open_session();
     let bundle = Bundle::new(1, 3000);
-    assert_eq!(bench.stage(&bundle, false), Err(Refusal::Flash));
+    assert_eq!(bench.stage(&bundle, false), Err(Refusal::RootLost { version: 1 }));
+    assert_eq!(root_status(&mut bench), RootStatus { is_held: false, ..in_force });
     let stranger = RootRecord { root: role(&[7], 1), ..root_record() };
     let other = root_signed_by(&stranger, &[7]);
-    assert_eq!(enroll(&mut bench, &other), Err(Refusal::Flash));
+    assert_eq!(enroll(&mut bench, &other), Err(Refusal::RootLost { version: 1 }));
     let same = signed_root(&root_record());
     assert_eq!(enroll(&mut bench, &same), Ok(Reply::Done(How::Done)));
+    assert_eq!(root_status(&mut bench), in_force);
     assert!(bench.stage(&bundle, false).is_ok());
 }
 
@@ -305,6 +309,13 @@ fn no_entry_in_doubt_names_a_root_record_that_is_being_written() {
 
 fn enroll(bench: &mut Bench, document: &[u8]) -> Answer {
     bench.offer(document).ask(Request::Enroll)
+}
+
+fn root_status(bench: &mut Bench) -> RootStatus {
+    match bench.ask(Request::RootStatus) {
+        Ok(Reply::RootStatus(root)) => root,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn root_version(bench: &mut Bench) -> u32 {

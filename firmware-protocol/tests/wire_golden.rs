@@ -9,7 +9,7 @@ use firmware_protocol::manifest::LifeCycle;
 use firmware_protocol::message::{
     Ack, AreaInfo, CheckGives, CheckInfo, CheckStatus, Chunk, FromDevice, How, Identity,
     LinkCounters, MAX_PIECE_BYTES, MAX_RECORD_PIECE_BYTES, MAX_REPLY_BYTES, MAX_REQUEST_BYTES,
-    Reading, Reply, Request, Status, ToDevice, TrialStatus, TrialTerms, Wear, encode,
+    Reading, Reply, Request, RootStatus, Status, ToDevice, TrialStatus, TrialTerms, Wear, encode,
 };
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::slot::{PerSlot, RejectReason, SlotId, SlotState};
@@ -22,7 +22,7 @@ const TERMS: TrialTerms =
 #[test]
 fn every_request_has_its_frozen_bytes() {
     let d = "d1".repeat(32);
-    let cases: [(Request<'_>, String); 25] = [
+    let cases: [(Request<'_>, String); 26] = [
         (Request::Hello { min: 1, current: 2 }, "000102".into()),
         (Request::Identify, "01".into()),
         (Request::Status, "02".into()),
@@ -54,6 +54,7 @@ fn every_request_has_its_frozen_bytes() {
         (Request::Withdraw { trial_id: 5 }, "1605".into()),
         (Request::Wear, "17".into()),
         (Request::RecordBytes { offset: 512, length: 256 }, "1880048002".into()),
+        (Request::RootStatus, "19".into()),
     ];
     for (request, bytes) in cases {
         let asked = ToDevice { id: 7, session: 300, request };
@@ -77,6 +78,7 @@ fn every_reply_has_its_frozen_bytes() {
         record_entries: 5,
         record_places: 128,
     };
+    let root = RootStatus { version: 300, digest: D, is_held: true };
     let value = CheckInfo { name: "v", gives: CheckGives::Value { unit: "V" } };
     let cases = [
         (hello, "00018010808001 01".replace(' ', "")),
@@ -102,6 +104,7 @@ fn every_reply_has_its_frozen_bytes() {
         (Reply::Working { left_bytes: 4096 }, "118020".into()),
         (Reply::Wear(wear), "12 01 02 03 04 05 8001".replace(' ', "")),
         (Reply::RecordBytes { total_bytes: 8192, bytes: &[1, 2, 3] }, "13804003010203".into()),
+        (Reply::RootStatus(root), format!("14ac02{d}01")),
     ];
     for (reply, bytes) in cases {
         let said = FromDevice::Reply { id: 7, reply: Ok(reply.clone()) };
@@ -149,6 +152,7 @@ fn every_refusal_has_its_frozen_bytes() {
         (Refusal::RejectedBefore { trial_id: 4 }, "2104"),
         (Refusal::InRecovery, "22"),
         (Refusal::RootVersion { expected: 2, got: 4 }, "230204"),
+        (Refusal::RootLost { version: 3 }, "2403"),
     ];
     for (refusal, bytes) in cases {
         let said = FromDevice::Reply { id: 7, reply: Err(refusal) };

@@ -139,6 +139,12 @@ pub enum CommandError {
         /// The device.
         address: Address,
     },
+    /// The operator stopped before anything was deployed.
+    #[error("{address}: interrupted before anything was deployed")]
+    Interrupted {
+        /// The device.
+        address: Address,
+    },
     /// A file is no boot record.
     #[error(transparent)]
     BootRecord(#[from] RecordFileError),

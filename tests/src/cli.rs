@@ -2,10 +2,10 @@
 
 use std::env;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -128,7 +128,8 @@ impl Ended {
 #[derive(Debug)]
 pub struct Running {
     child: Child,
-    readers: Option<[JoinHandle<String>; 2]>,
+    stdout: Said,
+    stderr: Said,
     words: String,
 }
 
@@ -154,9 +155,9 @@ impl Running {
             .unwrap();
         // A command that needs no input may end before it is written.
         drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
-        let readers =
-            [read_all(child.stdout.take().unwrap()), read_all(child.stderr.take().unwrap())];
-        Self { child, readers: Some(readers), words }
+        let stdout = Said::by(child.stdout.take().unwrap());
+        let stderr = Said::by(child.stderr.take().unwrap());
+        Self { child, stdout, stderr, words }
     }
 
     /// Sends `signal`.
@@ -167,6 +168,11 @@ impl Running {
     /// The process's number.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What it has said on stderr so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.so_far()
     }
 
     /// True once it has ended.
@@ -189,7 +195,7 @@ impl Running {
             }
             thread::sleep(Duration::from_millis(5));
         };
-        let [stdout, stderr] = self.readers.take().unwrap().map(|reader| reader.join().unwrap());
+        let (stdout, stderr) = (self.stdout.whole(), self.stderr.whole());
         let words = &self.words;
         assert!(
             !is_late,
@@ -212,12 +218,39 @@ impl Drop for Running {
     }
 }
 
-fn read_all(mut stream: impl Read + Send + 'static) -> JoinHandle<String> {
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let _ = stream.read_to_end(&mut bytes);
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
+/// What a command says, read as it comes, so that it never has to wait.
+#[derive(Debug)]
+struct Said {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Said {
+    fn by(mut stream: impl Read + Send + 'static) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let to = Arc::clone(&bytes);
+        let reader = thread::spawn(move || {
+            let mut piece = [0; 4096];
+            loop {
+                match stream.read(&mut piece) {
+                    Ok(0) => break,
+                    Ok(length) => to.lock().unwrap().extend_from_slice(&piece[..length]),
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(_) => break,
+                }
+            }
+        });
+        Self { bytes, reader: Some(reader) }
+    }
+
+    fn so_far(&self) -> String {
+        String::from_utf8_lossy(&self.bytes.lock().unwrap()).into_owned()
+    }
+
+    fn whole(&mut self) -> String {
+        self.reader.take().unwrap().join().unwrap();
+        self.so_far()
+    }
 }
 
 /// Runs `noflake` with `arguments` in `folder`, with `input` on its stdin.

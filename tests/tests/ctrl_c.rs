@@ -18,7 +18,7 @@ fn in_the_middle_of_staging_the_running_version_is_untouched_and_the_next_run_go
         .wait()
         .code(130)
         .says("interrupted")
-        .says("the running version is untouched")
+        .says("this run has not touched what the device runs")
         .says("run the same command again: it goes on where this run stopped");
     assert_eq!(site.running_version(&device.address()), "1.0.0");
     let _ = site.deploy(&bundle, &device.address()).code(0).says("were there already");

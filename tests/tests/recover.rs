@@ -4,11 +4,13 @@
 
 use std::fs;
 
+use integration::cli::wait_for;
 use integration::flash;
 use integration::simulator::{SimOptions, Simulator};
 use integration::site::{
     RELEASE_KEY, ROOT_KEY, Release, STRANGER_KEY, Site, later_root_record, root_record,
 };
+use rustix::process::Signal;
 
 struct Unit {
     site: Site,
@@ -94,7 +96,15 @@ fn a_lost_root_record_is_stored_anew_though_a_version_runs() {
     let unit = Unit::new().damaged(flash::lose_root);
     let next = unit.site.bundle(&Release::new("1.2.0"));
     let address = unit.device.address();
-    let _ = unit.site.deploy(&next, &address).code(5).says("noflake device recover, which stores");
+    let _ = unit.site.deploy(&next, &address)
+        .code(5)
+        .says("flash has lost root record 1, which the device is enrolled under")
+        .says("next      noflake device recover with the same bundle");
+    let _ = unit
+        .explain()
+        .says("enrolled under root record 1")
+        .says(", which flash has lost")
+        .says("next: noflake device enroll, with the root record that it is enrolled under");
     let _ = unit
         .recover(&next)
         .code(0)
@@ -113,6 +123,39 @@ fn a_recovery_that_was_cut_short_goes_on_with_its_bundle() {
     let _ = unit.recover(&next).code(3).says("it had lost, and took again, root record 1");
     let _ = unit.recover(&next).code(0).says("committed: version 1.2.0");
     unit.is_back("1.2.0");
+}
+
+/// On a serial line the session ends and the line stays: no judgement of the device on what it was asked.
+#[test]
+fn power_that_fails_while_the_root_record_is_stored_is_the_benchs_matter() {
+    let cut = SimOptions::pty().scenario("faults = [\"cut@2:100\"]");
+    let unit = Unit::new().damaged_on(&cut, flash::lose_root);
+    let next = unit.site.bundle(&Release::new("1.2.0"));
+    let _ = unit.recover(&next).code(3).says("next: run the same command again");
+    let _ = unit.recover(&next).code(0).says("it had lost, and took again, root record 1");
+    unit.is_back("1.2.0");
+}
+
+/// A wait for another host is told of, and its end by Ctrl-C as well.
+#[test]
+fn a_recovery_that_waits_for_another_host_says_so_and_ends_by_ctrl_c() {
+    let unit = Unit::new().damaged(flash::lose_root);
+    let address = unit.device.address();
+    let other = unit.site.start(&["device", "log", "-d", &address]);
+    wait_for("the other host", || other.stderr().contains("listening to").then_some(()));
+    let args = ["device", "recover", "-d", &address, "--bundle", &unit.bundle];
+    let host = unit.site.start(&args);
+    let is_told = || host.stderr().contains("another host is working on the device").then_some(());
+    wait_for("word of the other host", is_told);
+    host.signal(Signal::INT);
+    let _ = host
+        .wait()
+        .code(130)
+        .says("interrupted before anything was deployed")
+        .says("next: run the same command again");
+    other.signal(Signal::INT);
+    let _ = other.wait();
+    let _ = unit.recover(&unit.bundle).code(0).says("it had lost, and took again, root record 1");
 }
 
 /// Enrolling cannot be taken back, so what the bundle is for is asked first.

@@ -76,7 +76,7 @@ fn a_second_host_that_takes_over_deploys_and_the_first_is_told() {
         .wait()
         .code(3)
         .says("staging was interrupted: this session is over: another host took it")
-        .says("the running version is untouched");
+        .says("this run has not touched what the device runs");
     assert_eq!(site.running_version(&device.address()), "2.0.0");
 }
 

@@ -4,7 +4,7 @@ use crate::boot::BootState;
 use crate::digest::Digest;
 use crate::flash::{Flash, Range};
 use crate::manifest::{LifeCycle, RootRecord};
-use crate::message::{How, Reply};
+use crate::message::{How, Reply, RootStatus};
 use crate::planted::Mistake;
 use crate::refusal::Refusal;
 use crate::stored;
@@ -126,9 +126,18 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         }
         let place = self.trust_range(state.root_version);
         let mut bytes = [0; MAX_ROOT_BYTES];
-        let bytes = read_root(&mut self.flash, place, &mut bytes).ok_or(Refusal::Flash)?;
-        let root = trust::admitted_root(bytes, state.root_digest).map_err(|_| Refusal::Flash)?;
-        Ok(root.claims().clone())
+        let bytes = read_root(&mut self.flash, place, &mut bytes);
+        let root = bytes.and_then(|bytes| trust::admitted_root(bytes, state.root_digest).ok());
+        match root {
+            Some(root) => Ok(root.claims().clone()),
+            None => Err(Refusal::RootLost { version: state.root_version }),
+        }
+    }
+
+    /// Which root record is in force, and whether flash still holds it.
+    pub(super) fn root_status(&mut self) -> RootStatus {
+        let BootState { root_version: version, root_digest: digest, .. } = self.state();
+        RootStatus { version, digest, is_held: self.root().is_ok() }
     }
 
     /// Digest of the newest whole root record that flash still holds.

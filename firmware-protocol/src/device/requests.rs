@@ -105,6 +105,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             Request::Hello { min, current } => self.hello(min, current),
             Request::Status => Ok(Answer::Now(Reply::Status(self.status()))),
             Request::Wear => Ok(Answer::Now(Reply::Wear(self.wear()))),
+            Request::RootStatus => Ok(Answer::Now(Reply::RootStatus(self.root_status()))),
             Request::OpenSession { take_over, trial_id } => {
                 self.open_session(asked, take_over, trial_id)
             }
@@ -186,6 +187,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             | Request::Check { .. }
             | Request::OpenSession { .. }
             | Request::Wear
+            | Request::RootStatus
             | Request::RecordBytes { .. }
             | Request::Renew => Err(Refusal::Busy),
         }

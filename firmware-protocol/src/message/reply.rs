@@ -8,7 +8,7 @@ use crate::refusal::Refusal;
 use crate::slot::SlotId;
 
 use super::check::{CheckInfo, Reading};
-use super::status::{AreaInfo, Identity, Status, Wear};
+use super::status::{AreaInfo, Identity, RootStatus, Status, Wear};
 
 /// What a device says. Append only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,6 +152,8 @@ pub enum Reply<'a> {
         /// The bytes asked for, fewer at the end.
         bytes: &'a [u8],
     },
+    /// To `RootStatus`.
+    RootStatus(RootStatus),
 }
 
 /// How a request ended.

@@ -147,6 +147,8 @@ pub enum Request<'a> {
         /// How many, at most [`super::MAX_RECORD_PIECE_BYTES`].
         length: u16,
     },
+    /// Which root record is in force, and does flash still hold it?
+    RootStatus,
 }
 
 /// Bounds of a trial.

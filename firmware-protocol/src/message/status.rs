@@ -112,6 +112,17 @@ pub struct Wear {
     pub record_places: u32,
 }
 
+/// The root record that a device is enrolled under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootStatus {
+    /// Its version; zero in factory state.
+    pub version: u32,
+    /// Its digest; all zeros in factory state.
+    pub digest: Digest,
+    /// Flash gives it back as it was taken.
+    pub is_held: bool,
+}
+
 /// One component area, as large as it is in the smaller slot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AreaInfo {

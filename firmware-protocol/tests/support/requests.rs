@@ -46,6 +46,7 @@ pub fn every(named: Named<'_>) -> Vec<Request<'_>> {
         Request::Withdraw { trial_id },
         Request::Wear,
         Request::RecordBytes { offset: 0, length: 256 },
+        Request::RootStatus,
     ]
 }
 
@@ -64,6 +65,7 @@ fn needs_session(request: &Request<'_>) -> bool {
         | Request::Check { .. }
         | Request::OpenSession { .. }
         | Request::Wear
+        | Request::RootStatus
         | Request::RecordBytes { .. } => false,
         Request::CloseSession
         | Request::Offer { .. }

@@ -88,7 +88,9 @@ pub(super) fn deploy(
     let deployment = Deployment::prepare(&args.bundle, &args.run, verb, plan, context)?;
     let openings = args.run.target.openings(context, Some(deployment.root()))?;
     let devices = openings.into_iter().map(Device::new).collect();
-    runtime::block_on(deployment.run(devices, context))?
+    runtime::block_on(async {
+        deployment.run(devices, runtime::interrupts(), context).await
+    })?
 }
 
 impl Deployment {
@@ -122,7 +124,6 @@ impl Deployment {
         &self.root
     }
 
-    /// Version of the bundle.
     /// Whether the bundle is for such a device; what is wrong otherwise says the run.
     pub(super) fn is_for(&self, facts: &DeviceFacts) -> bool {
         let manifest = self.bundle.manifest();
@@ -140,6 +141,7 @@ impl Deployment {
         status.slots.iter().any(is_begun)
     }
 
+    /// Version of the bundle.
     pub(super) fn version(&self) -> String {
         self.bundle.manifest().version.to_string()
     }
@@ -171,10 +173,11 @@ impl Deployment {
     pub(super) async fn run(
         self,
         devices: Vec<Device>,
+        interrupts: watch::Receiver<u32>,
         context: &Context,
     ) -> Result<Exit, CommandError> {
         let mut exits = Vec::new();
-        for end in run_all(Rc::new(self), devices).await? {
+        for end in run_all(Rc::new(self), devices, interrupts).await? {
             print(context, &end);
             exits.push(exit_of(&end.ended.end));
             if let Err(error) = end.evidence {
@@ -219,10 +222,10 @@ fn load_plan(
 async fn run_all(
     shared: Rc<Deployment>,
     devices: Vec<Device>,
+    interrupts: watch::Receiver<u32>,
 ) -> Result<Vec<DeviceEnd>, CommandError> {
     // Results are printed when the slowest of them is done, so each end is told as it comes.
     let has_several = devices.len() > 1;
-    let interrupts = runtime::interrupts();
     let mut runs = JoinSet::new();
     let mut ends = Vec::new();
     for (number, device) in devices.into_iter().enumerate() {

@@ -1,6 +1,6 @@
 //! Which devices a command works with.
 
-use crate::bench::{Device, Opened, Opening};
+use crate::bench::{Device, Opened, Opening, Waiting};
 use crate::cli::Context;
 use crate::error::CommandError;
 use crate::link::{Address, Link, LinkStart};
@@ -90,13 +90,21 @@ impl TargetArgs {
     }
 }
 
-/// Finds the device, with or without a session.
+/// Finds the device, with or without a session, and tells what it waits for.
 ///
 /// # Errors
 /// When it does not answer.
-pub(super) async fn reach(device: &mut Device, session: bool) -> Result<Opened, CommandError> {
+pub(super) async fn reach(
+    device: &mut Device,
+    session: bool,
+    context: &Context,
+) -> Result<Opened, CommandError> {
     let until_ms = device.now_ms().saturating_add(CONNECT_MS);
-    device.connect(until_ms, None, session, &mut |_| {}).await.map_err(|source| at(device, source))
+    let address = device.address().clone();
+    let mut tell =
+        |waiting: Waiting| context.output.progress(&format_args!("{address}: {waiting}"));
+    let opened = device.connect(until_ms, None, session, &mut tell).await;
+    opened.map_err(|source| at(device, source))
 }
 
 /// Names the device that an error came from.

@@ -108,6 +108,7 @@ impl CommandError {
             | Self::Plan(_) => Exit::Usage,
             Self::Device { source, .. } => of_device(source),
             Self::NoTrial { .. } => Exit::Refused,
+            Self::Interrupted { .. } => Exit::Interrupted,
             Self::InRecovery { .. } | Self::NotSeen { .. } => Exit::NeedsService,
             Self::PlanFile { source, .. } | Self::Image { source, .. } => of_system(source),
             Self::Record(error) => of_record(error),
@@ -242,8 +243,8 @@ fn of_sim(error: &hw_sim::ServeError) -> Exit {
 
 fn of_device(error: &DeviceError) -> Exit {
     match error {
-        // It was asked again and again: that is no judgement on what was asked.
-        DeviceError::Refused(Refusal::Busy)
+        // It was asked again and again, or started anew meanwhile: that is no judgement on what was asked.
+        DeviceError::Refused(Refusal::Busy | Refusal::NoSession | Refusal::StaleSession)
         | DeviceError::Driver(DriverError::Transfer(TransferError::Refused(Refusal::Busy))) => {
             Exit::Bench
         }

@@ -236,6 +236,12 @@ impl DeviceError {
             Self::Refused(Refusal::RootVersion { .. }) => {
                 "noflake device enroll with each root record in between, one after the other"
             }
+            Self::Refused(Refusal::RootLost { .. }) => {
+                "noflake device enroll with the root record that it is enrolled under: it is stored anew"
+            }
+            Self::Refused(Refusal::NoSession | Refusal::StaleSession) => {
+                "run the same command again"
+            }
             Self::Refused(Refusal::Flash) => FLASH_FAILED,
             Self::Refused(Refusal::NotStaged | Refusal::NoStage | Refusal::Incomplete { .. }) => {
                 STAGE_AGAIN
@@ -310,9 +316,9 @@ impl DeviceError {
     }
 }
 
-/// What to do about flash that failed; a root record that flash has lost shows as that, too.
-pub(in crate::bench) const FLASH_FAILED: &str = "run the same command again; then noflake device recover, which stores a lost root record anew; then \
-     the device needs service";
+/// What to do about flash that failed.
+pub(in crate::bench) const FLASH_FAILED: &str =
+    "run the same command again; if that fails as well, the device needs service";
 /// What to do about a slot that does not hold what was sent.
 pub(in crate::bench) const STAGE_AGAIN: &str =
     "run the same noflake deploy again: it sends what is missing";

@@ -1,7 +1,8 @@
 //! The device's root record from outside: which one is in force, and another one offered.
 
 use firmware_protocol::manifest::LifeCycle;
-use firmware_protocol::message::{How, MAX_PIECE_BYTES, Reply, Request};
+use firmware_protocol::message::{How, MAX_PIECE_BYTES, Reply, Request, RootStatus};
+use firmware_protocol::refusal::Refusal;
 
 use super::{Device, DeviceError, identity};
 
@@ -15,6 +16,21 @@ impl Device {
         let identity = identity(&answer)?;
         let is_enrolled = identity.life_cycle != LifeCycle::Factory;
         Ok(is_enrolled.then_some(identity.root_version))
+    }
+
+    /// Which root record is in force, and whether flash still holds it; `None` when it does not know the
+    /// question.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn root_status(&mut self) -> Result<Option<RootStatus>, DeviceError> {
+        let answer = self.ask(Request::RootStatus).await?;
+        match answer.reply() {
+            Ok(Reply::RootStatus(root)) => Ok(Some(root)),
+            Ok(_) => Err(DeviceError::OutOfTurn("root status")),
+            Err(Refusal::Unknown { .. }) => Ok(None),
+            Err(refusal) => Err(DeviceError::Refused(refusal)),
+        }
     }
 
     /// Offers a root record; needs a session.

@@ -27,7 +27,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     // A simulated device is made anew for this command: it must begin in factory state.
     let mut device = args.target.one(context, None)?;
     runtime::block_on(async {
-        let opened = reach(&mut device, true).await?;
+        let opened = reach(&mut device, true, context).await?;
         let before = device.root_version().await.map_err(|source| at(&device, source))?;
         let how = device.enroll(root.bytes()).await.map_err(|source| at(&device, source))?;
         device.close().await;

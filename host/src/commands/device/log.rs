@@ -27,7 +27,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     runtime::block_on(async {
         let mut interrupts = runtime::interrupts();
         // On a network link console text goes to the host that holds the session.
-        reach(&mut device, true).await?;
+        reach(&mut device, true, context).await?;
         let until_ms = args.duration.map(|duration| {
             let length_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
             device.now_ms().saturating_add(length_ms)

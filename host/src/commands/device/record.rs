@@ -32,7 +32,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let mut device = args.target.one(context, None)?;
     let (serial, record) = runtime::block_on(async {
-        let opened = reach(&mut device, false).await?;
+        let opened = reach(&mut device, false, context).await?;
         let record = device.record_bytes().await.map_err(|source| at(&device, source))?;
         Ok::<_, CommandError>((opened.facts.serial, record))
     })??;

@@ -56,30 +56,55 @@ impl Found {
 pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let deployment = Deployment::prepare(&args.bundle, &args.run, Verb::Deploy, None, context)?;
     let mut device = args.run.target.one(context, Some(deployment.root()))?;
+    let address = device.address().clone();
     runtime::block_on(async {
-        let opened = reach(&mut device, true).await?;
-        if !deployment.is_for(&opened.facts) {
-            // Refused before it is enrolled: that could not be taken back.
-            device.close().await;
-            return deployment.run(vec![device], context).await;
-        }
-        let is_under_way = deployment.is_under_way(&opened.status);
-        let found = look(&mut device, opened, deployment.root()).await;
-        let found = found.map_err(|source| at(&device, source))?;
-        let found = Found { is_under_way, ..found };
+        let mut interrupts = runtime::interrupts();
+        let looked = tokio::select! {
+            biased;
+            _ = interrupts.changed() => Err(CommandError::Interrupted { address }),
+            looked = look(&mut device, &deployment, context) => looked,
+        };
         device.close().await;
-        tell(&device, &found, &deployment, context);
-        if found.needs_recovery() {
-            deployment.run(vec![device], context).await
+        let is_deployed = match looked? {
+            Looked::IsForAnother => true,
+            Looked::Found(found) => {
+                tell(&device, &found, &deployment, context);
+                found.needs_recovery()
+            }
+        };
+        if is_deployed {
+            deployment.run(vec![device], interrupts, context).await
         } else {
             Ok(Exit::Success)
         }
     })?
 }
 
+/// What comes of a look at a device.
+enum Looked {
+    /// The bundle is not for it, so it is not enrolled, which could not be taken back; the run says why.
+    IsForAnother,
+    Found(Box<Found>),
+}
+
 /// Offers the root record where one may be missing: in recovery, and where the one in force has the same number,
 /// so that it changes nothing unless flash has lost it.
 async fn look(
+    device: &mut Device,
+    deployment: &Deployment,
+    context: &Context,
+) -> Result<Looked, CommandError> {
+    let opened = reach(device, true, context).await?;
+    if !deployment.is_for(&opened.facts) {
+        return Ok(Looked::IsForAnother);
+    }
+    let is_under_way = deployment.is_under_way(&opened.status);
+    let found = look_at_root(device, opened, deployment.root()).await;
+    let found = found.map_err(|source| at(device, source))?;
+    Ok(Looked::Found(Box::new(Found { is_under_way, ..found })))
+}
+
+async fn look_at_root(
     device: &mut Device,
     opened: Opened,
     root: &LoadedRoot,

@@ -7,10 +7,11 @@ mod recorded;
 
 use std::path::PathBuf;
 
-use firmware_protocol::message::{Status, Wear};
+use firmware_protocol::message::{RootStatus, Status, Wear};
 use firmware_protocol::slot::SlotId;
 use serde_json::{Value, json};
 
+use self::explain::is_lost;
 use self::recorded::RecordedArgs;
 use crate::bench::Opened;
 use crate::cli::Context;
@@ -54,9 +55,10 @@ pub(super) fn identify(args: &IdentifyArgs, context: &Context) -> Result<(), Com
     let root = args.root.load(context)?;
     let mut device = args.target.one(context, root.as_ref())?;
     runtime::block_on(async {
-        let opened = reach(&mut device, false).await?;
-        let human = identity_lines(&opened.facts).join("\n");
-        context.output.result(&human, &identity_json(&opened.facts));
+        let opened = reach(&mut device, false, context).await?;
+        let root = device.root_status().await.map_err(|source| at(&device, source))?;
+        let human = identity_lines(&opened.facts, root.as_ref()).join("\n");
+        context.output.result(&human, &identity_json(&opened.facts, root.as_ref()));
         Ok(())
     })?
 }
@@ -76,16 +78,17 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> 
             })?;
             return against::run(&mut device, bundle, &root, context).await;
         }
-        let opened = reach(&mut device, false).await?;
+        let opened = reach(&mut device, false, context).await?;
         let status = device.status().await.map_err(|source| at(&device, source))?;
         let wear = device.wear().await.map_err(|source| at(&device, source))?;
-        let mut lines = identity_lines(&opened.facts);
+        let root = device.root_status().await.map_err(|source| at(&device, source))?;
+        let mut lines = identity_lines(&opened.facts, root.as_ref());
         lines.extend(record_lines(&opened.status));
         lines.extend(wear_lines(&status, wear.as_ref()));
         lines.push(link_line(&status));
-        let mut machine = status_json(&opened, &status, wear.as_ref());
+        let mut machine = status_json(&opened, root.as_ref(), &status, wear.as_ref());
         if args.explain {
-            let words = explain::explain(&opened, &status);
+            let words = explain::explain(&opened, &status, root.as_ref());
             lines.push(String::new());
             lines.extend(words.lines.iter().cloned());
             lines.push(format!("next: {}", words.next));
@@ -99,8 +102,15 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> 
     })?
 }
 
-fn identity_lines(facts: &DeviceFacts) -> Vec<String> {
-    let life = if facts.enrolled { "enrolled" } else { "factory state: not enrolled" };
+fn identity_lines(facts: &DeviceFacts, root: Option<&RootStatus>) -> Vec<String> {
+    let life = match root {
+        _ if !facts.enrolled => "factory state: not enrolled".to_owned(),
+        None => "enrolled".to_owned(),
+        Some(root) => {
+            let lost = if is_lost(root) { ", which flash has lost" } else { "" };
+            format!("enrolled under root record {} ({:.16}){lost}", root.version, root.digest)
+        }
+    };
     let deadline = if facts.watchdog_hardware { "hardware" } else { "software" };
     vec![
         format!(
@@ -196,13 +206,27 @@ fn wear_json(status: &Status, wear: Option<&Wear>) -> Value {
     })
 }
 
-fn identity_json(facts: &DeviceFacts) -> Value {
+/// `null` in factory state, and from a device that does not know the question.
+fn root_json(root: Option<&RootStatus>) -> Value {
+    let root = root.filter(|root| root.version > 0);
+    let root = root.map(|root| {
+        json!({
+            "version": root.version,
+            "digest": root.digest.to_string(),
+            "lost": is_lost(root),
+        })
+    });
+    json!(root)
+}
+
+fn identity_json(facts: &DeviceFacts, root: Option<&RootStatus>) -> Value {
     json!({
         "product": facts.product,
         "hardware": facts.hardware,
         "hardware_rev": facts.hardware_rev,
         "serial": facts.serial,
         "enrolled": facts.enrolled,
+        "root": root_json(root),
         "running": facts.running.to_string(),
         "bundle": facts.bundle.map(|digest| firmware_protocol::digest::Digest(digest).to_string()),
         "version": facts.version,
@@ -212,7 +236,12 @@ fn identity_json(facts: &DeviceFacts) -> Value {
     })
 }
 
-fn status_json(opened: &Opened, status: &Status, wear: Option<&Wear>) -> Value {
+fn status_json(
+    opened: &Opened,
+    root: Option<&RootStatus>,
+    status: &Status,
+    wear: Option<&Wear>,
+) -> Value {
     let slot = |place: Where| {
         opened.status.slot(place).map(|slot| {
             json!({
@@ -225,7 +254,7 @@ fn status_json(opened: &Opened, status: &Status, wear: Option<&Wear>) -> Value {
         })
     };
     json!({
-        "device": identity_json(&opened.facts),
+        "device": identity_json(&opened.facts, root),
         "active": opened.status.active.map(|place| place.to_string()),
         "slot_a": slot(Where::SlotA),
         "slot_b": slot(Where::SlotB),

@@ -73,7 +73,7 @@ impl Decision {
 fn decide(target: &TargetArgs, context: &Context, decision: Decision) -> Result<(), CommandError> {
     let mut device = target.one(context, None)?;
     runtime::block_on(async {
-        let Opened { facts, status, .. } = reach(&mut device, true).await?;
+        let Opened { facts, status, .. } = reach(&mut device, true, context).await?;
         let Some(trial) = status.trial else {
             return Err(CommandError::NoTrial { address: device.address().clone() });
         };

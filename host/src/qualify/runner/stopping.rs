@@ -5,6 +5,7 @@ use crate::qualify::observation::DeviceFacts;
 
 use super::act::Act;
 use super::lost::EXPLAIN;
+use super::trial::UNTOUCHED;
 use super::{Reached, Runner, State, StopWhy};
 
 impl Runner {
@@ -39,7 +40,7 @@ impl Runner {
             } else if self.trial.is_some() {
                 format!("the device goes back by itself within {lease_s} s")
             } else {
-                "the running version is untouched".to_owned()
+                UNTOUCHED.to_owned()
             };
             self.end_stopped(now_ms, &device, None);
         }

@@ -12,6 +12,9 @@ use super::fate::Fate;
 use super::lost::{GOING_BACK_MS, LINK_IS_GONE};
 use super::{Reached, Runner, State, TrialOpen};
 
+/// What a stage leaves alone; another host that has the device by now need not.
+pub(super) const UNTOUCHED: &str = "this run has not touched what the device runs";
+
 impl Runner {
     pub(super) fn staged(&mut self, now_ms: u64, saw: Saw) {
         let facts = match saw {
@@ -22,10 +25,8 @@ impl Runner {
                 return;
             }
             other => {
-                let message = format!(
-                    "staging was interrupted: {}; the running version is untouched",
-                    other.in_words()
-                );
+                let message =
+                    format!("staging was interrupted: {}; {UNTOUCHED}", other.in_words());
                 let next = "run the same command again: it goes on where this run stopped";
                 self.end(now_ms, Outcome::Error, message, Some(next));
                 return;

@@ -26,7 +26,7 @@ pub(super) async fn run(
     context: &Context,
 ) -> Result<Exit, CommandError> {
     let bundle = Bundle::open(bundle)?.verify(root.record().claims())?;
-    let opened = reach(device, true).await?;
+    let opened = reach(device, true, context).await?;
     let slot = match opened.facts.running {
         Where::SlotA => SlotId::A,
         Where::SlotB => SlotId::B,

@@ -1,7 +1,7 @@
 //! Brick triage in words: which row of the boot table applied, why, and the one next safe command.
 
 use firmware_protocol::boot::BootRow;
-use firmware_protocol::message::Status;
+use firmware_protocol::message::{RootStatus, Status};
 
 use crate::bench::Opened;
 use crate::qualify::observation::{StatusFacts, Where};
@@ -9,6 +9,8 @@ use crate::qualify::observation::{StatusFacts, Where};
 /// What the next safe command follows from.
 pub(super) struct Standing<'a> {
     pub(super) enrolled: bool,
+    /// Flash has lost the root record that it is enrolled under.
+    pub(super) root_is_lost: bool,
     pub(super) running: Where,
     pub(super) status: &'a StatusFacts,
     pub(super) has_trial: bool,
@@ -17,9 +19,10 @@ pub(super) struct Standing<'a> {
 }
 
 impl<'a> Standing<'a> {
-    fn of(opened: &'a Opened, row: BootRow, crash_left: u8) -> Self {
+    fn of(opened: &'a Opened, root_is_lost: bool, row: BootRow, crash_left: u8) -> Self {
         Self {
             enrolled: opened.facts.enrolled,
+            root_is_lost,
             running: opened.facts.running,
             status: &opened.status,
             has_trial: opened.status.trial.is_some(),
@@ -35,7 +38,7 @@ pub(super) struct Words {
     pub(super) next: String,
 }
 
-pub(super) fn explain(opened: &Opened, status: &Status) -> Words {
+pub(super) fn explain(opened: &Opened, status: &Status, root: Option<&RootStatus>) -> Words {
     let row = status.row;
     let mut lines = vec![format!("why: {} (rule {} of BOOT.md)", why(opened, row), row.id())];
     for place in [Where::SlotA, Where::SlotB] {
@@ -62,8 +65,20 @@ pub(super) fn explain(opened: &Opened, status: &Status) -> Words {
                 .to_owned(),
         );
     }
-    let next = next(&Standing::of(opened, row, status.crash_left));
+    let root_is_lost = root.is_some_and(is_lost);
+    if root_is_lost {
+        lines.push(
+            "without its root record the device cannot tell whose bundles are good, and takes none"
+                .to_owned(),
+        );
+    }
+    let next = next(&Standing::of(opened, root_is_lost, row, status.crash_left));
     Words { lines, next: next.to_owned() }
+}
+
+/// The device is enrolled under a root record that flash does not give back.
+pub(super) const fn is_lost(root: &RootStatus) -> bool {
+    root.version > 0 && !root.is_held
 }
 
 /// Why the device runs what it runs, as of now.
@@ -80,12 +95,16 @@ pub(super) fn why(opened: &Opened, row: BootRow) -> String {
 
 /// The one next safe command.
 pub(super) fn next(standing: &Standing<'_>) -> &'static str {
-    let Standing { enrolled, running, status, has_trial, row, crash_left } = *standing;
+    let Standing { enrolled, root_is_lost, running, status, has_trial, row, crash_left } =
+        *standing;
     if running == Where::Recovery && !has_trial {
         return "noflake device recover -d DEVICE --root ROOT --bundle BUNDLE, with a bundle that is known to work";
     }
     if !enrolled {
         return "noflake device enroll";
+    }
+    if root_is_lost {
+        return "noflake device enroll, with the root record that it is enrolled under: it is stored anew";
     }
     if status.crash_budget_is_short(crash_left) {
         return "noflake device log, to see why it crashes; its fallback takes over by itself";
@@ -124,7 +143,7 @@ mod tests {
         let opened = fallback_runs();
         let words = why(&opened, BootRow::PassedOver);
         assert!(words.contains("could not be read"), "{words}");
-        let next = next(&Standing::of(&opened, BootRow::PassedOver, CONFIRMED_CRASH_BUDGET));
+        let next = next(&Standing::of(&opened, false, BootRow::PassedOver, CONFIRMED_CRASH_BUDGET));
         assert!(next.starts_with("power the device off and on"), "{next}");
     }
 
@@ -153,9 +172,21 @@ mod tests {
         for is_running in [true, false] {
             let mut opened = fallback_runs();
             opened.status.trial = Some(TrialFacts { is_running, ..TRIAL });
-            let next = next(&Standing::of(&opened, BootRow::TrialArmed, CONFIRMED_CRASH_BUDGET));
+            let next = next(&Standing::of(&opened, false, BootRow::TrialArmed, CONFIRMED_CRASH_BUDGET));
             assert!(next.starts_with("run the same noflake deploy again"), "{next}");
         }
+    }
+
+    /// It would take no bundle until it has it back.
+    #[test]
+    fn a_lost_root_record_comes_before_everything_but_recovery() {
+        let mut opened = fallback_runs();
+        let standing = |opened: &Opened| {
+            next(&Standing::of(opened, true, BootRow::Confirmed, CONFIRMED_CRASH_BUDGET))
+        };
+        assert!(standing(&opened).starts_with("noflake device enroll, with"));
+        opened.facts.running = Where::Recovery;
+        assert!(standing(&opened).starts_with("noflake device recover"));
     }
 
     /// Whatever brought it there, and whether or not it knows a root record.
@@ -165,7 +196,7 @@ mod tests {
             for enrolled in [true, false] {
                 let mut opened = fallback_runs();
                 (opened.facts.running, opened.facts.enrolled) = (Where::Recovery, enrolled);
-                let next = next(&Standing::of(&opened, row, 0));
+                let next = next(&Standing::of(&opened, false, row, 0));
                 assert!(next.starts_with("noflake device recover -d DEVICE --root"), "{next}");
             }
         }

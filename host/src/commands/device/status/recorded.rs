@@ -152,6 +152,8 @@ fn next(decision: &Decision) -> &'static str {
     };
     explain::next(&Standing {
         enrolled: state.life_cycle != LifeCycle::Factory,
+        // A boot record alone does not tell.
+        root_is_lost: false,
         running,
         status: &status_facts(&status),
         has_trial: state.trial.is_some(),
