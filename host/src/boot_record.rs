@@ -70,14 +70,14 @@ pub enum RecordFileError {
     },
     /// Entries of another format only.
     #[error(
-        "{} holds entries of the format NFR{format}, this noflake knows NFR1",
-        path.display()
+        "{} holds entries of the format NFR{}, this noflake knows NFR1",
+        path.display(), format.escape_ascii()
     )]
     Format {
         /// The file.
         path: PathBuf,
         /// The format found.
-        format: char,
+        format: u8,
     },
     /// The numbers of the entries fit no two ranges of these lengths.
     #[error(
@@ -248,7 +248,7 @@ fn refuse_stranger(path: &Path, places: &[Place]) -> Result<(), RecordFileError>
     let path = path.to_owned();
     match formats.iter().max() {
         _ if formats.contains(&FORMAT) => Ok(()),
-        Some(format) => Err(RecordFileError::Format { path, format: char::from(*format) }),
+        Some(format) => Err(RecordFileError::Format { path, format: *format }),
         None => {
             let places = u32::try_from(places.len()).unwrap_or(u32::MAX);
             Err(RecordFileError::NotARecord { path, places })
@@ -393,6 +393,9 @@ pub(crate) mod tests {
         }
         let error = read(&newer, None).unwrap_err();
         assert!(error.to_string().contains("format NFR2, this noflake knows NFR1"), "{error}");
+        newer.iter_mut().filter(|byte| **byte == b'2').for_each(|byte| *byte = b'\n');
+        let error = read(&newer, None).unwrap_err().to_string();
+        assert!(error.contains(r"format NFR\n, this noflake knows NFR1"), "{error}");
     }
 
     /// A record that was lost is a record: what the device does then can be told.

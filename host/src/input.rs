@@ -3,22 +3,36 @@
 //!
 //! Bundles and records, which are longer than memory should hold, open theirs themselves.
 
-use std::fs::{self, File};
+use std::fs::{self, File, FileType};
 use std::io::{Error, ErrorKind, Read, Result};
 use std::path::Path;
+
+use crate::platform;
 
 /// Opens the regular file at `path`.
 ///
 /// # Errors
 /// As the system says; anything but a regular file is invalid data.
 pub fn open(path: &Path) -> Result<File> {
-    // Asked before opening: opening a pipe would wait for its writer.
-    let found = fs::metadata(path)?;
-    if found.is_file() {
-        return File::open(path);
+    open_regular(path)?.map_err(|found| {
+        let what = if found.is_dir() { "a folder" } else { "a pipe or a device" };
+        invalid(format!("it is {what}, expected a regular file"))
+    })
+}
+
+/// Opens what is at `path` if it is a regular file; else tells what it is.
+///
+/// # Errors
+/// As the system says.
+pub fn open_regular(path: &Path) -> Result<std::result::Result<File, FileType>> {
+    // Asked before opening, as opening some devices does something to them; and then of what was opened.
+    let named = fs::metadata(path)?.file_type();
+    if !named.is_file() {
+        return Ok(Err(named));
     }
-    let what = if found.is_dir() { "a folder" } else { "a pipe or a device" };
-    Err(invalid(format!("it is {what}, expected a regular file")))
+    let file = platform::open_at_once(path)?;
+    let opened = file.metadata()?.file_type();
+    Ok(if opened.is_file() { Ok(file) } else { Err(opened) })
 }
 
 /// Reads the regular file at `path`, of at most `limit_bytes`.

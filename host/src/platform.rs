@@ -3,18 +3,19 @@
 //! Nothing else in this crate asks what it runs on.
 
 pub use system::{
-    QuietKeys, UNPLUGGED, exposed_mode, host_name, open_descriptor, public_temporary, read_at,
-    secret_temporary, stop_signal, survive_file_limit,
+    QuietKeys, UNPLUGGED, exposed_mode, host_name, open_at_once, open_descriptor, public_temporary,
+    read_at, secret_temporary, stop_signal, survive_file_limit,
 };
 
 #[cfg(unix)]
 mod system {
-    use std::fs::{File, Permissions};
+    use std::fs::{File, OpenOptions, Permissions};
     use std::io;
-    use std::os::unix::fs::{FileExt, PermissionsExt};
+    use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
     use std::path::Path;
     use std::sync::OnceLock;
 
+    use rustix::fs::OFlags;
     use rustix::process::Signal;
     use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
     use tempfile::{Builder, NamedTempFile};
@@ -50,6 +51,15 @@ mod system {
     /// When the folder takes no new file.
     pub fn public_temporary(folder: &Path) -> io::Result<NamedTempFile> {
         temporary(folder, 0o666)
+    }
+
+    /// Opens `path` to be read; a pipe without a writer as well, without waiting for one.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn open_at_once(path: &Path) -> io::Result<File> {
+        let flags = OFlags::NONBLOCK.bits().cast_signed();
+        OpenOptions::new().read(true).custom_flags(flags).open(path)
     }
 
     /// Opens what the process was given as descriptor `number`.
@@ -197,6 +207,14 @@ mod system {
     /// When the folder takes no new file.
     pub fn public_temporary(folder: &Path) -> io::Result<NamedTempFile> {
         secret_temporary(folder)
+    }
+
+    /// Opens `path` to be read.
+    ///
+    /// # Errors
+    /// As the system says.
+    pub fn open_at_once(path: &Path) -> io::Result<File> {
+        File::open(path)
     }
 
     /// What the system answers when a serial adapter was pulled: `ERROR_GEN_FAILURE`.

@@ -29,6 +29,7 @@ fn no_history_within_small_bounds_breaks_a_promise() {
         if let Some((violation, path)) = &found.violation {
             panic!("{}", story(violation, path, &state, &scene));
         }
+        assert_eq!(found.missed(Budget::of(bounds)), [""; 0], "{begin:?} {bounds:?}");
         assert!(found.ends > 0 && found.exits.contains_key(&0), "{begin:?} {bounds:?}");
         states += found.states;
     }

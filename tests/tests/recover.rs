@@ -96,7 +96,9 @@ fn a_lost_root_record_is_stored_anew_though_a_version_runs() {
     let unit = Unit::new().damaged(flash::lose_root);
     let next = unit.site.bundle(&Release::new("1.2.0"));
     let address = unit.device.address();
-    let _ = unit.site.deploy(&next, &address)
+    let _ = unit
+        .site
+        .deploy(&next, &address)
         .code(5)
         .says("flash has lost root record 1, which the device is enrolled under")
         .says("next      noflake device recover with the same bundle");

@@ -1,6 +1,6 @@
 //! Where everything in a bundle file lies; the only code that believes a length, after bounding it.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
@@ -14,6 +14,7 @@ use super::container::{
 use super::error::BundleError;
 use super::manifest::{OwnedManifest, bundle_digest};
 use super::payload::PayloadReader;
+use crate::input;
 
 /// What a payload is to the manifest; numbers count from 0 in manifest order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -47,11 +48,8 @@ pub(super) struct Layout {
 /// Opens `path`, if it is a file that can be read at any offset.
 pub(super) fn open(path: &Path) -> Result<File, BundleError> {
     let failed = |source| BundleError::Read { path: path.to_path_buf(), source };
-    // Asked before opening, because opening a pipe would wait for its writer.
-    if !fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(BundleError::NotAFile { path: path.to_path_buf() });
-    }
-    File::open(path).map_err(failed)
+    let opened = input::open_regular(path).map_err(failed)?;
+    opened.map_err(|_| BundleError::NotAFile { path: path.to_path_buf() })
 }
 
 /// Reads all but the payloads, and checks that all lengths together are the file's.

@@ -88,9 +88,7 @@ pub(super) fn deploy(
     let deployment = Deployment::prepare(&args.bundle, &args.run, verb, plan, context)?;
     let openings = args.run.target.openings(context, Some(deployment.root()))?;
     let devices = openings.into_iter().map(Device::new).collect();
-    runtime::block_on(async {
-        deployment.run(devices, runtime::interrupts(), context).await
-    })?
+    runtime::block_on(async { deployment.run(devices, runtime::interrupts(), context).await })?
 }
 
 impl Deployment {

@@ -4,7 +4,6 @@
 //! may be wrong. Two ends are told apart: a whole line that is not as written is an error with its number;
 //! a record that just stops (a killed run, a full disk) is valid up to its last whole line (P9).
 
-use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +18,7 @@ use super::ocp::{Artifact, Line};
 use super::time::parse_unix_ms;
 use super::view::{Integrity, RunView};
 use super::{LINE_MAX_BYTES, RECORD_FILE, RECORD_MAX_BYTES};
+use crate::input;
 
 /// A record whose chain holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -163,12 +163,10 @@ impl Reader {
 
 fn read_bounded(path: &Path) -> Result<Vec<u8>, RecordError> {
     let io = |source| RecordError::Io { path: PathBuf::from(path), source };
-    // Before opening: opening a pipe would wait for its writer.
-    if !fs::metadata(path).map_err(io)?.is_file() {
-        return Err(RecordError::NotAFile { path: path.to_path_buf() });
-    }
+    let opened = input::open_regular(path).map_err(io)?;
+    let opened = opened.map_err(|_| RecordError::NotAFile { path: path.to_path_buf() })?;
     let mut bytes = Vec::new();
-    let mut file = File::open(path).map_err(io)?.take(RECORD_MAX_BYTES.saturating_add(1));
+    let mut file = opened.take(RECORD_MAX_BYTES.saturating_add(1));
     file.read_to_end(&mut bytes).map_err(io)?;
     if file.limit() == 0 {
         let path = path.to_path_buf();
@@ -189,6 +187,8 @@ const EXCERPT_MAX_BYTES: usize = 80;
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
+
     use std::time::UNIX_EPOCH;
 
     use super::*;

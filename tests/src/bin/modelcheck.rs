@@ -1,7 +1,7 @@
 //! Explores the A/B protocol, host and device, and prints what was found (TESTING.md, "Model check").
-#![expect(clippy::print_stdout, reason = "its whole purpose")]
-#![cfg_attr(feature = "planted", expect(clippy::print_stderr, reason = "it tells what it misses"))]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "its whole purpose")]
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -10,6 +10,8 @@ use integration::modelcheck::fate::Budget;
 use integration::modelcheck::report::{HEAD, row, story};
 use integration::modelcheck::scene::{Begin, Scene};
 use integration::modelcheck::state::State;
+#[cfg(feature = "planted")]
+use integration::modelcheck::witness::Violation;
 
 /// Explore the A/B protocol, host and device, over a lossy link: resets, losses, deadlines, several runs
 #[derive(Debug, Default, Parser)]
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
     }
     let begin = if options.empty { Begin::Empty } else { Begin::Staged };
     let bounds = options.bounds.map_or_else(|| BOUNDS.to_vec(), |bounds| vec![(begin, bounds)]);
+    let mut happened: BTreeMap<&str, u64> = BTreeMap::new();
     println!("{HEAD}");
     for (begin, bounds) in bounds {
         let budget = Budget::of(bounds);
@@ -62,59 +65,88 @@ fn main() -> ExitCode {
         };
         let found = explore(state.clone(), &scene);
         println!("{}", row(begin, budget, &found));
+        for (name, count) in found.happened.iter().filter(|(name, _)| budget.names().contains(name))
+        {
+            *happened.entry(*name).or_default() += count;
+        }
         if let Some((violation, path)) = &found.violation {
             println!("\n{}", story(violation, path, &state, &scene));
             return ExitCode::from(1);
         }
+        let missed = found.missed(budget);
+        if !missed.is_empty() {
+            eprintln!("error: it never happened: {}", missed.join(", "));
+            return ExitCode::from(2);
+        }
+    }
+    println!("\nhappened");
+    for (name, count) in happened {
+        println!("{name:<16} {count:>9}");
     }
     ExitCode::SUCCESS
 }
 
-/// Proves that a mistake is noticed: 1 when it is, as for a device that is wrong; 2 when it is not.
+/// Proves that a mistake is noticed by the promise that it breaks: 1 when it is, as for a device that is wrong; 2 when
+/// it is not, or by another promise.
 #[cfg(feature = "planted")]
 fn plant(name: &str, scene: &Scene) -> ExitCode {
-    use firmware_protocol::planted::{Mistake, plant};
     if name == "list" {
-        NOTICED.iter().for_each(|mistake| println!("{}", mistake.name()));
+        for (mistake, promise) in NOTICED {
+            println!("{:<24} {promise}", mistake.name());
+        }
         return ExitCode::SUCCESS;
     }
-    let Some(mistake) = Mistake::ALL.into_iter().find(|mistake| mistake.name() == name) else {
+    let Some((mistake, promise)) = NOTICED.into_iter().find(|(known, _)| known.name() == name)
+    else {
         eprintln!("error: there is no mistake {name:?}; --plant list names those that show here");
         return ExitCode::from(2);
     };
-    plant(Some(mistake));
-    for bounds in [[0; 5], [0, 1, 1, 1, 1], [2, 0, 0, 0, 0]] {
-        for begin in [Begin::Empty, Begin::Staged] {
-            let state = State::begin(scene, begin, Budget::of(bounds));
-            let state = match state {
-                Ok(state) => state,
-                Err(violation) => {
-                    println!("planted    {name}");
-                    println!("violated   {}: {}", violation.promise, violation.seen);
-                    return ExitCode::from(1);
-                }
-            };
-            if let Some((violation, path)) = &explore(state.clone(), scene).violation {
-                println!("planted    {name}");
-                println!("{}", story(violation, path, &state, scene));
-                return ExitCode::from(1);
-            }
-        }
+    firmware_protocol::planted::plant(Some(mistake));
+    let Some((violation, story)) = first_violation(scene) else {
+        eprintln!("error: {name} goes unnoticed");
+        return ExitCode::from(2);
+    };
+    println!("planted    {name}");
+    println!("{story}");
+    if violation.promise == promise {
+        return ExitCode::from(1);
     }
-    eprintln!("error: {name} goes unnoticed");
+    eprintln!("error: {name} breaks {promise}, and {} is what was noticed", violation.promise);
     ExitCode::from(2)
 }
 
-/// Mistakes that break the protocol. The others are about how flash fails, which `powercut` is for.
+/// The first promise that is broken within small bounds, and the way there.
 #[cfg(feature = "planted")]
-const NOTICED: [firmware_protocol::planted::Mistake; 6] = {
+fn first_violation(scene: &Scene) -> Option<(Violation, String)> {
+    for bounds in [[0; 5], [0, 1, 1, 1, 1], [2, 0, 0, 0, 0]] {
+        for begin in [Begin::Empty, Begin::Staged] {
+            let state = match State::begin(scene, begin, Budget::of(bounds)) {
+                Ok(state) => state,
+                Err(violation) => {
+                    let story = format!("violated   {}: {}", violation.promise, violation.seen);
+                    return Some((violation, story));
+                }
+            };
+            if let Some((violation, path)) = explore(state.clone(), scene).violation {
+                let story = story(&violation, &path, &state, scene);
+                return Some((violation, story));
+            }
+        }
+    }
+    None
+}
+
+/// Mistakes that break the protocol, and the promise that each breaks. The others are about how flash fails, which
+/// `powercut` is for.
+#[cfg(feature = "planted")]
+const NOTICED: [(firmware_protocol::planted::Mistake, &str); 6] = {
     use firmware_protocol::planted::Mistake;
     [
-        Mistake::RecordBehindTheJump,
-        Mistake::FloorBeforeConfirm,
-        Mistake::ArmNotSpent,
-        Mistake::LeaseIgnored,
-        Mistake::BootsUncounted,
-        Mistake::ConfirmKeepsTrial,
+        (Mistake::RecordBehindTheJump, "P2"),
+        (Mistake::FloorBeforeConfirm, "I4"),
+        (Mistake::ArmNotSpent, "P2"),
+        (Mistake::LeaseIgnored, "P3"),
+        (Mistake::BootsUncounted, "P2"),
+        (Mistake::ConfirmKeepsTrial, "P2"),
     ]
 };

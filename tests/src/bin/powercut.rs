@@ -263,9 +263,9 @@ fn print(failure: &Failure, world: &World, how: &str) {
 fn plant(name: &str, world: &World, options: &Options) -> ExitCode {
     use firmware_protocol::planted::{Mistake, plant};
     if name == "list" {
-        Mistake::ALL
-            .iter()
-            .for_each(|mistake| println!("{:<24} {}", mistake.name(), mistake.breaks()));
+        for mistake in Mistake::ALL {
+            println!("{:<24} {}", mistake.name(), mistake.breaks());
+        }
         return ExitCode::SUCCESS;
     }
     let Some(mistake) = Mistake::ALL.into_iter().find(|mistake| mistake.name() == name) else {

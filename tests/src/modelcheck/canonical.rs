@@ -243,3 +243,98 @@ impl fmt::Write for Print {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a printed machine comes to at a time.
+    fn at(now_ms: u64, text: &str) -> u64 {
+        let mut print = Print::new(now_ms);
+        print.add(&format_args!("{text}"));
+        print.finish().0
+    }
+
+    fn of(text: &str) -> u64 {
+        at(BEGIN_MS, text)
+    }
+
+    fn engine(uptime_ms: u64, text: &str) -> u64 {
+        let mut print = Print::new(BEGIN_MS);
+        print.add_engine(&format_args!("{text}"), uptime_ms);
+        print.finish().0
+    }
+
+    #[test]
+    fn names_count_by_the_order_in_which_they_come_up() {
+        let (one, other) = (FIRST_TRIAL + 3, FIRST_TRIAL + 9);
+        assert_eq!(
+            of(&format!("[{one}, {other}, {one}]")),
+            of(&format!("[{other}, {one}, {other}]"))
+        );
+        assert_ne!(
+            of(&format!("[{one}, {other}, {one}]")),
+            of(&format!("[{one}, {other}, {other}]"))
+        );
+        let (nonce, session) = (FIRST_NONCE + 1, u64::from(FIRST_SESSION) + 5);
+        assert_eq!(
+            of(&format!("({nonce}, {session})")),
+            of(&format!("({}, {session})", nonce + 1))
+        );
+        // Any other number is itself.
+        assert_ne!(of("Some(3)"), of("Some(4)"));
+    }
+
+    #[test]
+    fn a_request_is_any_request_and_no_other_number() {
+        let request = u64::from(FIRST_REQUEST);
+        assert_eq!(of(&format!("{request}")), of(&format!("{}", request + 77)));
+        assert_ne!(of(&format!("{request}")), of("7"));
+    }
+
+    #[test]
+    fn a_date_counts_by_how_far_it_is_from_now() {
+        let date = |ms: u64| format!("until_ms: {}", BEGIN_MS + ms);
+        assert_eq!(at(BEGIN_MS, &date(500)), at(BEGIN_MS + 200, &date(700)));
+        assert_ne!(at(BEGIN_MS, &date(500)), at(BEGIN_MS, &date(501)));
+        // So far away that it never comes.
+        assert_eq!(at(BEGIN_MS, &date(FAR_MS)), at(BEGIN_MS, &date(FAR_MS + 1)));
+        assert_ne!(at(BEGIN_MS, &date(FAR_MS)), at(BEGIN_MS, &date(FAR_MS - 1)));
+    }
+
+    #[test]
+    fn an_engine_dates_by_its_own_clock() {
+        assert_eq!(engine(900, "{ started_ms: 400 }"), engine(1_900, "{ started_ms: 1400 }"));
+        assert_ne!(engine(900, "{ started_ms: 400 }"), engine(900, "{ started_ms: 401 }"));
+        let behind = STALE_MS + 1;
+        assert_eq!(engine(behind, "{ last_ms: 0 }"), engine(behind + 1, "{ last_ms: 0 }"));
+        assert_eq!(engine(0, "{ boots: 3 }"), engine(9, "{ boots: 3 }"));
+    }
+
+    /// A field that does not count takes everything in it along, and nothing behind it.
+    #[test]
+    fn what_is_ignored_ends_with_its_field() {
+        let is_same = |one: &str, other: &str| engine(0, one) == engine(0, other);
+        assert!(is_same("S { erases: 3, boots: 1 }", "S { erases: 4, boots: 1 }"));
+        assert!(!is_same("S { erases: 3, boots: 1 }", "S { erases: 3, boots: 2 }"));
+        assert!(is_same(
+            "S { flash: F { a: [1, 2], b: 1 }, c: 1 }",
+            "S { flash: F { a: [], b: 2 }, c: 1 }"
+        ));
+        assert!(!is_same("S { flash: F { a: 1 }, c: 1 }", "S { flash: F { a: 1 }, c: 2 }"));
+        assert!(!is_same("S { flash: F { a: 1 } }, 1", "S { flash: F { a: 1 } }, 2"));
+        // A host's field of the same name counts.
+        assert_ne!(of("S { erases: 3 }"), of("S { erases: 4 }"));
+        assert_eq!(of("S { downtime_ms: 3 }"), of("S { downtime_ms: 4 }"));
+    }
+
+    #[test]
+    fn texts_count_whatever_stands_in_them() {
+        assert_ne!(of(r#"S { text: "a, erases: 3" }"#), of(r#"S { text: "a, erases: 4" }"#));
+        assert_ne!(of(r#"("a\"b", 1)"#), of(r#"("a\"b", 2)"#));
+        assert_ne!(of(r#"("a", "b")"#), of(r#"("ab", "")"#));
+        assert_eq!(of(r#""by unknown""#), of(r#""by watchdog""#));
+        assert_eq!(of("Some(Unknown)"), of("Some(Watchdog)"));
+        assert_ne!(of("Some(Unknown)"), of("Some(PowerOn)"));
+    }
+}

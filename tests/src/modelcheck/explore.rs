@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::fate::Step;
+use super::fate::{Budget, Step};
 use super::moves::successors;
 use super::outlook;
 use super::scene::Scene;
@@ -25,12 +25,21 @@ pub struct Found {
     pub ends: u64,
     /// Ends by exit code.
     pub exits: BTreeMap<u8, u64>,
+    /// What has happened, and how often.
+    pub happened: BTreeMap<&'static str, u64>,
     /// Steps of the longest of the shortest paths.
     pub depth: usize,
     /// How long it took.
     pub took: Duration,
     /// The first promise that did not hold, and the shortest way there.
     pub violation: Option<(Violation, Vec<Step>)>,
+}
+
+impl Found {
+    /// What could go wrong within this and never did: a check that cannot fail.
+    pub fn missed(&self, budget: Budget) -> Vec<&'static str> {
+        budget.names().into_iter().filter(|name| !self.happened.contains_key(name)).collect()
+    }
 }
 
 type Digest = u64;
@@ -52,6 +61,7 @@ struct Share {
     transitions: u64,
     ends: u64,
     exits: BTreeMap<u8, u64>,
+    happened: BTreeMap<&'static str, u64>,
     violation: Option<(Violation, Digest, Option<Step>)>,
 }
 
@@ -85,6 +95,9 @@ pub fn explore(mut begin: State, scene: &Scene) -> Found {
             for (code, count) in share.exits {
                 *found.exits.entry(code).or_default() += count;
             }
+            for (name, count) in share.happened {
+                *found.happened.entry(name).or_default() += count;
+            }
             level.extend(share.next);
             free.extend(share.free);
             if let (None, Some((violation, at, step))) = (&found.violation, share.violation) {
@@ -116,6 +129,7 @@ fn expand(chunk: &[(Digest, State)], known: &Mutex<Known>, scene: &Scene) -> Sha
         share.ends += u64::from(next.is_empty());
         for (step, result) in next {
             share.transitions += 1;
+            *share.happened.entry(step.name()).or_default() += 1;
             let mut state = match result {
                 Ok(state) => state,
                 Err(violation) => {

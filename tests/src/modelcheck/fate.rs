@@ -107,6 +107,20 @@ impl Budget {
         })
     }
 
+    /// The names of everything that can go wrong within it.
+    pub fn names(self) -> Vec<&'static str> {
+        let Self { resets, losses, stalls, runs, stops } = self;
+        let kinds: [(bool, &[&str]); 6] = [
+            (losses > 0, &["twice", "lost", "unheard", "gone"]),
+            (resets > 0, &["reset_before", "reset_behind", "cut_behind"]),
+            (resets > 1, &["cut_in_boot"]),
+            (stalls > 0, &["stalled"]),
+            (runs > 0, &["died_before", "died_behind", "run_again"]),
+            (stops > 0, &["stopped_before", "stopped_behind"]),
+        ];
+        kinds.iter().filter(|(may, _)| *may).flat_map(|(_, names)| names.iter().copied()).collect()
+    }
+
     /// Nothing goes wrong any more.
     pub const fn none() -> Self {
         Self::of([0; 5])
@@ -122,6 +136,32 @@ impl Fate {
     /// No budget is used up by it.
     pub const fn is_free(self) -> bool {
         matches!(self, Self::Answered | Self::Judged(_))
+    }
+}
+
+impl Step {
+    /// What happens, in a word.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::RunAgain => "run_again",
+            Self::Asked(_, fate) => match fate {
+                Fate::Answered => "answered",
+                Fate::Judged(_) => "judged",
+                Fate::Twice => "twice",
+                Fate::Lost => "lost",
+                Fate::Unheard => "unheard",
+                Fate::Gone => "gone",
+                Fate::ResetBefore(_) => "reset_before",
+                Fate::ResetBehind(_) => "reset_behind",
+                Fate::CutBehind(_) => "cut_behind",
+                Fate::CutInBoot(..) => "cut_in_boot",
+                Fate::Stalled(_) => "stalled",
+                Fate::StoppedBefore => "stopped_before",
+                Fate::StoppedBehind => "stopped_behind",
+                Fate::DiedBefore => "died_before",
+                Fate::DiedBehind => "died_behind",
+            },
+        }
     }
 }
 

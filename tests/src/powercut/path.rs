@@ -158,9 +158,8 @@ pub fn mark(flash: &SimFlash) -> u64 {
     let mix =
         |mark: u64, word: u64| (mark.rotate_left(5) ^ word).wrapping_mul(0x517C_C1B7_2722_0A95);
     let (words, rest) = flash.contents().as_chunks();
-    let words = words.iter().fold(0xCBF2_9CE4_8422_2325, |mark, word| {
-        mix(mark, u64::from_le_bytes(*word))
-    });
+    let words =
+        words.iter().fold(0xCBF2_9CE4_8422_2325, |mark, word| mix(mark, u64::from_le_bytes(*word)));
     let contents = rest.iter().fold(words, |mark, byte| mix(mark, u64::from(*byte)));
     let weak = flash.weak_cells().iter().fold(contents, |mark, (address, byte)| {
         mix(mark, u64::from(*address) << 8 | u64::from(*byte))

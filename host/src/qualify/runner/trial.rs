@@ -25,8 +25,7 @@ impl Runner {
                 return;
             }
             other => {
-                let message =
-                    format!("staging was interrupted: {}; {UNTOUCHED}", other.in_words());
+                let message = format!("staging was interrupted: {}; {UNTOUCHED}", other.in_words());
                 let next = "run the same command again: it goes on where this run stopped";
                 self.end(now_ms, Outcome::Error, message, Some(next));
                 return;

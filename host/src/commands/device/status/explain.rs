@@ -172,7 +172,8 @@ mod tests {
         for is_running in [true, false] {
             let mut opened = fallback_runs();
             opened.status.trial = Some(TrialFacts { is_running, ..TRIAL });
-            let next = next(&Standing::of(&opened, false, BootRow::TrialArmed, CONFIRMED_CRASH_BUDGET));
+            let next =
+                next(&Standing::of(&opened, false, BootRow::TrialArmed, CONFIRMED_CRASH_BUDGET));
             assert!(next.starts_with("run the same noflake deploy again"), "{next}");
         }
     }
