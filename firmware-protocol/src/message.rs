@@ -16,7 +16,6 @@ mod status;
 
 use serde::{Deserialize, Serialize};
 
-use crate::flash::MAX_COMPONENTS;
 
 pub use self::check::{CheckGives, CheckInfo, CheckStatus, Reading};
 pub use self::chunk::{CHUNK_HEAD_BYTES, Chunk};
@@ -57,6 +56,3 @@ pub fn request_id(payload: &[u8]) -> Option<u32> {
 pub fn encode<'o, T: Serialize>(message: &T, out: &'o mut [u8]) -> Option<&'o [u8]> {
     postcard::to_slice(message, out).ok().map(|written| &*written)
 }
-
-/// Areas a device has at most.
-pub const MAX_AREAS: usize = MAX_COMPONENTS;

@@ -12,7 +12,7 @@ use firmware_protocol::slot::{PerSlot, SlotId, SlotState};
 use support::bench::{Bench, PLAN, READ_BOUND, TERMS};
 use support::bundle::{Bundle, root_record, signed_root};
 use support::flash::{Cut, RamFlash};
-use support::{Rng, layout, layout_of, slot_at};
+use support::{Rng, layout, layout_of, range, slot_at};
 
 #[test]
 fn chunks_in_any_order_and_several_times_over_make_the_payload() {
@@ -320,6 +320,27 @@ fn a_component_with_damage_is_incomplete_and_can_be_sent_again() {
         assert_eq!(bench.send_missing(&one, component), blocks);
         assert!(bench.ask(Request::Finish).is_ok());
     }
+}
+
+/// The erase that a failed block needs takes everything along that shares its erase block; so all of that is sent
+/// again, and nothing is found missing only at the end.
+#[test]
+fn a_block_that_fails_is_missing_with_all_that_its_erase_takes_along() {
+    let mut bench = Bench::enrolled();
+    let one = Bundle::new(1, 9_000);
+    let area = bench.layout.slots().a.areas[0].range;
+    assert!(bench.stage(&one, false).is_ok());
+    // Erase blocks hold four blocks each: 4 to 7 are in the second one.
+    bench.flash().refuses = Some(range(area.start + 6 * 1024, 1024));
+    bench.chunk_all(0, &one.payloads[0]);
+    let asked = bench.ask(Request::Missing { first_block: 0 });
+    let Ok(Reply::Missing { missing, bits, .. }) = asked else { panic!("{asked:?}") };
+    assert_eq!((missing, bits[0]), (3, 0b0111_0000), "the last one of them was written anew");
+    bench.flash().refuses = None;
+    assert_eq!(bench.send_missing(&one, 0), 3);
+    bench.send_missing(&one, 1);
+    assert!(bench.ask(Request::Finish).is_ok());
+    assert_eq!(bench.flash().slice(area)[..9_000], one.payloads[0]);
 }
 
 /// Whatever reads the window's memory anew ends what was received into it.
