@@ -16,7 +16,6 @@ mod status;
 
 use serde::{Deserialize, Serialize};
 
-
 pub use self::check::{CheckGives, CheckInfo, CheckStatus, Reading};
 pub use self::chunk::{CHUNK_HEAD_BYTES, Chunk};
 pub use self::reply::{Ack, FromDevice, How, Reply};
