@@ -48,14 +48,18 @@ const IDLE_WAKE_MS: u64 = 100;
 const LONGEST_GAP_MS: u64 = u32::MAX as u64;
 /// Between the last answer and a reset, so that a slow line can carry it away, in milliseconds.
 const RESET_GRACE_MS: u64 = 50;
-/// Between a write of its own that failed and the next try, in milliseconds: bounds what failing flash
-/// costs in erases.
+/// Between a write of its own that failed and the next try, in milliseconds; twice as long behind each one that
+/// fails as well. Bounds what failing flash costs in erases: each try may erase a range of the record.
 const RETRY_MS: u64 = 1_000;
+/// Longest time between two such tries, in milliseconds: at 100,000 erases a block, the tries of three years.
+const LONGEST_RETRY_MS: u64 = 1_024_000;
 /// Uptime after which a confirmed image has its whole crash budget again, in milliseconds.
 const HEALTHY_MS: u64 = 60_000;
 /// How often the running image's manifest is read at start: without its version, a bundle that may come from
 /// some versions only is refused for the whole boot.
 const READ_TRIES: u32 = 3;
+/// Answers to frames, call by call, behind which the device has a turn of its own.
+const MOST_ANSWERS: u8 = 4;
 /// Bytes of console text kept for a link that carries it in messages.
 const CONSOLE_BYTES: usize = 200;
 
@@ -124,8 +128,12 @@ pub struct Device<W, F, B> {
     /// Waited for work that gave way to the end of the trial, or of the boot.
     put_off: Option<Asked>,
     job: Job,
+    /// Calls, one behind the other, that have each answered a frame.
+    answers: u8,
     reset_at_ms: Option<u64>,
     retry_at_ms: u64,
+    /// From a write of its own that fails to the next try.
+    retry_ms: u64,
     /// What a start before this one had begun to write and not ended: it is not believed, whatever it reads as.
     suspect: Range,
     /// Blocks erased since the engine began.
@@ -186,7 +194,9 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             put_off: None,
             job: Job::Idle,
             reset_at_ms: is_forgotten.then_some(0),
+            answers: 0,
             retry_at_ms: 0,
+            retry_ms: RETRY_MS,
             suspect: suspect.unwrap_or_default(),
             erases: 0,
             unrecorded_erases: 0,
@@ -199,6 +209,9 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     /// `clock_ms` counts on from call to call. Where it goes back, no time passed in that call, and time
     /// goes on from there: every step back gives a lease, a boot limit or a session at most what lay
     /// between two calls.
+    ///
+    /// Where each call passes a frame that is answered, the fifth one may be lost, if the device has something of its
+    /// own to say then; a caller who passes [`Input::Nothing`] behind an answer loses none.
     pub fn poll(&mut self, clock_ms: u64, input: Input<'_>, out: &mut Outgoing) -> Next {
         self.pass_time(clock_ms);
         if let Some(at_ms) = self.reset_at_ms {
@@ -206,18 +219,33 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             return self.wait_for_reset(at_ms);
         }
         self.watch_trial();
-        if let Input::Frame { link, frame } = input {
+        // A peer that asks without a pause keeps the device neither from its work nor from its words: behind some
+        // answers they come first, and what arrives then is heard only if nothing is said.
+        let is_own_turn = self.answers >= MOST_ANSWERS;
+        let mut worked = is_own_turn && self.work_and_speak(out);
+        let mut has_answered = false;
+        if let (Input::Frame { link, frame }, false) = (input, out.is_full()) {
             self.take_frame(link, frame, out);
+            has_answered = out.is_full();
         }
+        self.answers =
+            if has_answered && !is_own_turn { self.answers.saturating_add(1) } else { 0 };
+        if !is_own_turn {
+            worked = self.work_and_speak(out);
+        }
+        self.next(worked || out.is_full())
+    }
+
+    /// One step of what is under way, and then what nobody has asked for; true when there may be more to do.
+    fn work_and_speak(&mut self, out: &mut Outgoing) -> bool {
         self.answer_put_off(out);
-        // What nobody waits for says nothing, so it goes on behind an answer too: a host that asks without
-        // a pause cannot keep the device from its work.
+        // What nobody waits for says nothing, so it goes on behind an answer too.
         let worked =
             if out.is_full() && self.job.asked().is_some() { false } else { self.work(out) };
         if !out.is_full() {
             self.speak_up(out);
         }
-        self.next(worked || out.is_full())
+        worked
     }
 
     /// Prints console text on links that have no place for it but messages; what does not fit is

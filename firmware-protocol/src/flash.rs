@@ -76,9 +76,10 @@ impl Range {
 /// What does not change about a flash part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
-    /// Smallest unit of a program, in bytes; addresses and lengths of programs are multiples of it.
+    /// Smallest unit of a program, in bytes; addresses and lengths of programs are multiples of it. At most
+    /// [`MAX_WORD_BYTES`].
     pub word_bytes: u32,
-    /// Most that one program call writes, in bytes; a multiple of `word_bytes`.
+    /// Most that one program call writes, in bytes: a power of two, and a multiple of `word_bytes`.
     pub page_bytes: u32,
     /// What an erased byte reads as.
     pub erased: u8,
@@ -186,8 +187,10 @@ impl<F: Flash, T: TrapFlag> Flash for Guarded<F, T> {
     }
 }
 
-/// Memory for reads of parts that read whole words only, in bytes; twice the longest word.
-const ALIGNED_BYTES: usize = 64;
+/// Longest word of a part, in bytes: a mark of the boot record fills one.
+pub const MAX_WORD_BYTES: usize = 32;
+/// Memory for reads of parts that read whole words only, in bytes.
+const ALIGNED_BYTES: usize = 2 * MAX_WORD_BYTES;
 
 /// Any `embedded-storage` NOR flash, with the two facts its trait does not tell.
 #[derive(Debug)]
@@ -198,10 +201,17 @@ pub struct OnNorFlash<T> {
 }
 
 impl<T: NorFlash> OnNorFlash<T> {
-    /// Wraps a driver.
+    /// Evaluated for each driver that is wrapped.
+    const WORDS_FIT: () = assert!(
+        T::READ_SIZE <= MAX_WORD_BYTES && T::WRITE_SIZE <= MAX_WORD_BYTES,
+        "words of more than 32 bytes are not supported"
+    );
+
+    /// Wraps a driver, whose words have at most [`MAX_WORD_BYTES`]; longer ones do not compile.
     ///
     /// `page_bytes` bounds one program call; `erased` is what the part's erased bytes read as.
     pub const fn new(inner: T, page_bytes: u32, erased: u8) -> Self {
+        let () = Self::WORDS_FIT;
         Self { inner, page_bytes, erased }
     }
 }

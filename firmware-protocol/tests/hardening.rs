@@ -1,16 +1,21 @@
 //! What one poll, one envelope, one session may cost; and requests that come at the wrong moment.
 #![expect(clippy::cast_possible_truncation, reason = "sizes here are small")]
+#![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
 
 mod support;
 
 use firmware_protocol::boot::{BootState, ResetCause};
 use firmware_protocol::device::Effect;
 use firmware_protocol::flash::Geometry;
-use firmware_protocol::message::{FromDevice, How, Reply, Request, TrialTerms};
+use firmware_protocol::frame::Kind;
+use firmware_protocol::message::{
+    self, Chunk, FromDevice, How, Reply, Request, ToDevice, TrialTerms,
+};
 use firmware_protocol::record::{RecordStore, WriteStep};
 use firmware_protocol::refusal::Refusal;
+use firmware_protocol::slot::SlotId;
 
-use support::bench::{Bench, PLAN, READ_BOUND, TERMS};
+use support::bench::{Answer, Bench, PLAN, READ_BOUND, TERMS};
 use support::bundle::{Bundle, root_record, signed_root};
 use support::flash::RamFlash;
 use support::{layout, range};
@@ -310,4 +315,76 @@ fn the_last_trial_id_is_never_used() {
     let open = Request::OpenTrial { bundle: one.digest, plan: PLAN, terms: TERMS };
     let limit = Refusal::Limit { got: u32::MAX, limit: u32::MAX - 1 };
     assert_eq!(bench.ask(open), Err(limit));
+}
+
+/// Sends a request in the session; every poll behind it brings a frame of a stranger that is answered at once. Gives
+/// the answer, and how many polls it took.
+fn asked_in_a_flood(bench: &mut Bench, id: u32, request: Request<'_>) -> (Answer, u32) {
+    let mut bytes = [0; 2048];
+    let asked = ToDevice { id, session: bench.session, request };
+    let payload = message::encode(&asked, &mut bytes).unwrap().to_vec();
+    let mut said = bench.frame(0, Kind::Message, &payload);
+    for polls in 1..10_000 {
+        match said {
+            Some(FromDevice::Reply { id: named, reply }) if named == id => return (reply, polls),
+            _ => {}
+        }
+        bench.now_ms += 1;
+        let stranger =
+            ToDevice { id: 0x5000_0000 + polls, session: 0, request: Request::RootStatus };
+        let mut bytes = [0; 64];
+        let payload = message::encode(&stranger, &mut bytes).unwrap().to_vec();
+        said = bench.frame(1, Kind::Message, &payload);
+    }
+    panic!("no answer to {request:?}");
+}
+
+/// P8: who asks without a pause, and needs no session for it, keeps the device from nothing: it works on in every fifth
+/// poll at least.
+#[test]
+fn a_flood_of_questions_keeps_no_request_from_its_end() {
+    let mut bench = Bench::enrolled();
+    let one = Bundle::new(1, 9_000);
+    bench.offer(&one.envelope);
+    let staged = asked_in_a_flood(&mut bench, 10_000, Request::Stage { again: false });
+    assert!(matches!(staged.0, Ok(Reply::Stage { .. })), "{staged:?}");
+    bench.send_missing(&one, 0);
+    bench.send_missing(&one, 1);
+    let open = Request::OpenTrial { bundle: one.digest, plan: PLAN, terms: TERMS };
+    let hash = Request::HashComponent { slot: SlotId::A, area: 0 };
+    for (id, request) in (20_000..).zip([Request::Finish, open, hash]) {
+        let (reply, polls) = asked_in_a_flood(&mut bench, id, request);
+        assert!(reply.is_ok() && polls < 500, "{request:?}: {reply:?} behind {polls} polls");
+    }
+    let trial_id = bench.status().trial.unwrap().trial_id;
+    let arm = asked_in_a_flood(&mut bench, 30_000, Request::Arm { trial_id, boots: 1 });
+    assert_eq!(arm.0, Ok(Reply::Trial { trial_id, armed: 1, how: How::Done }));
+    bench.reset();
+    let confirm = Request::Confirm { trial_id, boot_nonce: bench.boot_nonce };
+    let (confirmed, polls) = asked_in_a_flood(&mut bench, 40_000, confirm);
+    assert!(confirmed.is_ok() && polls < 100, "{confirmed:?} behind {polls} polls");
+    assert_eq!(bench.status().active, Some(SlotId::A));
+}
+
+/// Nor from saying what has arrived.
+#[test]
+fn a_flood_of_questions_keeps_no_chunk_from_its_acknowledgement() {
+    let mut bench = Bench::enrolled();
+    let one = Bundle::new(1, 9_000);
+    assert!(bench.stage(&one, false).is_ok());
+    assert!(bench.ask(Request::OpenComponent { index: 0 }).is_ok());
+    let chunk =
+        Chunk { session: bench.session, component: 0, offset: 0, bytes: &one.payloads[0][..512] };
+    let payload = [&chunk.head()[..], chunk.bytes].concat();
+    let mut said = bench.frame(0, Kind::Chunk, &payload);
+    for id in 0x5000_0000..0x5000_0010 {
+        if matches!(said, Some(FromDevice::Ack(_))) {
+            return;
+        }
+        let mut bytes = [0; 64];
+        let stranger = ToDevice { id, session: 0, request: Request::Status };
+        let payload = message::encode(&stranger, &mut bytes).unwrap().to_vec();
+        said = bench.frame(1, Kind::Message, &payload);
+    }
+    panic!("not acknowledged");
 }

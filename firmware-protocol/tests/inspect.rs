@@ -75,9 +75,9 @@ fn a_part_of_the_record_that_cannot_be_read_is_refused_and_the_rest_is_told() {
     assert_eq!(record_bytes(&mut bench, 768, 256).len(), 256);
 }
 
-/// Neither needs a session, and neither waits for what is under way or changes it.
+/// None of them needs a session, and none waits for what is under way or changes it.
 #[test]
-fn wear_and_record_are_told_while_the_device_is_at_work() {
+fn wear_root_and_record_are_told_while_the_device_is_at_work() {
     let mut bench = Bench::enrolled();
     let one = Bundle::new(1, 40_000);
     assert!(bench.stage(&one, false).is_ok());
@@ -88,6 +88,8 @@ fn wear_and_record_are_told_while_the_device_is_at_work() {
     bench.session = 0;
     let wear = bench.send_once(901, Request::Wear);
     assert!(matches!(wear, Some(Ok(Reply::Wear(_)))), "{wear:?}");
+    let root = bench.send_once(903, Request::RootStatus);
+    assert!(matches!(root, Some(Ok(Reply::RootStatus(root))) if root.is_held), "{root:?}");
     let record = bench.send_once(902, Request::RecordBytes { offset: 0, length: 16 });
     assert!(matches!(record, Some(Ok(Reply::RecordBytes { .. }))), "{record:?}");
     assert_eq!(bench.flash().mutations(), before);

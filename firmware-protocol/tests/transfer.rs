@@ -174,18 +174,25 @@ fn a_power_cut_anywhere_in_a_stage_is_resumed() {
 /// read-back, which would cost the whole component.
 #[test]
 fn dirt_behind_the_end_costs_the_last_erase_block_and_no_more() {
-    let mut bench = Bench::enrolled();
-    let one = Bundle::new(1, 10_000);
-    assert!(bench.stage(&one, false).is_ok());
-    bench.send_missing(&one, 0);
-    let app = bench.layout.slots().a.areas[0].range;
-    bench.flash().bytes[app.start as usize + 0x2ff0] = 0;
-    assert_eq!(bench.stage(&one, false), Ok(Reply::Stage { slot: SlotId::A, how: How::Resumed }));
-    assert!(bench.ask(Request::OpenComponent { index: 0 }).is_ok());
-    list(&mut bench, &one, 0);
-    assert_eq!(bench.send_missing(&one, 0), 2, "of 10 blocks, the two behind 8 KiB");
-    bench.send_missing(&one, 1);
-    assert!(bench.ask(Request::Finish).is_ok());
+    for is_unreadable in [false, true] {
+        let mut bench = Bench::enrolled();
+        let one = Bundle::new(1, 10_000);
+        assert!(bench.stage(&one, false).is_ok());
+        bench.send_missing(&one, 0);
+        let dirt = bench.layout.slots().a.areas[0].range.start + 0x2ff0;
+        if is_unreadable {
+            bench.flash().unreadable = vec![range(dirt, 8)];
+        } else {
+            bench.flash().bytes[dirt as usize] = 0;
+        }
+        let resumed = Reply::Stage { slot: SlotId::A, how: How::Resumed };
+        assert_eq!(bench.stage(&one, false), Ok(resumed));
+        assert!(bench.ask(Request::OpenComponent { index: 0 }).is_ok());
+        list(&mut bench, &one, 0);
+        assert_eq!(bench.send_missing(&one, 0), 2, "of 10 blocks, the two behind 8 KiB");
+        bench.send_missing(&one, 1);
+        assert!(bench.ask(Request::Finish).is_ok());
+    }
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //! `--bin modelcheck` (TESTING.md, "Model check").
 #![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
 
+use std::collections::BTreeSet;
+
 use integration::modelcheck::chip::Verdict;
 use integration::modelcheck::explore::explore;
 use integration::modelcheck::fate::{Budget, Fate};
@@ -9,30 +11,34 @@ use integration::modelcheck::question::{Heard, Question};
 use integration::modelcheck::report::story;
 use integration::modelcheck::scene::{Begin, Scene};
 use integration::modelcheck::state::State;
+use integration::modelcheck::truth::WORDS;
 use noflake::qualify::observation::Where;
 
 /// Each is explored to its last state.
-const BOUNDS: [(Begin, [u8; 5]); 4] = [
+const BOUNDS: [(Begin, [u8; 5]); 5] = [
     (Begin::Empty, [0, 1, 0, 0, 0]),
     (Begin::Staged, [1, 0, 0, 0, 0]),
     (Begin::Staged, [0, 0, 1, 0, 1]),
     (Begin::Staged, [0, 0, 0, 1, 0]),
+    (Begin::Staged, [0, 0, 0, 0, 2]),
 ];
 
 #[test]
 fn no_history_within_small_bounds_breaks_a_promise() {
     let scene = Scene::new();
-    let mut states = 0;
+    let (mut states, mut said) = (0, BTreeSet::new());
     for (begin, bounds) in BOUNDS {
         let state = State::begin(&scene, begin, Budget::of(bounds)).unwrap();
         let found = explore(state.clone(), &scene);
         if let Some((violation, path)) = &found.violation {
             panic!("{}", story(violation, path, &state, &scene));
         }
-        assert_eq!(found.missed(Budget::of(bounds)), [""; 0], "{begin:?} {bounds:?}");
+        assert_eq!(found.missed(Budget::of(bounds)), [], "{begin:?} {bounds:?}");
         assert!(found.ends > 0 && found.exits.contains_key(&0), "{begin:?} {bounds:?}");
         states += found.states;
+        said.extend(found.said.into_keys());
     }
+    assert_eq!(said, WORDS.into(), "words that nobody has said are not judged");
     assert!(states > 2_000, "only {states} states");
 }
 

@@ -306,9 +306,11 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             }
         });
         match (&reply, asked) {
-            (Ok(_), _) => {}
+            (Ok(_), None) => self.retry_ms = super::RETRY_MS,
+            (Ok(_), Some(_)) => {}
             (Err(_), None) if then != Then::Transfer => {
-                self.retry_at_ms = self.now_ms.saturating_add(super::RETRY_MS);
+                self.retry_at_ms = self.now_ms.saturating_add(self.retry_ms);
+                self.retry_ms = self.retry_ms.saturating_mul(2).min(super::LONGEST_RETRY_MS);
             }
             (Err(_), _) => self.session.note_fault(),
         }

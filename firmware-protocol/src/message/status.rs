@@ -119,7 +119,8 @@ pub struct RootStatus {
     pub version: u32,
     /// Its digest; all zeros in factory state.
     pub digest: Digest,
-    /// Flash gives it back as it was taken.
+    /// Flash gives back what it says. Its signatures, which count again only when the boot record is lost, are not
+    /// looked at.
     pub is_held: bool,
 }
 

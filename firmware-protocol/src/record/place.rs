@@ -1,6 +1,6 @@
 //! One place of the record: its entry, its seal, and whether the next place was begun (BOOT.md, "Record").
 
-use crate::flash::{Flash, FlashError, Range, is_blank};
+use crate::flash::{Flash, FlashError, MAX_WORD_BYTES, Range, is_blank};
 
 use super::entry::ENTRY_BYTES;
 
@@ -12,7 +12,7 @@ const SEAL_AT: u32 = 448;
 /// Where a place says that the next one was begun.
 const BEGUN_AT: u32 = 480;
 /// Room for a mark: the longest word.
-const MARK_BYTES: usize = 32;
+const MARK_BYTES: usize = MAX_WORD_BYTES;
 
 const STRIDE: u32 = 512;
 /// How often flash is read before it counts as unreadable: an entry that is missed for a single failed read

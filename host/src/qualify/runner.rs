@@ -30,6 +30,7 @@ pub use self::act::{Act, ComponentHash, Missing, Saw, StagedFacts, Terms};
 pub use self::ending::Ended;
 use self::fate::Asked;
 use self::lost::CutShort;
+pub use self::stopping::{GOES_BACK, UNTOUCHED};
 
 /// Most console lines that checks can look at.
 const CONSOLE_LINES: usize = 10_000;

@@ -73,6 +73,8 @@ struct Serving {
     outgoing: Outgoing,
     /// The port that was heard last.
     heard_last: u8,
+    /// What arrived last was answered at once.
+    has_answered: bool,
     started_us: u64,
     wake_us: u64,
     /// The processor is busy until then.
@@ -261,6 +263,7 @@ impl Serving {
             engine,
             outgoing: Outgoing::default(),
             heard_last: 0,
+            has_answered: false,
             started_us: now_us,
             wake_us: now_us,
             ready_us: now_us,
@@ -274,12 +277,14 @@ impl Serving {
 
     /// Calls the engine once, with a frame if one has arrived.
     fn poll(&mut self, ports: &mut [Port], mute: bool, clock_ms: u64, now_us: u64) -> Next {
-        let Self { engine, outgoing, rogue, heard_last, .. } = self;
+        let Self { engine, outgoing, rogue, heard_last, has_answered, .. } = self;
         // Whoever was heard last comes last: a host that sends without a pause keeps no other out.
         let (until_last, behind_last) = ports.split_at_mut(usize::from(*heard_last) + 1);
         let behind_last = behind_last.iter_mut().zip(*heard_last + 1..);
-        let mut in_turn = behind_last.chain(until_last.iter_mut().zip(0..));
-        let heard = in_turn.find_map(|(port, link)| {
+        let in_turn = behind_last.chain(until_last.iter_mut().zip(0..));
+        // Behind an answer the engine has a turn of its own, and what arrives waits for it.
+        let is_own_turn = std::mem::take(has_answered);
+        let heard = in_turn.filter(|_| !is_own_turn).find_map(|(port, link)| {
             port.hear(now_us, |frame| {
                 if let Some(rogue) = rogue {
                     rogue.hear(frame);
@@ -288,6 +293,7 @@ impl Serving {
                 engine.poll(clock_ms, Input::Frame { link, frame }, outgoing)
             })
         });
+        *has_answered = heard.is_some() && outgoing.is_full();
         let next = heard.unwrap_or_else(|| engine.poll(clock_ms, Input::Nothing, outgoing));
         if let Some((link, header, payload)) = outgoing.take()
             && let Some(port) = ports.get_mut(usize::from(link)).filter(|_| !mute)

@@ -276,11 +276,10 @@ mod tests {
             of(&format!("[{one}, {other}, {one}]")),
             of(&format!("[{one}, {other}, {other}]"))
         );
-        let (nonce, session) = (FIRST_NONCE + 1, u64::from(FIRST_SESSION) + 5);
-        assert_eq!(
-            of(&format!("({nonce}, {session})")),
-            of(&format!("({}, {session})", nonce + 1))
-        );
+        for first in [FIRST_NONCE, u64::from(FIRST_SESSION), u64::from(FIRST_TRIAL)] {
+            assert_eq!(of(&format!("({first}, 1)")), of(&format!("({}, 1)", first + 7)));
+            assert_ne!(of(&format!("({first}, 1)")), of(&format!("({first}, {first})")));
+        }
         // Any other number is itself.
         assert_ne!(of("Some(3)"), of("Some(4)"));
     }
@@ -300,15 +299,34 @@ mod tests {
         // So far away that it never comes.
         assert_eq!(at(BEGIN_MS, &date(FAR_MS)), at(BEGIN_MS, &date(FAR_MS + 1)));
         assert_ne!(at(BEGIN_MS, &date(FAR_MS)), at(BEGIN_MS, &date(FAR_MS - 1)));
+        // One that is over is not far away.
+        let now_ms = BEGIN_MS + 5_000;
+        assert_ne!(at(now_ms, &date(0)), at(now_ms, &date(5_000 + FAR_MS)));
+        assert_ne!(at(now_ms, &date(0)), at(now_ms, &date(1)));
     }
 
     #[test]
     fn an_engine_dates_by_its_own_clock() {
-        assert_eq!(engine(900, "{ started_ms: 400 }"), engine(1_900, "{ started_ms: 1400 }"));
-        assert_ne!(engine(900, "{ started_ms: 400 }"), engine(900, "{ started_ms: 401 }"));
-        let behind = STALE_MS + 1;
-        assert_eq!(engine(behind, "{ last_ms: 0 }"), engine(behind + 1, "{ last_ms: 0 }"));
-        assert_eq!(engine(0, "{ boots: 3 }"), engine(9, "{ boots: 3 }"));
+        let of =
+            |uptime_ms, field: &str, ms: u64| engine(uptime_ms, &format!("{{ {field}: {ms} }}"));
+        for field in ["started_ms", "renewed_ms", "last_ms", "reset_at_ms", "retry_at_ms"] {
+            // Both clocks go on, so nothing is nearer than before.
+            assert_eq!(of(900, field, 800), of(1_900, field, 1_800), "{field}");
+        }
+        for field in ["started_ms", "renewed_ms", "last_ms"] {
+            assert_ne!(of(900, field, 400), of(900, field, 401), "{field}");
+        }
+        for field in ["reset_at_ms", "retry_at_ms"] {
+            assert_ne!(of(900, field, 1_000), of(900, field, 1_001), "{field}");
+            assert_eq!(of(900, field, 100), of(900, field, 200), "{field}: both are over");
+        }
+        // A session that is silent for longer than it is kept is only that; so is a boot.
+        let silent = |silent_ms| of(silent_ms, "last_ms", 0);
+        assert_eq!(silent(STALE_MS), silent(STALE_MS + 1));
+        assert_ne!(silent(STALE_MS), silent(STALE_MS - 1));
+        assert_eq!(of(0, "now_ms", STALE_MS), of(0, "now_ms", STALE_MS + 1));
+        assert_ne!(of(0, "now_ms", STALE_MS), of(0, "now_ms", STALE_MS - 1));
+        assert_eq!(of(0, "boots", 3), of(9, "boots", 3), "what is no date");
     }
 
     /// A field that does not count takes everything in it along, and nothing behind it.
@@ -326,6 +344,31 @@ mod tests {
         // A host's field of the same name counts.
         assert_ne!(of("S { erases: 3 }"), of("S { erases: 4 }"));
         assert_eq!(of("S { downtime_ms: 3 }"), of("S { downtime_ms: 4 }"));
+    }
+
+    /// What was printed before counts as that, and its names go on being the names that they were.
+    #[test]
+    fn what_was_printed_before_keeps_its_names() {
+        let names = [FIRST_NONCE + 4, FIRST_NONCE + 2];
+        let behind = |number: u64, names: &[u64], text: &str| {
+            let mut print = Print::new(BEGIN_MS);
+            print.add_printed(number, names);
+            print.add(&format_args!("{text}"));
+            print.finish().0
+        };
+        let same = [FIRST_NONCE + 9, FIRST_NONCE + 1];
+        let (one, other) = (names[1].to_string(), same[1].to_string());
+        assert_eq!(behind(1, &names, &one), behind(1, &same, &other));
+        assert_ne!(behind(1, &names, &one), behind(1, &names, &names[0].to_string()));
+        assert_ne!(behind(1, &names, &one), behind(2, &names, &one));
+    }
+
+    /// A reset that came about tells when its attempt began, which is over.
+    #[test]
+    fn a_date_behind_a_reason_is_past() {
+        let date = |ms: u64| of(&format!("A {{ reason: Late, started_ms: {ms} }}"));
+        assert_eq!(date(1), date(2));
+        assert_ne!(of("A { started_ms: 1 }"), of("A { started_ms: 2 }"));
     }
 
     #[test]

@@ -5,11 +5,12 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::fate::{Budget, Step};
+use super::fate::{Budget, Kind, Step};
 use super::moves::successors;
 use super::outlook;
 use super::scene::Scene;
 use super::state::State;
+use super::truth::WORDS;
 use super::witness::Violation;
 
 /// What an exploration has found.
@@ -26,7 +27,9 @@ pub struct Found {
     /// Ends by exit code.
     pub exits: BTreeMap<u8, u64>,
     /// What has happened, and how often.
-    pub happened: BTreeMap<&'static str, u64>,
+    pub happened: HashMap<Kind, u64>,
+    /// How often each of these words was said in the end.
+    pub said: BTreeMap<&'static str, u64>,
     /// Steps of the longest of the shortest paths.
     pub depth: usize,
     /// How long it took.
@@ -36,9 +39,9 @@ pub struct Found {
 }
 
 impl Found {
-    /// What could go wrong within this and never did: a check that cannot fail.
-    pub fn missed(&self, budget: Budget) -> Vec<&'static str> {
-        budget.names().into_iter().filter(|name| !self.happened.contains_key(name)).collect()
+    /// What can happen within this and never did: a check that cannot fail.
+    pub fn missed(&self, budget: Budget) -> Vec<Kind> {
+        budget.kinds().filter(|kind| !self.happened.contains_key(kind)).collect()
     }
 }
 
@@ -61,7 +64,8 @@ struct Share {
     transitions: u64,
     ends: u64,
     exits: BTreeMap<u8, u64>,
-    happened: BTreeMap<&'static str, u64>,
+    happened: HashMap<Kind, u64>,
+    said: BTreeMap<&'static str, u64>,
     violation: Option<(Violation, Digest, Option<Step>)>,
 }
 
@@ -95,8 +99,11 @@ pub fn explore(mut begin: State, scene: &Scene) -> Found {
             for (code, count) in share.exits {
                 *found.exits.entry(code).or_default() += count;
             }
-            for (name, count) in share.happened {
-                *found.happened.entry(name).or_default() += count;
+            for (kind, count) in share.happened {
+                *found.happened.entry(kind).or_default() += count;
+            }
+            for (words, count) in share.said {
+                *found.said.entry(words).or_default() += count;
             }
             level.extend(share.next);
             free.extend(share.free);
@@ -125,11 +132,14 @@ fn expand(chunk: &[(Digest, State)], known: &Mutex<Known>, scene: &Scene) -> Sha
         let next = successors(state, scene);
         if let Some(ended) = &state.host.ended {
             *share.exits.entry(ended.end.exit_code).or_default() += 1;
+            for words in WORDS.into_iter().filter(|words| ended.end.message.contains(words)) {
+                *share.said.entry(words).or_default() += 1;
+            }
         }
         share.ends += u64::from(next.is_empty());
         for (step, result) in next {
             share.transitions += 1;
-            *share.happened.entry(step.name()).or_default() += 1;
+            *share.happened.entry(step.kind()).or_default() += 1;
             let mut state = match result {
                 Ok(state) => state,
                 Err(violation) => {

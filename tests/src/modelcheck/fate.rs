@@ -107,18 +107,13 @@ impl Budget {
         })
     }
 
-    /// The names of everything that can go wrong within it.
-    pub fn names(self) -> Vec<&'static str> {
-        let Self { resets, losses, stalls, runs, stops } = self;
-        let kinds: [(bool, &[&str]); 6] = [
-            (losses > 0, &["twice", "lost", "unheard", "gone"]),
-            (resets > 0, &["reset_before", "reset_behind", "cut_behind"]),
-            (resets > 1, &["cut_in_boot"]),
-            (stalls > 0, &["stalled"]),
-            (runs > 0, &["died_before", "died_behind", "run_again"]),
-            (stops > 0, &["stopped_before", "stopped_behind"]),
-        ];
-        kinds.iter().filter(|(may, _)| *may).flat_map(|(_, names)| names.iter().copied()).collect()
+    /// Everything that can happen within it.
+    pub fn kinds(self) -> impl Iterator<Item = Kind> {
+        let may_happen = move |kind: &Kind| match kind.0 {
+            Some(fate) => self.behind(fate).is_some(),
+            None => self.behind(Fate::DiedBefore).is_some(),
+        };
+        Kind::ALL.into_iter().filter(may_happen)
     }
 
     /// Nothing goes wrong any more.
@@ -140,27 +135,71 @@ impl Fate {
 }
 
 impl Step {
-    /// What happens, in a word.
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::RunAgain => "run_again",
-            Self::Asked(_, fate) => match fate {
-                Fate::Answered => "answered",
-                Fate::Judged(_) => "judged",
-                Fate::Twice => "twice",
-                Fate::Lost => "lost",
-                Fate::Unheard => "unheard",
-                Fate::Gone => "gone",
-                Fate::ResetBefore(_) => "reset_before",
-                Fate::ResetBehind(_) => "reset_behind",
-                Fate::CutBehind(_) => "cut_behind",
-                Fate::CutInBoot(..) => "cut_in_boot",
-                Fate::Stalled(_) => "stalled",
-                Fate::StoppedBefore => "stopped_before",
-                Fate::StoppedBehind => "stopped_behind",
-                Fate::DiedBefore => "died_before",
-                Fate::DiedBehind => "died_behind",
-            },
+    /// What it is one of.
+    pub fn kind(&self) -> Kind {
+        let Self::Asked(_, fate) = self else { return Kind(None) };
+        let kind = Kind(Some(match fate {
+            Fate::CutBehind(_) => Fate::CutBehind(1),
+            Fate::CutInBoot(cause, _) => Fate::CutInBoot(*cause, 1),
+            other => *other,
+        }));
+        assert!(Kind::ALL.contains(&kind), "{kind} is not in the list of what can happen");
+        kind
+    }
+}
+
+/// What can happen, wherever and to whatever request; `None` is another run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Kind(Option<Fate>);
+
+impl Kind {
+    /// All of them, in the order of the report.
+    pub const ALL: [Self; 26] = {
+        use ResetCause::{PowerOn, Unknown, Watchdog};
+        [
+            Self(Some(Fate::Answered)),
+            Self(Some(Fate::Judged(Verdict::Pass))),
+            Self(Some(Fate::Judged(Verdict::Fail))),
+            Self(Some(Fate::Judged(Verdict::Never))),
+            Self(Some(Fate::Twice)),
+            Self(Some(Fate::Lost)),
+            Self(Some(Fate::Unheard)),
+            Self(Some(Fate::Gone)),
+            Self(Some(Fate::ResetBefore(PowerOn))),
+            Self(Some(Fate::ResetBefore(Watchdog))),
+            Self(Some(Fate::ResetBefore(Unknown))),
+            Self(Some(Fate::ResetBehind(PowerOn))),
+            Self(Some(Fate::ResetBehind(Watchdog))),
+            Self(Some(Fate::ResetBehind(Unknown))),
+            Self(Some(Fate::CutBehind(1))),
+            Self(Some(Fate::CutInBoot(PowerOn, 1))),
+            Self(Some(Fate::CutInBoot(Watchdog, 1))),
+            Self(Some(Fate::CutInBoot(Unknown, 1))),
+            Self(Some(Fate::Stalled(Beside::Before))),
+            Self(Some(Fate::Stalled(Beside::At))),
+            Self(Some(Fate::Stalled(Beside::Behind))),
+            Self(Some(Fate::StoppedBefore)),
+            Self(Some(Fate::StoppedBehind)),
+            Self(Some(Fate::DiedBefore)),
+            Self(Some(Fate::DiedBehind)),
+            Self(None),
+        ]
+    };
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(Fate::CutBehind(_)) => {
+                f.write_str("power fails behind one of its flash operations; it comes again")
+            }
+            Some(Fate::CutInBoot(cause, _)) => write!(
+                f,
+                "before it arrives, a reset ({}), and power fails in the boot stage",
+                cause.word()
+            ),
+            Some(fate) => write!(f, "{fate}"),
+            None => f.write_str("the same order is run again"),
         }
     }
 }

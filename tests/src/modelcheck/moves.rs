@@ -57,7 +57,9 @@ pub fn successors(state: &State, scene: &Scene) -> Vec<Outcome> {
     }
     for cause in CAUSES {
         try_fate(Fate::ResetBefore(cause));
-        let _ = (0..MOST_OPERATIONS).find(|count| !try_fate(Fate::CutInBoot(cause, *count)));
+        // Behind none of them it is the reset by power that was tried above.
+        let ends = (1..=MOST_OPERATIONS).any(|count| !try_fate(Fate::CutInBoot(cause, count)));
+        assert!(ends, "a start does more than {MOST_OPERATIONS} operations");
     }
     if question.only_reads() {
         // Whether it was done makes no difference then.
@@ -69,7 +71,8 @@ pub fn successors(state: &State, scene: &Scene) -> Vec<Outcome> {
     for cause in CAUSES {
         try_fate(Fate::ResetBehind(cause));
     }
-    let _ = (1..MOST_OPERATIONS).find(|count| !try_fate(Fate::CutBehind(*count)));
+    let ends = (1..=MOST_OPERATIONS).any(|count| !try_fate(Fate::CutBehind(count)));
+    assert!(ends, "a request does more than {MOST_OPERATIONS} operations");
     found
 }
 

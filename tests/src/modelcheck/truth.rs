@@ -2,12 +2,15 @@
 
 use firmware_protocol::slot::{RejectReason, SlotState};
 use noflake::evidence::Outcome;
-use noflake::qualify::runner::Act;
+use noflake::qualify::runner::{Act, GOES_BACK, UNTOUCHED};
 use noflake::verdict::RunVerdict;
 
 use super::scene::Scene;
 use super::state::State;
 use super::witness::{Violation, Witness, broken};
+
+/// Words that a host may say in the end only where they are so.
+pub const WORDS: [&str; 2] = [UNTOUCHED, GOES_BACK];
 
 /// What the host is about to do.
 ///
@@ -65,12 +68,11 @@ pub fn ends(state: &State, scene: &Scene) -> Result<(), Violation> {
         return says("exit 0 and not confirmed");
     }
     let message = &end.message;
-    if message.contains("the running version is untouched") && record.active != state.witness.found
-    {
+    let is_changed = record.active != state.witness.found;
+    if message.contains(UNTOUCHED) && is_changed {
         return says("another version is confirmed than before");
     }
-    if message.contains("goes back by itself") && holds_new && state.witness.found != record.active
-    {
+    if message.contains(GOES_BACK) && holds_new && is_changed {
         return says("the new version is confirmed");
     }
     let is_in_doubt =

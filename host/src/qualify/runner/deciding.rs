@@ -8,6 +8,7 @@ use crate::verdict::RunVerdict;
 use super::act::{Act, Missing, Saw};
 use super::fate::{Fate, NOTHING_AGAINST, running_in_words};
 use super::lost::{CutShort, EXPLAIN, GOING_BACK_MS, LINK_IS_GONE, Under};
+use super::stopping::GOES_BACK;
 use super::{Reached, Runner, State, TrialOpen};
 
 impl Runner {
@@ -28,7 +29,7 @@ impl Runner {
         } else if holds && self.trial.is_some() {
             let lease_s = self.order.plan.timeouts.lease_ms / 1_000;
             let message = format!(
-                "held on trial as the plan says; the device goes back by itself in {lease_s} s unless \
+                "held on trial as the plan says; {GOES_BACK} in {lease_s} s unless \
                  it is confirmed or rolled back"
             );
             let next = "noflake device confirm, or noflake device rollback";

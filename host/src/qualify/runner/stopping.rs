@@ -5,8 +5,12 @@ use crate::qualify::observation::DeviceFacts;
 
 use super::act::Act;
 use super::lost::EXPLAIN;
-use super::trial::UNTOUCHED;
 use super::{Reached, Runner, State, StopWhy};
+
+/// What a run leaves alone until a trial begins; another host that has the device by then need not.
+pub const UNTOUCHED: &str = "this run has not touched what the device runs";
+/// What an open trial comes to, once nobody drives it.
+pub const GOES_BACK: &str = "the device goes back by itself";
 
 impl Runner {
     /// The run has to stop: gives an open trial up, if the device can be told. A second stop does
@@ -38,7 +42,7 @@ impl Runner {
             let device = if confirming {
                 "whether the confirm has reached the device is not known".to_owned()
             } else if self.trial.is_some() {
-                format!("the device goes back by itself within {lease_s} s")
+                format!("{GOES_BACK} within {lease_s} s")
             } else {
                 UNTOUCHED.to_owned()
             };

@@ -10,10 +10,8 @@ use crate::qualify::observation::{BootSeen, DeviceFacts, StatusFacts};
 use super::act::{Act, Missing, Saw};
 use super::fate::Fate;
 use super::lost::{GOING_BACK_MS, LINK_IS_GONE};
+use super::stopping::UNTOUCHED;
 use super::{Reached, Runner, State, TrialOpen};
-
-/// What a stage leaves alone; another host that has the device by now need not.
-pub(super) const UNTOUCHED: &str = "this run has not touched what the device runs";
 
 impl Runner {
     pub(super) fn staged(&mut self, now_ms: u64, saw: Saw) {
