@@ -1,9 +1,8 @@
 //! The device's engine: everything that a device says and does, as a machine of bounded steps.
 //!
 //! [`Device::poll`] takes the time and at most one frame, does at most one erase, one page program,
-//! 4 KiB of hashing, one check step or the checks of one document (at most
-//! [`crate::trust::MAX_SIGNATURES`] signatures), sends at most one frame, and says what
-//! the caller is to carry out and when to call again. A firmware author writes the loop around it,
+//! 4 KiB of hashing, one check step or the signature checks of one request (PROTOCOL.md, "Limits and cost"), sends at
+//! most one frame, and says what the caller is to carry out and when to call again. A firmware author writes the loop around it,
 //! implements [`Board`], and has a device (BOOT.md says what else the firmware has to do).
 //!
 //! What it promises it keeps on flash, in [`crate::record`]; everything else may be lost at any

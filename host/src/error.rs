@@ -6,6 +6,7 @@ mod next;
 use std::io;
 use std::path::PathBuf;
 
+use firmware_protocol::digest::Digest;
 use thiserror::Error;
 
 use crate::bench::DeviceError;
@@ -139,8 +140,21 @@ pub enum CommandError {
         /// The device.
         address: Address,
     },
-    /// The operator stopped before anything was deployed.
-    #[error("{address}: interrupted before anything was deployed")]
+    /// Flash has lost the root record in force, and the one that was named is another one.
+    #[error(
+        "{address}: flash has lost root record {} ({:.16}), and the one that was named is another one: number {} ({:.16})",
+        lost.0, lost.1, named.0, named.1
+    )]
+    OtherRootLost {
+        /// The device.
+        address: Address,
+        /// Version and digest of the one in force.
+        lost: (u32, Digest),
+        /// Version and digest of the one named.
+        named: (u32, Digest),
+    },
+    /// The operator stopped it.
+    #[error("{address}: interrupted; what was under way may have been done")]
     Interrupted {
         /// The device.
         address: Address,

@@ -1,7 +1,7 @@
 //! Files that a person names: regular ones, read up to a limit, so that a pipe that nobody fills or a
 //! device that never ends is an error and no hang.
 //!
-//! Bundles and records, which are longer than memory should hold, open theirs themselves.
+//! Bundles and records, which are longer than memory should hold, are only opened here.
 
 use std::fs::{self, File, FileType};
 use std::io::{Error, ErrorKind, Read, Result};

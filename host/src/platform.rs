@@ -59,7 +59,12 @@ mod system {
     /// As the system says.
     pub fn open_at_once(path: &Path) -> io::Result<File> {
         let flags = OFlags::NONBLOCK.bits().cast_signed();
-        OpenOptions::new().read(true).custom_flags(flags).open(path)
+        let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
+        match opened {
+            // Only a regular file is waited for: another process gives its lease on it up.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => File::open(path),
+            opened => opened,
+        }
     }
 
     /// Opens what the process was given as descriptor `number`.

@@ -125,6 +125,8 @@ pub struct Session {
 #[derive(Debug)]
 struct OpenRequest {
     id: u32,
+    /// The device may say that it works on it.
+    may_take_long: bool,
     payload: Vec<u8>,
     first_us: u64,
     /// When the device last gave a sign that it works on it.
@@ -195,10 +197,12 @@ impl Session {
         let id = self.next_id;
         self.next_id = self.next_id.wrapping_add(1);
         let mut bytes = [0; MAX_REQUEST_BYTES];
+        let may_take_long = request.may_take_long();
         let message = ToDevice { id, session: self.entered, request };
         let payload = message::encode(&message, &mut bytes).unwrap_or_default().to_vec();
         self.open = Some(OpenRequest {
             id,
+            may_take_long,
             payload,
             first_us: now_us,
             alive_us: now_us,
@@ -330,8 +334,8 @@ impl Session {
         match standing {
             Standing::Working => {
                 open.busy_us = None;
-                // A device that works for ever is as good as silent.
-                if now_us.saturating_sub(open.first_us) < MAX_WORKING_US {
+                // A device that works for ever is as good as silent, and so is one that works on a question.
+                if open.may_take_long && now_us.saturating_sub(open.first_us) < MAX_WORKING_US {
                     open.alive_us = now_us;
                 }
             }

@@ -8,13 +8,16 @@ use std::path::Path;
 
 /// Reads the file at `path`, of at most `limit_bytes`.
 pub(crate) fn read(path: &Path, limit_bytes: usize) -> Result<Vec<u8>> {
-    // Asked before opening: opening a pipe would wait for its writer.
-    if !fs::metadata(path)?.is_file() {
-        return Err(Error::new(ErrorKind::InvalidData, "it is no regular file"));
-    }
+    // Asked before opening, as opening some devices does something to them; and then of what was opened.
+    let is_regular = |found: fs::Metadata| {
+        let no_file = || Error::new(ErrorKind::InvalidData, "it is no regular file");
+        found.is_file().then_some(()).ok_or_else(no_file)
+    };
+    is_regular(fs::metadata(path)?)?;
+    let mut file = without_wait(File::options().read(true)).open(path)?;
+    is_regular(file.metadata()?)?;
     let limit = u64::try_from(limit_bytes).unwrap_or(u64::MAX);
     let mut bytes = Vec::new();
-    let mut file = File::open(path)?;
     (&mut file).take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() > limit_bytes {
         let got = file.metadata()?.len().max(limit.saturating_add(1));
@@ -70,6 +73,18 @@ fn require_regular(found: FileType) -> Result<()> {
     };
     let problem = format!("it is {what}, expected a regular file of the simulator's own");
     Err(Error::new(ErrorKind::InvalidData, problem))
+}
+
+/// A pipe is opened at once, without a writer.
+#[cfg(unix)]
+fn without_wait(options: &mut OpenOptions) -> &mut OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt;
+    options.custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
+}
+
+#[cfg(not(unix))]
+const fn without_wait(options: &mut OpenOptions) -> &mut OpenOptions {
+    options
 }
 
 #[cfg(unix)]

@@ -29,7 +29,7 @@ fn a_record_in_a_file_is_what_flash_holds_and_is_explained_without_the_device() 
     drop(device);
     let _ = explain(&site, "unit.record", &[])
         .code(0)
-        .says("enrolled, root record 1")
+        .says("enrolled under root record 1")
         .says("slot B    admitted, confirmed")
         .says("reset cause power_on: the confirmed image runs (rule B5 of BOOT.md)")
         .says("the slots are not in this file; if slot B no longer matches")

@@ -11,6 +11,7 @@ use integration::site::{
     RELEASE_KEY, ROOT_KEY, Release, STRANGER_KEY, Site, later_root_record, root_record,
 };
 use rustix::process::Signal;
+use serde_json::Value;
 
 struct Unit {
     site: Site,
@@ -100,13 +101,12 @@ fn a_lost_root_record_is_stored_anew_though_a_version_runs() {
         .site
         .deploy(&next, &address)
         .code(5)
-        .says("flash has lost root record 1, which the device is enrolled under")
-        .says("next      noflake device recover with the same bundle");
-    let _ = unit
-        .explain()
-        .says("enrolled under root record 1")
-        .says(", which flash has lost")
-        .says("next: noflake device enroll, with the root record that it is enrolled under");
+        .says("flash has lost the root record that the device is enrolled under")
+        .says(&format!("next      noflake device recover -d {address} --root "));
+    let _ =
+        unit.explain().says("enrolled under root record 1").says(", which flash has lost").says(
+            "next: noflake device enroll -d DEVICE --root ROOT, with the root record that it is",
+        );
     let _ = unit
         .recover(&next)
         .code(0)
@@ -153,8 +153,8 @@ fn a_recovery_that_waits_for_another_host_says_so_and_ends_by_ctrl_c() {
     let _ = host
         .wait()
         .code(130)
-        .says("interrupted before anything was deployed")
-        .says("next: run the same command again");
+        .says("interrupted; what was under way may have been done")
+        .says("or run the same command again");
     other.signal(Signal::INT);
     let _ = other.wait();
     let _ = unit.recover(&unit.bundle).code(0).says("it had lost, and took again, root record 1");
@@ -193,25 +193,80 @@ fn a_device_that_lost_both_images_is_brought_back_by_recover_and_by_deploy() {
     unit.is_back("1.1.0");
 }
 
+/// The same command again ends what an earlier one began, wherever that was cut short: so it deploys to a device that
+/// lacks nothing, too. Enrolling cannot be taken back, and is left to the command for it.
 #[test]
-fn a_healthy_device_and_one_in_factory_state_are_left_alone() {
+fn a_device_that_lacks_nothing_is_deployed_to_and_one_in_factory_state_is_not_enrolled() {
     let unit = Unit::new();
     let next = unit.site.bundle(&Release::new("1.2.0"));
-    let (before, runs) = (flash::whole(unit.device.state()), unit.site.runs().len());
-    let _ = unit
-        .recover(&next)
-        .code(0)
-        .says("nothing: it needs no recovery")
-        .says(&format!("next      noflake deploy {next} -d {}", unit.device.address()));
+    let _ = unit.recover(&next).code(0).says("nothing to recover; deploys version 1.2.0");
+    unit.is_back("1.2.0");
+    let before = flash::whole(unit.device.state());
+    let _ = unit.recover(&next).code(0).says("found done");
     assert!(flash::whole(unit.device.state()) == before, "flash is as it was");
-    assert_eq!(unit.site.runs().len(), runs, "no run was begun");
     let options = SimOptions::tcp().factory().state("new");
     let device = Simulator::start(&unit.site, &options);
     let address = device.address();
     let recover = ["--format", "json", "device", "recover", "-d", &address, "--bundle", &next];
-    let told = unit.site.noflake(&recover).code(0).json();
-    assert_eq!((&told["needs_recovery"], &told["root_offered"]), (&false.into(), &false.into()));
+    let told = unit.site.noflake(&recover).code(5).json_lines();
+    assert_eq!((&told[0]["why"], &told[0]["root_how"]), (&"none".into(), &Value::Null));
+    assert_eq!(told[1]["next"], "noflake device enroll, then run the same command again");
     assert_eq!(unit.site.status(&address)["device"]["enrolled"], false);
+}
+
+/// Whoever has another root record in hand is told which one it has to be.
+#[test]
+fn a_lost_root_record_is_named_to_a_host_that_has_another_one() {
+    let unit = Unit::new().damaged(flash::lose_root);
+    let path = unit.site.path("2.nfr");
+    fs::write(&path, later_root_record(2, STRANGER_KEY, &[ROOT_KEY])).unwrap();
+    let root = path.display().to_string();
+    let bundle = unit.site.path("later.nfb");
+    unit.site.bundle_at(&Release::new("1.2.0").signed_by(STRANGER_KEY), &bundle);
+    let (address, bundle) = (unit.device.address(), bundle.display().to_string());
+    for command in [
+        vec!["device", "enroll", "-d", &address, "--root", &root],
+        vec!["device", "recover", "-d", &address, "--root", &root, "--bundle", &bundle],
+    ] {
+        let ended = unit.site.noflake(&command).code(5).says("flash has lost root record 1 (");
+        ended.says("and the one that was named is another one: number 2 (").is_one_clear_error();
+    }
+}
+
+/// Neither an operator who stops nor a supply that fails speaks against a bundle, and the device is where it was.
+#[test]
+fn a_recovery_that_is_stopped_in_its_trial_has_no_verdict_and_goes_on_by_the_same_command() {
+    for is_cut in [false, true] {
+        let Unit { site, device, .. } = Unit::new().damaged_on(&SimOptions::pty(), |state| {
+            flash::lose_image(state, "A");
+            flash::lose_image(state, "B");
+        });
+        let flag = site.path("was-here");
+        let script = format!("test -e {0} || {{ touch {0}; sleep 5; }}", flag.display());
+        let check =
+            format!("id = \"wait\"\nkind = \"command\"\nargv = [\"sh\", \"-c\", {script:?}]\n");
+        let plan =
+            integration::site::plan_with(&check).replace("lease = \"4s\"", "lease = \"20s\"");
+        let next = site.bundle(&Release::new("1.2.0").plan(&plan));
+        let address = device.address();
+        let args = ["device", "recover", "-d", &address, "--bundle", &next];
+        let host = site.start(&args);
+        wait_for("the check that waits", || flag.exists().then_some(()));
+        let device = if is_cut {
+            device.kill();
+            let device = Simulator::start(&site, &SimOptions::pty());
+            let ended = host.wait().code(3).says("power failed (reset cause power_on)");
+            let _ = ended.says("nothing speaks against the bundle");
+            device
+        } else {
+            host.signal(Signal::INT);
+            let ended = host.wait().code(130).says("interrupted by the operator");
+            let _ = ended.says("waits in its recovery image").says_not("verdict   ");
+            device
+        };
+        let _ = site.noflake(&args).code(0).says("committed: version 1.2.0");
+        drop(device);
+    }
 }
 
 /// A device that lost its record still knows whose it was.

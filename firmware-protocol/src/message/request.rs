@@ -151,6 +151,29 @@ pub enum Request<'a> {
     RootStatus,
 }
 
+impl Request<'_> {
+    /// Whether a device may say that it works on this: what only asks is answered at once.
+    #[must_use]
+    pub const fn may_take_long(&self) -> bool {
+        !matches!(
+            self,
+            Self::Hello { .. }
+                | Self::Identify
+                | Self::Status
+                | Self::Area { .. }
+                | Self::Check { .. }
+                | Self::OpenSession { .. }
+                | Self::CloseSession
+                | Self::Offer { .. }
+                | Self::Missing { .. }
+                | Self::Renew
+                | Self::Wear
+                | Self::RecordBytes { .. }
+                | Self::RootStatus
+        )
+    }
+}
+
 /// Bounds of a trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrialTerms {

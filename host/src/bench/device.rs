@@ -120,6 +120,8 @@ pub struct Device {
     max_frame_bytes: u32,
     window_bytes: u32,
     checks: Option<Vec<CheckInfo>>,
+    /// Whether flash has lost its root record, once it was asked in a session.
+    root_is_lost: Option<bool>,
     /// What the console said, while there is no connection to hold it.
     console: Console,
     traffic_before: Traffic,
@@ -144,6 +146,7 @@ impl Device {
             max_frame_bytes: 1_024,
             window_bytes: 4_096,
             checks: None,
+            root_is_lost: None,
             console: Console::default(),
             traffic_before: Traffic::default(),
             now_ms: 0,

@@ -261,9 +261,7 @@ const fn after_refusal(refusal: Refusal) -> &'static str {
         | Refusal::BlockSize { .. }
         | Refusal::Encoding { .. } => "make the bundle anew for this device; nothing was written",
         Refusal::Limit { .. } => "ask for less in the plan's timeouts, or see the root's policy",
-        Refusal::RootLost { .. } => {
-            "noflake device recover with the same bundle: it stores the root record anew, then deploys"
-        }
+        Refusal::RootLost { .. } => "run the same command again: it says how to bring it back",
         Refusal::Flash => FLASH_FAILED,
         Refusal::NotStaged | Refusal::NoStage | Refusal::Incomplete { .. } => STAGE_AGAIN,
         Refusal::Malformed => "noflake bundle verify; copy the bundle again if that finds anything",

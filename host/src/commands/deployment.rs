@@ -24,7 +24,7 @@ use crate::input;
 use crate::link::{Address, shell_word};
 use crate::plan::Plan;
 use crate::progress::Screen;
-use crate::qualify::observation::{DeviceFacts, SlotFacts, StatusFacts};
+use crate::qualify::observation::{DeviceFacts, StatusFacts};
 use crate::qualify::runner::{Ended, Order, Runner};
 use crate::report::write_reports;
 use crate::trust::LoadedRoot;
@@ -132,26 +132,9 @@ impl Deployment {
             })
     }
 
-    /// Whether a slot holds this bundle, or a part of it, and no deployment has ended it.
-    pub(super) fn is_under_way(&self, status: &StatusFacts) -> bool {
-        let digest = self.bundle.bundle().digest().0;
-        let is_begun = |slot: &SlotFacts| slot.state.is_unfinished() && slot.bundle == Some(digest);
-        status.slots.iter().any(is_begun)
-    }
-
     /// Version of the bundle.
     pub(super) fn version(&self) -> String {
         self.bundle.manifest().version.to_string()
-    }
-
-    /// The command that deploys the same bundle to `address`.
-    pub(super) fn deploy_command(&self, address: &Address) -> String {
-        format!(
-            "noflake deploy {} -d {} --root {}",
-            shell_word(&self.bundle.bundle().path().display().to_string()),
-            shell_word(&address.to_string()),
-            shell_word(&self.root_path.display().to_string())
-        )
     }
 
     /// The command that brings the device at `address` back with the same bundle.

@@ -1,5 +1,7 @@
 //! Which devices a command works with.
 
+use tokio::sync::watch;
+
 use crate::bench::{Device, Opened, Opening, Waiting};
 use crate::cli::Context;
 use crate::error::CommandError;
@@ -90,7 +92,7 @@ impl TargetArgs {
     }
 }
 
-/// Finds the device, with or without a session, and tells what it waits for.
+/// Finds the device, with or without a session, and tells of another host that it waits for.
 ///
 /// # Errors
 /// When it does not answer.
@@ -105,6 +107,35 @@ pub(super) async fn reach(
         |waiting: Waiting| context.output.progress(&format_args!("{address}: {waiting}"));
     let opened = device.connect(until_ms, None, session, &mut tell).await;
     opened.map_err(|source| at(device, source))
+}
+
+/// Does some work in a session, and gives the session back whatever comes of the work: or the next command would take
+/// this one for another host. A stop by the operator ends the work.
+///
+/// # Errors
+/// When no device answers, when the work fails, or when it is stopped.
+pub(super) async fn in_session<T>(
+    device: &mut Device,
+    interrupts: &mut watch::Receiver<u32>,
+    context: &Context,
+    work: impl AsyncFnOnce(&mut Device, Opened) -> Result<T, CommandError>,
+) -> Result<T, CommandError> {
+    let address = device.address().clone();
+    let worked = tokio::select! {
+        biased;
+        _ = interrupts.changed() => Err(CommandError::Interrupted { address }),
+        worked = async {
+            let opened = reach(device, true, context).await?;
+            work(device, opened).await
+        } => worked,
+    };
+    tokio::select! {
+        biased;
+        // A second stop does not wait for the device.
+        _ = interrupts.changed() => {}
+        () = device.close() => {}
+    }
+    worked
 }
 
 /// Names the device that an error came from.

@@ -107,7 +107,7 @@ impl CommandError {
             | Self::NamedTwice { .. }
             | Self::Plan(_) => Exit::Usage,
             Self::Device { source, .. } => of_device(source),
-            Self::NoTrial { .. } => Exit::Refused,
+            Self::NoTrial { .. } | Self::OtherRootLost { .. } => Exit::Refused,
             Self::Interrupted { .. } => Exit::Interrupted,
             Self::InRecovery { .. } | Self::NotSeen { .. } => Exit::NeedsService,
             Self::PlanFile { source, .. } | Self::Image { source, .. } => of_system(source),

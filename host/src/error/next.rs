@@ -50,7 +50,12 @@ impl CommandError {
             Self::InRecovery { .. } => {
                 Some("noflake device recover, with a bundle that is known to work")
             }
-            Self::Interrupted { .. } => Some("run the same command again"),
+            Self::OtherRootLost { .. } => {
+                Some("name the root record that the device is enrolled under with --root")
+            }
+            Self::Interrupted { .. } => {
+                Some("noflake device status --explain, or run the same command again")
+            }
             Self::BootRecord(error) => Some(after_boot_record(error)),
             Self::Plan(_) | Self::PlanFile { .. } => {
                 Some("see docs/QUALIFICATION.md for every key of a plan; nothing was sent")

@@ -25,6 +25,21 @@ fn a_device_that_says_working_for_ever_is_given_up_after_ten_minutes() {
     assert!((MAX_WORKING_US..=limit_us).contains(&given_up_us), "after {given_up_us} us");
 }
 
+/// It would keep a person who only looks at the device waiting without a word.
+#[test]
+fn a_device_that_says_working_to_a_question_is_as_good_as_silent() {
+    let mut session = Session::new(Framing::Stream, 1, Patience::default());
+    session.ask(0, Request::RootStatus);
+    let id = asked(&mut session);
+    let silence_us = Patience::default().silence_us;
+    for now_us in (0..silence_us).step_by(100_000) {
+        session.handle_bytes(now_us, &said(id, Ok(Reply::Working { left_bytes: 1 })));
+        assert!(session.poll_event().is_none(), "{now_us}");
+    }
+    session.handle_timeout(silence_us);
+    assert!(matches!(session.poll_event(), Some(Event::NoAnswer)));
+}
+
 /// The device resets and the answer arrives after it was given up: what is asked of the new boot then
 /// waits for its own answer.
 #[test]

@@ -152,7 +152,8 @@ impl Device {
             self.enter_session(boot_nonce).await?;
         }
         let answer = self.ask(Request::Identify).await?;
-        let facts = facts::device_facts(&identity(&answer)?);
+        let mut facts = facts::device_facts(&identity(&answer)?);
+        facts.root_is_lost = session && facts.enrolled && self.root_is_lost().await?;
         let status = facts::status_facts(&self.status().await?);
         Ok(Some(Opened { facts, status, at_ms }))
     }

@@ -1,6 +1,7 @@
 //! The boot record from outside: how worn flash is, and the record's own bytes.
 
 use firmware_protocol::message::{MAX_RECORD_PIECE_BYTES, Reply, Request, Wear};
+use firmware_protocol::record::PLACE_BYTES;
 use firmware_protocol::refusal::Refusal;
 
 use super::{Device, DeviceError};
@@ -56,7 +57,11 @@ impl Device {
                     return Err(DeviceError::OutOfTurn("record bytes"));
                 }
                 if piece.len() < wanted {
-                    first_range_bytes.get_or_insert(offset + piece.len());
+                    let end = offset + piece.len();
+                    if first_range_bytes.is_some() || !end.is_multiple_of(PLACE_BYTES) {
+                        return Err(DeviceError::OutOfTurn("record bytes"));
+                    }
+                    first_range_bytes = Some(end);
                 }
                 bytes.extend(piece);
                 continue;

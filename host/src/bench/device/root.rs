@@ -33,11 +33,21 @@ impl Device {
         }
     }
 
+    /// Whether flash has lost the root record in force; asked once.
+    pub(super) async fn root_is_lost(&mut self) -> Result<bool, DeviceError> {
+        if self.root_is_lost.is_none() {
+            let root = self.root_status().await?;
+            self.root_is_lost = Some(root.is_some_and(|root| root.version > 0 && !root.is_held));
+        }
+        Ok(self.root_is_lost == Some(true))
+    }
+
     /// Offers a root record; needs a session.
     ///
     /// # Errors
     /// When the device refuses or does not answer.
     pub async fn enroll(&mut self, document: &[u8]) -> Result<How, DeviceError> {
+        self.root_is_lost = None;
         let total_bytes = u32::try_from(document.len()).unwrap_or(u32::MAX);
         for (number, piece) in document.chunks(MAX_PIECE_BYTES).enumerate() {
             let offset = number.saturating_mul(MAX_PIECE_BYTES);

@@ -6,11 +6,11 @@ use firmware_protocol::message::How;
 use serde_json::json;
 
 use super::enroll;
-use crate::bench::{Device, DeviceError, Opened};
+use crate::bench::{Device, Opened};
 use crate::cli::Context;
 use crate::commands::deployment::{Deployment, RunArgs};
 use crate::commands::runtime;
-use crate::commands::target::{at, reach};
+use crate::commands::target::{at, in_session};
 use crate::error::{CommandError, Exit};
 use crate::evidence::Verb;
 use crate::qualify::observation::Where;
@@ -19,7 +19,7 @@ use crate::trust::LoadedRoot;
 /// Bring back a device that runs its recovery image, or has lost its boot record or root record
 ///
 /// Gives the device its root record where that is missing, then deploys the bundle as noflake deploy
-/// does, with the same evidence and exit codes. A device that needs no recovery is left alone.
+/// does, with the same evidence and exit codes. Cut short anywhere, the same command goes on.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
@@ -36,8 +36,6 @@ struct Found {
     root_before: Option<u32>,
     /// `None` when the root record was not offered.
     enrolled: Option<How>,
-    /// An earlier recovery with this bundle came to no end.
-    is_under_way: bool,
 }
 
 impl Found {
@@ -47,74 +45,44 @@ impl Found {
 
     /// A root record that flash had lost was stored anew.
     fn needs_recovery(&self) -> bool {
-        self.is_in_recovery()
-            || self.is_under_way
-            || matches!(self.enrolled, Some(How::Done | How::Resumed))
+        self.is_in_recovery() || matches!(self.enrolled, Some(How::Done | How::Resumed))
     }
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let deployment = Deployment::prepare(&args.bundle, &args.run, Verb::Deploy, None, context)?;
     let mut device = args.run.target.one(context, Some(deployment.root()))?;
-    let address = device.address().clone();
     runtime::block_on(async {
         let mut interrupts = runtime::interrupts();
-        let looked = tokio::select! {
-            biased;
-            _ = interrupts.changed() => Err(CommandError::Interrupted { address }),
-            looked = look(&mut device, &deployment, context) => looked,
-        };
-        device.close().await;
-        let is_deployed = match looked? {
-            Looked::IsForAnother => true,
-            Looked::Found(found) => {
-                tell(&device, &found, &deployment, context);
-                found.needs_recovery()
+        let looking = async |device: &mut Device, opened: Opened| {
+            // Not enrolled for a bundle that is not for it, which could not be taken back; the run says why.
+            if !deployment.is_for(&opened.facts) {
+                return Ok(None);
             }
+            look_at_root(device, opened, deployment.root()).await.map(Some)
         };
-        if is_deployed {
-            deployment.run(vec![device], interrupts, context).await
-        } else {
-            Ok(Exit::Success)
+        if let Some(found) = in_session(&mut device, &mut interrupts, context, looking).await? {
+            tell(&device, &found, &deployment, context);
         }
+        // Also where nothing was wrong: an earlier recovery may have ended behind the root record.
+        deployment.run(vec![device], interrupts, context).await
     })?
 }
 
-/// What comes of a look at a device.
-enum Looked {
-    /// The bundle is not for it, so it is not enrolled, which could not be taken back; the run says why.
-    IsForAnother,
-    Found(Box<Found>),
-}
-
-/// Offers the root record where one may be missing: in recovery, and where the one in force has the same number,
-/// so that it changes nothing unless flash has lost it.
-async fn look(
-    device: &mut Device,
-    deployment: &Deployment,
-    context: &Context,
-) -> Result<Looked, CommandError> {
-    let opened = reach(device, true, context).await?;
-    if !deployment.is_for(&opened.facts) {
-        return Ok(Looked::IsForAnother);
-    }
-    let is_under_way = deployment.is_under_way(&opened.status);
-    let found = look_at_root(device, opened, deployment.root()).await;
-    let found = found.map_err(|source| at(device, source))?;
-    Ok(Looked::Found(Box::new(Found { is_under_way, ..found })))
-}
-
+/// Offers the root record where one may be missing: in recovery, where flash has lost it, and where the one in force
+/// has the same number, so that it changes nothing else.
 async fn look_at_root(
     device: &mut Device,
     opened: Opened,
     root: &LoadedRoot,
-) -> Result<Found, DeviceError> {
-    let row = device.status().await?.row.id();
-    let root_before = device.root_version().await?;
+) -> Result<Found, CommandError> {
+    let row = device.status().await.map_err(|source| at(device, source))?.row.id();
+    let root_before = device.root_version().await.map_err(|source| at(device, source))?;
     let may_be_lost = opened.facts.running == Where::Recovery
+        || opened.facts.root_is_lost
         || root_before == Some(root.record().claims().version);
-    let enrolled = if may_be_lost { Some(device.enroll(root.bytes()).await?) } else { None };
-    Ok(Found { opened, row, root_before, enrolled, is_under_way: false })
+    let enrolled = if may_be_lost { Some(enroll::offer(device, root).await?) } else { None };
+    Ok(Found { opened, row, root_before, enrolled })
 }
 
 fn tell(device: &Device, found: &Found, deployment: &Deployment, context: &Context) {
@@ -140,28 +108,26 @@ fn tell(device: &Device, found: &Found, deployment: &Deployment, context: &Conte
             root.digest()
         ));
     }
-    let next = match (found.needs_recovery(), found.opened.facts.enrolled) {
-        (true, _) => None,
-        (false, true) => Some(deployment.deploy_command(address)),
-        (false, false) => Some("noflake device enroll, if it is yours to enrol".to_owned()),
+    let why = match (found.is_in_recovery(), found.needs_recovery()) {
+        (true, _) => "recovery_image",
+        (false, true) => "root_lost",
+        (false, false) => "none",
     };
-    match &next {
-        None => lines.push(format!("  does      deploys version {}", deployment.version())),
-        Some(next) => {
-            lines.push("  does      nothing: it needs no recovery".to_owned());
-            lines.push(format!("  next      {next}"));
-        }
-    }
+    let not_needed = if found.needs_recovery() { "" } else { "nothing to recover; " };
+    lines.push(format!("  does      {not_needed}deploys version {}", deployment.version()));
+    let version = root.claims().version;
+    let how = found.enrolled.map(|how| enroll::machine_word(how, found.root_before, version));
     let machine = json!({
         "device": address.to_string(),
         "serial": facts.serial,
         "running": facts.running.to_string(),
         "boot_row": found.row,
         "needs_recovery": found.needs_recovery(),
+        "why": why,
+        "root_version": version,
         "root_version_before": found.root_before,
-        "root_offered": found.enrolled.is_some(),
-        "root_found_done": found.enrolled.map(|how| how == How::FoundDone),
-        "next": next,
+        "root_digest": root.digest().to_string(),
+        "root_how": how,
     });
     context.output.result(&lines.join("\n"), &machine);
 }

@@ -106,6 +106,10 @@ fn identity_lines(facts: &DeviceFacts, root: Option<&RootStatus>) -> Vec<String>
     let life = match root {
         _ if !facts.enrolled => "factory state: not enrolled".to_owned(),
         None => "enrolled".to_owned(),
+        // It contradicts itself: what it is enrolled under is not known.
+        Some(root) if root.version == 0 => {
+            "enrolled, under a root record that it does not name".to_owned()
+        }
         Some(root) => {
             let lost = if is_lost(root) { ", which flash has lost" } else { "" };
             format!("enrolled under root record {} ({:.16}){lost}", root.version, root.digest)
@@ -174,7 +178,7 @@ fn wear_lines(status: &Status, wear: Option<&Wear>) -> Vec<String> {
     // A block of the record is erased once in as many entries as the record has places.
     let rounds = wear.record_entries.checked_div(wear.record_places).unwrap_or(0);
     lines.push(format!(
-        "          boot record: {} entries in {} places, each block erased some {rounds} times",
+        "          boot record: {} entries written ever, over {} places; each block erased some {rounds} times",
         wear.record_entries, wear.record_places
     ));
     lines.push(format!(

@@ -5,11 +5,11 @@
 use firmware_protocol::message::Request;
 use serde_json::json;
 
-use crate::bench::{DeviceError, Opened, Progressed};
+use crate::bench::{Device, DeviceError, Opened, Progressed};
 use crate::cli::Context;
 use crate::commands::deployment::slots_in_words;
 use crate::commands::runtime;
-use crate::commands::target::{TargetArgs, at, reach};
+use crate::commands::target::{TargetArgs, at, in_session};
 use crate::error::CommandError;
 use crate::progress::Screen;
 use crate::qualify::observation::{StatusFacts, TrialFacts, Where};
@@ -72,43 +72,30 @@ impl Decision {
 
 fn decide(target: &TargetArgs, context: &Context, decision: Decision) -> Result<(), CommandError> {
     let mut device = target.one(context, None)?;
+    let address = device.address().clone();
     runtime::block_on(async {
-        let Opened { facts, status, .. } = reach(&mut device, true, context).await?;
-        let Some(trial) = status.trial else {
-            return Err(CommandError::NoTrial { address: device.address().clone() });
+        let mut interrupts = runtime::interrupts();
+        let deciding = async |device: &mut Device, opened: Opened| {
+            carry_out(device, opened, context, decision).await
         };
-        let trial_id = u32::try_from(trial.trial_id).unwrap_or(u32::MAX);
-        let answer = device.ask(decision.request(trial_id, facts.boot_nonce)).await;
-        let answer = answer.map_err(|source| at(&device, source))?;
-        answer.reply().map_err(|refusal| at(&device, DeviceError::Refused(refusal)))?;
-        let reboots = decision == Decision::RollBack && trial.is_running;
-        let not_boot = reboots.then_some(facts.boot_nonce);
-        let until_ms = device.now_ms().saturating_add(SHOWN_MS);
-        let mut progress =
-            Screen::new(context.output.format()).device(&device.address().to_string());
-        let mut tell = |waiting| progress.show(Progressed::Waiting(waiting));
-        let after = device.connect(until_ms, not_boot, true, &mut tell).await;
-        progress.finish();
-        let after = after.map_err(|source| at(&device, source))?;
-        device.close().await;
+        let (trial, after) = in_session(&mut device, &mut interrupts, context, deciding).await?;
         let (running, version) = (after.facts.running, &after.facts.version);
         let slots = slots_in_words(&after.status);
         if !decision.is_seen(&trial, running, &after.status) {
             return Err(CommandError::NotSeen {
-                address: device.address().clone(),
+                address,
                 trial_id: trial.trial_id,
                 word: decision.word(),
                 got: format!("version {version} runs from {running}; {slots}"),
             });
         }
         let human = format!(
-            "{}: trial {} {}; the device says: version {version} runs from {running}; {slots}.",
-            device.address(),
+            "{address}: trial {} {}; the device says: version {version} runs from {running}; {slots}.",
             trial.trial_id,
             decision.word(),
         );
         let machine = json!({
-            "device": device.address().to_string(),
+            "device": address.to_string(),
             "trial_id": trial.trial_id,
             "decision": decision.word(),
             "version": version,
@@ -118,6 +105,32 @@ fn decide(target: &TargetArgs, context: &Context, decision: Decision) -> Result<
         context.output.result(&human, &machine);
         Ok(())
     })?
+}
+
+/// Decides on the open trial; gives it, and the device as it is then.
+async fn carry_out(
+    device: &mut Device,
+    opened: Opened,
+    context: &Context,
+    decision: Decision,
+) -> Result<(TrialFacts, Opened), CommandError> {
+    let Opened { facts, status, .. } = opened;
+    let Some(trial) = status.trial else {
+        return Err(CommandError::NoTrial { address: device.address().clone() });
+    };
+    let trial_id = u32::try_from(trial.trial_id).unwrap_or(u32::MAX);
+    let answer = device.ask(decision.request(trial_id, facts.boot_nonce)).await;
+    let answer = answer.map_err(|source| at(device, source))?;
+    answer.reply().map_err(|refusal| at(device, DeviceError::Refused(refusal)))?;
+    let reboots = decision == Decision::RollBack && trial.is_running;
+    let not_boot = reboots.then_some(facts.boot_nonce);
+    let until_ms = device.now_ms().saturating_add(SHOWN_MS);
+    let mut progress = Screen::new(context.output.format()).device(&device.address().to_string());
+    let mut tell = |waiting| progress.show(Progressed::Waiting(waiting));
+    let after = device.connect(until_ms, not_boot, true, &mut tell).await;
+    progress.finish();
+    let after = after.map_err(|source| at(device, source))?;
+    Ok((trial, after))
 }
 
 #[cfg(test)]

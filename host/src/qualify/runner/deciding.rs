@@ -178,7 +178,11 @@ impl Runner {
             return;
         };
         match self.fate(&facts, &status) {
-            Fate::Ended(_) if facts.running != Where::Recovery => {
+            // A device that came from its recovery image goes back to it, and waits there for a bundle that works.
+            Fate::Ended(_)
+                if facts.running != Where::Recovery
+                    || (self.expect.from_recovery && !self.blames_bundle()) =>
+            {
                 self.end_rolled_back(now_ms, &facts);
             }
             Fate::OnTrial { .. } | Fate::Paused if self.may_retry() => {
@@ -240,7 +244,12 @@ impl Runner {
     fn end_rolled_back(&mut self, now_ms: u64, facts: &DeviceFacts) {
         let why = self.why_not();
         self.trial = None;
-        let device = format!("version {} runs again from {}", facts.version, facts.running);
+        let device = match facts.running {
+            Where::Recovery => "the device waits in its recovery image, as before".to_owned(),
+            slot @ (Where::SlotA | Where::SlotB) => {
+                format!("version {} runs again from {slot}", facts.version)
+            }
+        };
         if self.stopping.is_some() {
             self.end_stopped(now_ms, &device, Some(facts));
             return;

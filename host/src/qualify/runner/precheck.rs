@@ -103,6 +103,17 @@ impl Runner {
             let next = "noflake device enroll, then run the same command again";
             return Some((reason.to_owned(), next.to_owned()));
         }
+        if facts.root_is_lost {
+            let reason = "flash has lost the root record that the device is enrolled under: without it the device \
+                          takes no bundle";
+            let next = match order.verb {
+                Verb::Deploy => order.recover.clone(),
+                Verb::Qualify => "noflake device enroll, with the root record that it is enrolled under; then run \
+                                  the same command again"
+                    .to_owned(),
+            };
+            return Some((reason.to_owned(), next));
+        }
         let applies = order.plan.applies_to.admit(&facts.product, facts.hardware_rev);
         applies.err().map(|reason| (reason.to_string(), "take a plan for this device".to_owned()))
     }

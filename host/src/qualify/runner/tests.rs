@@ -187,6 +187,7 @@ impl World {
             reset_cause: self.reset_cause.to_owned(),
             watchdog_hardware: true,
             enrolled: true,
+            root_is_lost: false,
         }
     }
 

@@ -5,10 +5,11 @@ use std::path::Path;
 use firmware_protocol::slot::SlotId;
 use serde_json::json;
 
-use crate::bench::{Device, DeviceError};
+use crate::bench::{Device, DeviceError, Opened};
 use crate::bundle::{Bundle, VerifiedBundle};
 use crate::cli::Context;
-use crate::commands::target::{at, reach};
+use crate::commands::runtime;
+use crate::commands::target::{at, in_session};
 use crate::error::{CommandError, Exit};
 use crate::qualify::observation::{StatusFacts, Where};
 use crate::trust::LoadedRoot;
@@ -26,17 +27,19 @@ pub(super) async fn run(
     context: &Context,
 ) -> Result<Exit, CommandError> {
     let bundle = Bundle::open(bundle)?.verify(root.record().claims())?;
-    let opened = reach(device, true, context).await?;
-    let slot = match opened.facts.running {
-        Where::SlotA => SlotId::A,
-        Where::SlotB => SlotId::B,
-        Where::Recovery => {
-            return Err(CommandError::InRecovery { address: device.address().clone() });
-        }
+    let mut interrupts = runtime::interrupts();
+    let comparing = async |device: &mut Device, opened: Opened| {
+        let slot = match opened.facts.running {
+            Where::SlotA => SlotId::A,
+            Where::SlotB => SlotId::B,
+            Where::Recovery => {
+                return Err(CommandError::InRecovery { address: device.address().clone() });
+            }
+        };
+        let compared = compare(device, &bundle, slot).await;
+        Ok((opened, compared.map_err(|source| at(device, source))?))
     };
-    let compared = compare(device, &bundle, slot).await;
-    let compared = compared.map_err(|source| at(device, source))?;
-    device.close().await;
+    let (opened, compared) = in_session(device, &mut interrupts, context, comparing).await?;
     let same = opened.facts.bundle == Some(bundle.bundle().digest().0);
     let manifest = Compared {
         name: "manifest".to_owned(),

@@ -65,7 +65,7 @@ pub(super) fn explain(opened: &Opened, status: &Status, root: Option<&RootStatus
                 .to_owned(),
         );
     }
-    let root_is_lost = root.is_some_and(is_lost);
+    let root_is_lost = opened.facts.enrolled && root.is_some_and(is_lost);
     if root_is_lost {
         lines.push(
             "without its root record the device cannot tell whose bundles are good, and takes none"
@@ -104,7 +104,8 @@ pub(super) fn next(standing: &Standing<'_>) -> &'static str {
         return "noflake device enroll";
     }
     if root_is_lost {
-        return "noflake device enroll, with the root record that it is enrolled under: it is stored anew";
+        return "noflake device enroll -d DEVICE --root ROOT, with the root record that it is enrolled under: it is \
+                stored anew";
     }
     if status.crash_budget_is_short(crash_left) {
         return "noflake device log, to see why it crashes; its fallback takes over by itself";
@@ -180,13 +181,12 @@ mod tests {
 
     /// It would take no bundle until it has it back.
     #[test]
-    fn a_lost_root_record_comes_before_everything_but_recovery() {
+    fn a_lost_root_record_comes_before_crashes_and_an_open_trial_and_behind_recovery() {
         let mut opened = fallback_runs();
-        let standing = |opened: &Opened| {
-            next(&Standing::of(opened, true, BootRow::Confirmed, CONFIRMED_CRASH_BUDGET))
-        };
-        assert!(standing(&opened).starts_with("noflake device enroll, with"));
-        opened.facts.running = Where::Recovery;
+        let standing = |opened: &Opened| next(&Standing::of(opened, true, BootRow::Confirmed, 0));
+        opened.status.trial = Some(TRIAL);
+        assert!(standing(&opened).starts_with("noflake device enroll -d DEVICE --root ROOT, with"));
+        (opened.facts.running, opened.status.trial) = (Where::Recovery, None);
         assert!(standing(&opened).starts_with("noflake device recover"));
     }
 
@@ -230,6 +230,7 @@ mod tests {
                 reset_cause: "power_on".into(),
                 watchdog_hardware: true,
                 enrolled: true,
+                root_is_lost: false,
             },
             status: StatusFacts {
                 active: Some(Where::SlotA),

@@ -184,7 +184,10 @@ fn state_lines(state: &BootState) -> Vec<String> {
     let trust = match state.life_cycle {
         LifeCycle::Factory => "factory state: not enrolled".to_owned(),
         LifeCycle::Development => {
-            format!("enrolled, root record {} ({:.16})", state.root_version, state.root_digest)
+            format!(
+                "enrolled under root record {} ({:.16}); whether flash still holds that, the boot record does not tell",
+                state.root_version, state.root_digest
+            )
         }
     };
     let mut lines = vec![format!("trust     {trust}")];
@@ -333,7 +336,7 @@ mod tests {
         state.touched.len_bytes = 4096;
         let text = state_lines(&state).join("\n");
         for said in [
-            "enrolled, root record 0",
+            "enrolled under root record 0",
             "slot A    admitted, confirmed, 0303030303030303",
             "slot B    staged, 0303030303030303",
             "7 in slot B, 1 boots armed, its image ran last; left: 2 boots, 1 crashes, 1 power failures",
