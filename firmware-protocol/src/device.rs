@@ -47,8 +47,9 @@ const IDLE_WAKE_MS: u64 = 100;
 const LONGEST_GAP_MS: u64 = u32::MAX as u64;
 /// Between the last answer and a reset, so that a slow line can carry it away, in milliseconds.
 const RESET_GRACE_MS: u64 = 50;
-/// Between a write of its own that failed and the next try, in milliseconds; twice as long behind each one that
-/// fails as well. Bounds what failing flash costs in erases: each try may erase a range of the record.
+/// Between a write of its own that failed and the next try, in milliseconds. For the end of a trial always; for
+/// everything else twice as long behind each one that fails as well, which bounds what failing flash costs in erases:
+/// each try may erase a range of the record.
 const RETRY_MS: u64 = 1_000;
 /// Longest time between two such tries, in milliseconds: at 100,000 erases a block, the tries of three years.
 const LONGEST_RETRY_MS: u64 = 1_024_000;
@@ -127,9 +128,14 @@ pub struct Device<W, F, B> {
     /// Waited for work that gave way to the end of the trial, or of the boot.
     put_off: Option<Asked>,
     job: Job,
+    /// A session was opened in this boot.
+    was_entered: bool,
     /// Calls, one behind the other, that have each answered a frame.
     answers: u8,
     reset_at_ms: Option<u64>,
+    /// When the end of a trial is tried again that could not be stored.
+    end_at_ms: u64,
+    /// When any other write of its own is tried again.
     retry_at_ms: u64,
     /// From a write of its own that fails to the next try.
     retry_ms: u64,
@@ -193,7 +199,9 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             put_off: None,
             job: Job::Idle,
             reset_at_ms: is_forgotten.then_some(0),
+            was_entered: false,
             answers: 0,
+            end_at_ms: 0,
             retry_at_ms: 0,
             retry_ms: RETRY_MS,
             suspect: suspect.unwrap_or_default(),
@@ -226,6 +234,8 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         if let (Input::Frame { link, frame }, false) = (input, out.is_full()) {
             self.take_frame(link, frame, out);
             has_answered = out.is_full();
+            // What it has begun goes on with the next call.
+            worked |= is_own_turn;
         }
         self.answers =
             if has_answered && !is_own_turn { self.answers.saturating_add(1) } else { 0 };
@@ -311,11 +321,11 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             return;
         };
         let in_trial = self.in_trial();
-        if self.job.writes() || self.now_ms < self.retry_at_ms {
+        if self.job.writes() || self.now_ms < self.end_at_ms {
             return;
         }
         if let Some(reason) = self.trial_clock.ended(&trial, in_trial, self.now_ms) {
-            self.give_up_trial(reason, if in_trial { Then::Reset } else { Then::Nothing }, None);
+            self.give_up_trial(reason, if in_trial { Then::Reset } else { Then::Over }, None);
         }
     }
 

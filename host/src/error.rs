@@ -153,6 +153,17 @@ pub enum CommandError {
         /// Version and digest of the one named.
         named: (u32, Digest),
     },
+    /// A trial was given up, and there is no version to go back to.
+    #[error(
+        "{address}: trial {trial_id} was rolled back, and the device waits in its recovery image: no other version \
+         of it can be started"
+    )]
+    BackInRecovery {
+        /// The device.
+        address: Address,
+        /// The trial.
+        trial_id: u64,
+    },
     /// The operator stopped it.
     #[error("{address}: interrupted; what was under way may have been done")]
     Interrupted {

@@ -8,7 +8,7 @@ use integration::cli::wait_for;
 use integration::flash;
 use integration::simulator::{SimOptions, Simulator};
 use integration::site::{
-    RELEASE_KEY, ROOT_KEY, Release, STRANGER_KEY, Site, later_root_record, root_record,
+    QUICK_PLAN, RELEASE_KEY, ROOT_KEY, Release, STRANGER_KEY, Site, later_root_record, root_record,
 };
 use rustix::process::Signal;
 use serde_json::Value;
@@ -158,6 +158,51 @@ fn a_recovery_that_waits_for_another_host_says_so_and_ends_by_ctrl_c() {
     other.signal(Signal::INT);
     let _ = other.wait();
     let _ = unit.recover(&unit.bundle).code(0).says("it had lost, and took again, root record 1");
+}
+
+/// There is no old version to see running, so nothing but service helps; and the bundle is what was wrong.
+#[test]
+fn a_recovery_whose_bundle_crashes_or_is_rolled_back_by_hand_leaves_a_device_that_needs_service() {
+    let body = "[[image]]\nversion = \"1.2.0\"\nbehaviour = \"crashes\"\ncrash_after_ms = 1\n\n[[image]]\nversion = \"1.3.0\"\nfails = [\"clock\"]\n";
+    let unit = Unit::new().damaged_on(&SimOptions::tcp().scenario(body), |state| {
+        flash::lose_image(state, "A");
+        flash::lose_image(state, "B");
+    });
+    let crashing = unit.site.bundle(&Release::new("1.2.0"));
+    let ended = unit.recover(&crashing).code(7).says("the device waits in its recovery image");
+    let _ = ended.says("verdict   rejected").says_not("went back by itself");
+    let plan = QUICK_PLAN.replace("lease = \"4s\"", "lease = \"60s\"");
+    let plan = format!("{plan}\n[policy]\non_fail = \"hold\"\n");
+    let held = unit.site.bundle(&Release::new("1.3.0").plan(&plan));
+    let _ = unit.recover(&held).code(1).says("held on trial");
+    let rollback = ["device", "rollback", "-d", &unit.device.address()];
+    let _ = unit
+        .site
+        .noflake(&rollback)
+        .code(7)
+        .says_not("another host")
+        .says("was rolled back, and the device waits in its recovery image")
+        .says("next: noflake device recover");
+    let _ = unit.recover(&unit.bundle).code(0);
+    unit.is_back("1.1.0");
+}
+
+/// A version that runs already needs no root record; that the next one will is said.
+#[test]
+fn a_version_that_runs_is_found_done_without_a_root_record_and_the_loss_is_said() {
+    let unit = Unit::new().damaged(flash::lose_root);
+    let address = unit.device.address();
+    let ended = unit.site.deploy(&unit.bundle, &address).code(0).says("found done");
+    let _ = ended
+        .says("but flash has lost the root record")
+        .says("next      noflake device recover -d ");
+    let plan = unit.site.path("bench.toml");
+    fs::write(&plan, QUICK_PLAN).unwrap();
+    let next = unit.site.bundle(&Release::new("1.2.0"));
+    let plan = plan.display().to_string();
+    let qualify = ["qualify", &next, "--plan", &plan, "-d", &address];
+    let ended = unit.site.noflake(&qualify).code(5).says("next      noflake device enroll, with");
+    let _ = ended.says("then run the same command again");
 }
 
 /// Enrolling cannot be taken back, so what the bundle is for is asked first.

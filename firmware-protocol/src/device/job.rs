@@ -57,6 +57,8 @@ pub(super) struct WriteJob {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Then {
     Nothing,
+    /// A trial that was paused is over.
+    Over,
     Done,
     Reset,
     DoneAndReset,
@@ -282,6 +284,12 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         Ok(matches!(step, StoreStep::Stored))
     }
 
+    /// Nothing has to wait any more.
+    const fn store_works(&mut self) {
+        (self.retry_at_ms, self.retry_ms) = (0, super::RETRY_MS);
+        self.end_at_ms = 0;
+    }
+
     fn written(
         &mut self,
         then: Then,
@@ -301,13 +309,19 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
                 }
                 None => Reply::Done(How::Done),
             },
-            Then::Nothing | Then::Done | Then::Reset | Then::DoneAndReset | Then::Transfer => {
-                Reply::Done(How::Done)
-            }
+            Then::Nothing
+            | Then::Over
+            | Then::Done
+            | Then::Reset
+            | Then::DoneAndReset
+            | Then::Transfer => Reply::Done(How::Done),
         });
         match (&reply, asked) {
-            (Ok(_), None) => self.retry_ms = super::RETRY_MS,
-            (Ok(_), Some(_)) => {}
+            (Ok(_), _) => self.store_works(),
+            // The end of a trial is safety, and does not wait for what is not.
+            (Err(_), None) if matches!(then, Then::Over | Then::Reset) => {
+                self.end_at_ms = self.now_ms.saturating_add(super::RETRY_MS);
+            }
             (Err(_), None) if then != Then::Transfer => {
                 self.retry_at_ms = self.now_ms.saturating_add(self.retry_ms);
                 self.retry_ms = self.retry_ms.saturating_mul(2).min(super::LONGEST_RETRY_MS);
@@ -326,6 +340,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             }
             Then::DoneAndReset
             | Then::Nothing
+            | Then::Over
             | Then::Done
             | Then::Trial
             | Then::Stage { .. }

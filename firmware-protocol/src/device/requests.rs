@@ -129,10 +129,13 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         if request == Request::Renew {
             return Ok(Answer::Now(self.renewed()));
         }
-        // A trial, or a boot, can be ended whatever a check or a scan is at; what is being stored is not.
+        // A trial, a boot or a session can be ended whatever a check or a scan is at; what is being stored is not.
         let ends = matches!(
             request,
-            Request::Reset { .. } | Request::Rollback { .. } | Request::Withdraw { .. }
+            Request::Reset { .. }
+                | Request::Rollback { .. }
+                | Request::Withdraw { .. }
+                | Request::CloseSession
         );
         // Only looks on while a run is named; nothing that a transfer waits for.
         let looks = matches!(request, Request::OpenComponent { .. } | Request::Missing { .. })
@@ -153,10 +156,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             return Err(Refusal::Flash);
         }
         match request {
-            Request::CloseSession => {
-                self.session.close();
-                done(How::Done)
-            }
+            Request::CloseSession => self.close_session(),
             Request::Offer { total_bytes, offset, bytes } => self.offer(total_bytes, offset, bytes),
             Request::Enroll => self.enroll(asked),
             Request::Stage { again } => self.stage(asked, again),
@@ -227,17 +227,25 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         // Zero means "no session" on the wire.
         let fresh = u32::from_le_bytes(bytes).max(1);
         let (session, forced) = self.session.open(asked, take_over, fresh, self.now_ms)?;
+        self.was_entered = true;
         self.trial_clock.renew(self.now_ms);
         self.received.follow(asked.link);
         Ok(Answer::Now(Reply::Session { session, taken_over: forced }))
     }
 
+    fn close_session(&mut self) -> Result<Answer<'static>, Refusal> {
+        self.give_way();
+        self.session.close();
+        done(How::Done)
+    }
+
     /// True while this boot is kept for the host that reset the device into the trial. The reset has
-    /// ended its session; without this, whoever asks first would have the device in between.
+    /// ended its session; without this, whoever asks first would have the device in between. Behind its first session
+    /// of this boot it has had its turn.
     fn is_reserved(&self, trial_id: u32) -> bool {
         let open = self.store.state().and_then(|state| state.trial);
         let is_owner = open.is_none_or(|open| open.trial_id == trial_id);
-        self.in_trial() && !is_owner && self.now_ms < SESSION_IDLE_MS
+        self.in_trial() && !is_owner && !self.was_entered && self.now_ms < SESSION_IDLE_MS
     }
 
     fn renewed(&self) -> Reply<'static> {

@@ -109,7 +109,9 @@ impl CommandError {
             Self::Device { source, .. } => of_device(source),
             Self::NoTrial { .. } | Self::OtherRootLost { .. } => Exit::Refused,
             Self::Interrupted { .. } => Exit::Interrupted,
-            Self::InRecovery { .. } | Self::NotSeen { .. } => Exit::NeedsService,
+            Self::InRecovery { .. } | Self::BackInRecovery { .. } | Self::NotSeen { .. } => {
+                Exit::NeedsService
+            }
             Self::PlanFile { source, .. } | Self::Image { source, .. } => of_system(source),
             Self::Record(error) => of_record(error),
             Self::BootRecord(error) => match error {

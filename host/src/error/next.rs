@@ -47,7 +47,7 @@ impl CommandError {
             Self::Write(WriteError::Exists { .. }) => {
                 Some("name another file, or replace that one with --force where the command has it")
             }
-            Self::InRecovery { .. } => {
+            Self::InRecovery { .. } | Self::BackInRecovery { .. } => {
                 Some("noflake device recover, with a bundle that is known to work")
             }
             Self::OtherRootLost { .. } => {

@@ -112,9 +112,11 @@ impl Device {
 
     /// Gives the session back, so that the next host need not wait for it to go stale.
     pub async fn close(&mut self) {
-        if let (Some(driver), Some(_)) = (&mut self.driver, self.session.take()) {
+        if let (Some(driver), Some((_, session))) = (&mut self.driver, self.session.take()) {
             // A device that does not hear it ends the session by itself when it goes silent.
             driver.set_patience(Patience { silence_us: PROBE_US });
+            // On a link that was opened anew nothing was asked in it yet.
+            driver.enter(session);
             let _ = driver.ask(Request::CloseSession).await;
         }
     }
@@ -160,12 +162,12 @@ impl Device {
 
     /// Goes on in this run's own session if the device still has it, else opens one.
     async fn enter_session(&mut self, boot: u64) -> Result<(), DeviceError> {
-        if let Some((_, session)) = self.session.take_if(|(opened_in, _)| *opened_in == boot) {
+        if let Some((_, session)) = self.session.filter(|(opened_in, _)| *opened_in == boot) {
             self.driver()?.enter(session);
             if self.ask(Request::Renew).await?.reply().is_ok() {
-                self.session = Some((boot, session));
                 return Ok(());
             }
+            self.session = None;
             self.driver()?.enter(0);
         }
         let (take_over, trial_id) = (self.opening.take_over, self.drives);

@@ -27,7 +27,13 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     runtime::block_on(async {
         let mut interrupts = runtime::interrupts();
         // On a network link console text goes to the host that holds the session.
-        reach(&mut device, true, context).await?;
+        tokio::select! {
+            biased;
+            _ = interrupts.changed() => {
+                return Err(CommandError::Interrupted { address: device.address().clone() });
+            }
+            reached = reach(&mut device, true, context) => reached?,
+        };
         let until_ms = args.duration.map(|duration| {
             let length_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
             device.now_ms().saturating_add(length_ms)

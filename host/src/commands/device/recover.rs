@@ -96,8 +96,15 @@ fn tell(device: &Device, found: &Found, deployment: &Deployment, context: &Conte
         )
     } else {
         format!(
-            "{address}: device {} runs version {} from {}",
-            facts.serial, facts.version, facts.running
+            "{address}: device {} runs version {} from {}{}",
+            facts.serial,
+            facts.version,
+            facts.running,
+            if found.opened.status.trial.is_some_and(|trial| trial.is_running) {
+                ", on trial"
+            } else {
+                ""
+            }
         )
     }];
     if let Some(how) = found.enrolled {
@@ -113,7 +120,9 @@ fn tell(device: &Device, found: &Found, deployment: &Deployment, context: &Conte
         (false, true) => "root_lost",
         (false, false) => "none",
     };
-    let not_needed = if found.needs_recovery() { "" } else { "nothing to recover; " };
+    let is_on_trial = found.opened.status.trial.is_some_and(|trial| trial.is_running);
+    let not_needed =
+        if found.needs_recovery() || is_on_trial { "" } else { "nothing to recover; " };
     lines.push(format!("  does      {not_needed}deploys version {}", deployment.version()));
     let version = root.claims().version;
     let how = found.enrolled.map(|how| enroll::machine_word(how, found.root_before, version));

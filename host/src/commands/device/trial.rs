@@ -81,6 +81,12 @@ fn decide(target: &TargetArgs, context: &Context, decision: Decision) -> Result<
         let (trial, after) = in_session(&mut device, &mut interrupts, context, deciding).await?;
         let (running, version) = (after.facts.running, &after.facts.version);
         let slots = slots_in_words(&after.status);
+        if decision == Decision::RollBack
+            && after.status.trial.is_none()
+            && running == Where::Recovery
+        {
+            return Err(CommandError::BackInRecovery { address, trial_id: trial.trial_id });
+        }
         if !decision.is_seen(&trial, running, &after.status) {
             return Err(CommandError::NotSeen {
                 address,

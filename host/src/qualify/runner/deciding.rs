@@ -2,12 +2,12 @@
 
 use crate::evidence::{NoteSeverity, Outcome, Phase};
 use crate::plan::{OnFail, OnInconclusive};
-use crate::qualify::observation::{DeviceFacts, Where};
+use crate::qualify::observation::{DeviceFacts, StatusFacts, Where};
 use crate::verdict::RunVerdict;
 
 use super::act::{Act, Missing, Saw};
 use super::fate::{Fate, NOTHING_AGAINST, running_in_words};
-use super::lost::{CutShort, EXPLAIN, GOING_BACK_MS, LINK_IS_GONE, Under};
+use super::lost::{CutShort, EXPLAIN, GOING_BACK_MS, LINK_IS_GONE, Under, WAITS};
 use super::stopping::GOES_BACK;
 use super::{Reached, Runner, State, TrialOpen};
 
@@ -157,6 +157,13 @@ impl Runner {
         self.stopping.is_none() && self.judged() == RunVerdict::Rejected
     }
 
+    /// The bundle is at fault, by this run's judgement or by what the device has on record.
+    fn is_blamed(&self, status: &StatusFacts) -> bool {
+        let slot = status.slot(self.expect.trial_slot);
+        let rejection = slot.and_then(|slot| slot.rejection);
+        self.blames_bundle() || rejection.is_some_and(|rejection| rejection.blames_bundle)
+    }
+
     pub(super) fn rolled_back(&mut self, now_ms: u64, saw: &Saw) {
         let said = saw.in_words();
         self.enter_phase(Phase::Verify, now_ms);
@@ -181,7 +188,7 @@ impl Runner {
             // A device that came from its recovery image goes back to it, and waits there for a bundle that works.
             Fate::Ended(_)
                 if facts.running != Where::Recovery
-                    || (self.expect.from_recovery && !self.blames_bundle()) =>
+                    || (self.expect.from_recovery && !self.is_blamed(&status)) =>
             {
                 self.end_rolled_back(now_ms, &facts);
             }
@@ -245,7 +252,7 @@ impl Runner {
         let why = self.why_not();
         self.trial = None;
         let device = match facts.running {
-            Where::Recovery => "the device waits in its recovery image, as before".to_owned(),
+            Where::Recovery => WAITS.to_owned(),
             slot @ (Where::SlotA | Where::SlotB) => {
                 format!("version {} runs again from {slot}", facts.version)
             }

@@ -158,4 +158,5 @@ pub(super) const NOTHING_AGAINST: &str =
     "run the same command again: nothing speaks against the bundle";
 const MEND_AFTER_LOG: &str =
     "look at noflake device log; mend the bundle, or deploy it again with --again";
-const LONGER_BOOT: &str = "give the plan a longer boot_max, or shorter checks";
+const LONGER_BOOT: &str =
+    "give the plan a longer boot_max, or shorter checks; then deploy it with --again";

@@ -107,7 +107,7 @@ impl Runner {
         let meanwhile = if self.reached == Reached::Committed {
             "the new version is confirmed"
         } else {
-            "it goes back to the old version by itself when its lease ends"
+            self.goes_back()
         };
         let message = format!(
             "the device was lost ({why}) and does not answer: {}; {meanwhile}",
@@ -224,18 +224,39 @@ impl Runner {
         if has_failed {
             self.early_verdict = Some(RunVerdict::Rejected);
         }
-        let to = match facts.running {
-            Where::Recovery => "recovery".to_owned(),
-            Where::SlotA | Where::SlotB => {
-                format!("version {} in {}", facts.version, facts.running)
-            }
-        };
-        let message = format!("the device went back to {to} by itself: {}", cause.explanation());
         self.trial = None;
-        self.end_or_stop(now_ms, Outcome::WentBackByItself, &message, next, Some(facts));
+        let why = cause.explanation();
+        match (facts.running, has_failed) {
+            (Where::SlotA | Where::SlotB, _) => {
+                let (version, slot) = (&facts.version, facts.running);
+                let message =
+                    format!("the device went back to version {version} in {slot} by itself: {why}");
+                self.end_or_stop(now_ms, Outcome::WentBackByItself, &message, next, Some(facts));
+            }
+            // No version is there to go back to.
+            (Where::Recovery, true) => {
+                let message = format!("{why}; {WAITS}");
+                self.end_or_stop(now_ms, Outcome::NeedsService, &message, next, Some(facts));
+            }
+            (Where::Recovery, false) => {
+                let message = format!("{why}; {WAITS}");
+                self.end_or_stop(now_ms, Outcome::Error, &message, next, Some(facts));
+            }
+        }
+    }
+
+    /// What an open trial comes to when its host is lost.
+    pub(super) const fn goes_back(&self) -> &'static str {
+        if self.expect.from_recovery {
+            "it goes back to its recovery image by itself when its lease ends"
+        } else {
+            "it goes back to the old version by itself when its lease ends"
+        }
     }
 }
 
+/// Where a device is that came from its recovery image.
+pub(super) const WAITS: &str = "the device waits in its recovery image, as before";
 /// What to do when the way to the device is gone.
 pub(super) const LINK_IS_GONE: &str = "check the cable, then noflake device status --explain";
 pub(super) const EXPLAIN: &str = "noflake device status --explain";

@@ -11,6 +11,8 @@ use crate::qualify::observation::{DeviceFacts, StatusFacts, TrialFacts, Where};
 use super::act::{Act, ComponentHash, Saw};
 use super::{Reached, Runner, State, TrialOpen, notes};
 
+const ROOT_IS_LOST: &str = "flash has lost the root record that the device is enrolled under";
+
 impl Runner {
     /// The device answered for the first time, or again after an earlier run's trial was given up.
     pub(super) fn connected(&mut self, now_ms: u64, saw: Saw) {
@@ -58,9 +60,31 @@ impl Runner {
         if runs_it && self.order.verb == Verb::Deploy {
             self.state = State::ComparingRunning;
             self.act(Act::HashSlot { slot: facts.running });
-        } else {
+        } else if !self.refuse_without_root(now_ms, facts) {
             self.look_at_spare(now_ms, status);
             self.state = State::Planning;
+        }
+    }
+
+    /// A device that has lost its root record takes no bundle, and is told so before anything is staged.
+    fn refuse_without_root(&mut self, now_ms: u64, facts: &DeviceFacts) -> bool {
+        if facts.root_is_lost {
+            let message = format!("{ROOT_IS_LOST}: without it the device takes no bundle");
+            let next = self.mend_root();
+            self.end_seeing(now_ms, Outcome::Refused, message, Some(&next), facts);
+        }
+        facts.root_is_lost
+    }
+
+    /// How it gets its root record back, and goes on with this order.
+    fn mend_root(&self) -> String {
+        match self.order.verb {
+            Verb::Deploy => self.order.recover.clone(),
+            Verb::Qualify => {
+                "noflake device enroll, with the root record that it is enrolled under; then run \
+                              the same command again"
+                    .to_owned()
+            }
         }
     }
 
@@ -102,17 +126,6 @@ impl Runner {
             let reason = "the device is in factory state: it has no root record";
             let next = "noflake device enroll, then run the same command again";
             return Some((reason.to_owned(), next.to_owned()));
-        }
-        if facts.root_is_lost {
-            let reason = "flash has lost the root record that the device is enrolled under: without it the device \
-                          takes no bundle";
-            let next = match order.verb {
-                Verb::Deploy => order.recover.clone(),
-                Verb::Qualify => "noflake device enroll, with the root record that it is enrolled under; then run \
-                                  the same command again"
-                    .to_owned(),
-            };
-            return Some((reason.to_owned(), next));
         }
         let applies = order.plan.applies_to.admit(&facts.product, facts.hardware_rev);
         applies.err().map(|reason| (reason.to_string(), "take a plan for this device".to_owned()))
@@ -248,7 +261,16 @@ impl Runner {
                 "version {} runs already from {}, byte for byte; {done}",
                 before.version, before.running
             );
-            self.end_seeing(now_ms, Outcome::AlreadyRunning, message, None, &before);
+            if before.root_is_lost {
+                let message = format!("{message}; but {ROOT_IS_LOST}, and takes no other bundle");
+                let next = self.mend_root();
+                self.end_seeing(now_ms, Outcome::AlreadyRunning, message, Some(&next), &before);
+            } else {
+                self.end_seeing(now_ms, Outcome::AlreadyRunning, message, None, &before);
+            }
+            return;
+        }
+        if self.refuse_without_root(now_ms, &before) {
             return;
         }
         let text = format!(

@@ -123,15 +123,16 @@ impl Runner {
             Saw::Lost { missing: Missing::Session, .. } => self.look_on(now_ms),
             Saw::Lost { missing: Missing::Link, .. } => {
                 let message = format!(
-                    "the way to the device was lost behind its reset into the trial: {said}; it goes back to \
-                     the old version by itself when its lease ends"
+                    "the way to the device was lost behind its reset into the trial: {said}; {}",
+                    self.goes_back()
                 );
                 self.end_or_stop(now_ms, Outcome::Error, &message, LINK_IS_GONE, None);
             }
             _ => {
                 let message = format!(
-                    "the device has not answered since it was reset into the trial; if only the cable is out, \
-                     it goes back to the old version by itself: {said}"
+                    "the device has not answered since it was reset into the trial: {said}; if only the cable is \
+                     out, {}",
+                    self.goes_back()
                 );
                 let next = "check power and cable, then noflake device status --explain";
                 self.end_or_stop(now_ms, Outcome::NeedsService, &message, next, None);
