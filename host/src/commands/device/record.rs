@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::bench::RecordBytes;
 use crate::cli::Context;
+use crate::commands::root::RootArgs;
 use crate::commands::runtime;
 use crate::commands::target::{TargetArgs, at, reach};
 use crate::error::CommandError;
@@ -21,6 +22,8 @@ use crate::trust::{Secrecy, replace_file};
 pub(super) struct Args {
     #[command(flatten)]
     target: TargetArgs,
+    #[command(flatten)]
+    root: RootArgs,
     /// File to write
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
@@ -30,7 +33,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
-    let mut device = args.target.one(context, None)?;
+    // A simulated device is made anew for this command, enrolled as for device status.
+    let mut device = args.target.one(context, args.root.load(context)?.as_ref())?;
     let (serial, record) = runtime::block_on(async {
         let opened = reach(&mut device, false, context).await?;
         let record = device.record_bytes().await.map_err(|source| at(&device, source))?;
