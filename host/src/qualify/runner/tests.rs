@@ -56,10 +56,13 @@ enum Loss {
 }
 
 /// A device as its record would have it.
+#[expect(clippy::struct_excessive_bools, reason = "each is true or not by itself")]
 struct World {
     now_ms: u64,
     running: Where,
     active: Where,
+    /// Slot A holds what can be started; else the recovery image takes its place.
+    old_starts: bool,
     staged: bool,
     admitted: bool,
     trial: Option<TrialFacts>,
@@ -89,6 +92,7 @@ impl World {
             now_ms: 0,
             running: Where::SlotA,
             active: Where::SlotA,
+            old_starts: true,
             staged: false,
             admitted: false,
             trial: None,
@@ -107,9 +111,15 @@ impl World {
         }
     }
 
+    /// A device whose two slots hold nothing that can be started.
+    fn in_recovery(rail_v: f64) -> Self {
+        Self { running: Where::Recovery, old_starts: false, ..Self::new(rail_v) }
+    }
+
     fn boot(&mut self) {
         self.nonce += 1;
-        self.running = self.active;
+        let is_old = self.active == Where::SlotA;
+        self.running = if is_old && !self.old_starts { Where::Recovery } else { self.active };
         if let Some(trial) = &mut self.trial {
             trial.is_running = trial.armed > 0;
             if trial.armed > 0 {
@@ -181,8 +191,16 @@ impl World {
             hardware_rev: 1,
             serial: "S1".to_owned(),
             running: self.running,
-            bundle: Some(if new { self.spare.0 } else { OLD }),
-            version: if new { self.spare.1 } else { "1.0.0" }.to_owned(),
+            bundle: match self.running {
+                Where::Recovery => None,
+                Where::SlotA | Where::SlotB => Some(if new { self.spare.0 } else { OLD }),
+            },
+            version: match self.running {
+                Where::Recovery => "",
+                Where::SlotA => "1.0.0",
+                Where::SlotB => self.spare.1,
+            }
+            .to_owned(),
             boot_nonce: self.nonce,
             reset_cause: self.reset_cause.to_owned(),
             watchdog_hardware: true,
@@ -196,7 +214,7 @@ impl World {
             cause: self.ended,
             reason: self.ended.explanation(),
             trial_id: self.trial_id,
-            blames_bundle: false,
+            blames_bundle: matches!(self.ended, RejectReason::HostDecided | RejectReason::Crashed),
         };
         let state = match (self.admitted, self.staged, self.rejected) {
             (true, _, _) => SlotState::Admitted,

@@ -399,3 +399,40 @@ fn a_restart_under_the_comparison_is_looked_at_anew() {
     assert_eq!(strikes, 1);
     assert_eq!(ended.end.outcome, Outcome::AlreadyRunning, "{}", ended.end.message);
 }
+
+/// A device that came from its recovery image has no old version to be seen running. Whether it needs another bundle or
+/// the same command again follows from what was judged, by this run or by the device's own record.
+#[test]
+fn what_ends_a_trial_of_a_device_in_recovery_says_whether_the_bundle_is_at_fault() {
+    let waits = "the device waits in its recovery image";
+    let crashed = |world: &mut World| world.end_trial(RejectReason::Crashed);
+    let is_at_fault = |end: &RunEnd| {
+        assert_eq!((end.outcome, end.exit_code), (Outcome::NeedsService, 7), "{}", end.message);
+        assert_eq!(end.verdict, RunVerdict::Rejected, "{}", end.message);
+    };
+    let (fails, _) = deploy(&mut World::in_recovery(2.0), None);
+    is_at_fault(&fails.end);
+    is_at_fault(&struck(&mut World::in_recovery(3.3), UNDER_CHECK, crashed).end);
+    // The check had failed, and the device was told, before the operator stopped.
+    let told = |world: &mut World| world.end_trial(RejectReason::HostDecided);
+    let stop = stopped(&mut World::in_recovery(2.0), UNDER_ROLLBACK, told);
+    assert_eq!(stop.end.exit_code, 7, "{}", stop.end.message);
+
+    let cut = struck(&mut World::in_recovery(3.3), UNDER_CHECK, World::power_cut);
+    is_without_verdict(&cut, Outcome::RolledBack, 3);
+    let expired = |world: &mut World| world.end_trial(RejectReason::LeaseExpired);
+    let expired = struck(&mut World::in_recovery(3.3), UNDER_CHECK, expired);
+    is_without_verdict(&expired, Outcome::Error, 3);
+    let stop = stopped(&mut World::in_recovery(3.3), UNDER_CHECK, |_| {});
+    is_without_verdict(&stop, Outcome::Interrupted, 130);
+    for end in [&cut.end, &expired.end, &stop.end] {
+        assert!(end.message.contains(waits), "{}", end.message);
+        let next = end.next_command.clone().unwrap();
+        assert!(next.starts_with("run the same command again"), "{next}");
+    }
+    let mut lost = World::in_recovery(3.3);
+    let lost = struck(&mut lost, UNDER_CHECK, |world| {
+        (world.missing, world.silent_until_ms) = (Missing::Answer, u64::MAX);
+    });
+    assert!(lost.end.message.contains("goes back to its recovery image"), "{}", lost.end.message);
+}
