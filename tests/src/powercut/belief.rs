@@ -50,6 +50,9 @@ pub enum Went {
     /// To its end, though flash did not do all that it was told: what was decided may not be stored, and a trial
     /// that cannot be accounted for does not run.
     Unsure,
+    /// As that, and what it has read may read otherwise to what runs then: the record says one thing, and what runs
+    /// follows from another.
+    Unsteady,
 }
 
 /// What a device was found to be.
@@ -134,7 +137,7 @@ impl Belief {
         let all = match went {
             Went::Through => after,
             Went::CutShort => [before, after].concat(),
-            Went::Unsure => {
+            Went::Unsure | Went::Unsteady => {
                 let unstored = before.iter().zip(&after).flat_map(|(before, after)| {
                     let passed = before.paused().after(event);
                     [
@@ -143,10 +146,17 @@ impl Belief {
                         after.running_as(&passed),
                     ]
                 });
-                after.iter().cloned().chain(unstored.collect::<Vec<_>>()).collect()
+                let mut all: Vec<Model> = after.iter().cloned().chain(unstored).collect();
+                if went == Went::Unsteady {
+                    let recorded = before.iter().chain(&after);
+                    all.extend(recorded.flat_map(|recorded| {
+                        after.iter().map(|started| recorded.running_as(started))
+                    }));
+                }
+                all
             }
         };
-        if went == Went::Unsure {
+        if matches!(went, Went::Unsure | Went::Unsteady) {
             // The engine stores it anew, and has not when it is cut short.
             self.in_doubt.clone_from(&all);
         }

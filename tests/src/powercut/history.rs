@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use firmware_protocol::boot::ResetCause;
-use hw_sim::{Fault, FaultClass, Mishaps};
+use hw_sim::{Fault, FaultClass, Mishaps, Operation};
 
 use super::damage::{Harm, harm};
 use super::deed::Origin;
@@ -53,6 +53,9 @@ impl<'a> Court<'a> {
         story: Option<Vec<String>>,
     ) -> Result<Outcome, Violation> {
         let mut unit = self.unit(origin)?;
+        if story.is_some() {
+            unit.flash().start_trace();
+        }
         unit.story = story;
         for fault in faults {
             unit.flash().set_fault(*fault);
@@ -63,7 +66,17 @@ impl<'a> Court<'a> {
         let mut fired = unit.mishaps().fired();
         add_fired(&mut fired, unit.flash());
         let mark = mark(unit.flash()) ^ unit.flash().counters().operations;
-        let story = unit.story.take().unwrap_or_default();
+        let mut story = unit.story.take().unwrap_or_default();
+        story.extend((1..).zip(unit.flash().take_trace()).map(|(number, operation): (u64, _)| {
+            match operation {
+                Operation::Program { address, bytes } => {
+                    format!("operation {number:>4}  program {address}+{}", bytes.len())
+                }
+                Operation::Erase { block } => {
+                    format!("operation {number:>4}  erase {}+{}", block.start, block.len_bytes)
+                }
+            }
+        }));
         Ok(Outcome { fired, judged, mark, story })
     }
 

@@ -223,12 +223,12 @@ fn crash_until(unit: &mut Unit<'_>, fallback: u8) -> Result<(), Stop> {
     Err(Stop::Strange("the fallback never runs".to_owned()))
 }
 
-/// The confirmed image has crashed too often and there is no other: it runs again when the power is switched off and
-/// on.
+/// The confirmed image is whole and does not run: it has crashed too often, or a start could not read that it is the
+/// one. It runs again when the power is switched off and on.
 fn rests(unit: &Unit<'_>) -> bool {
     let model = &unit.belief.model;
     let is_whole = |slot: SlotId| matches!(model.slot(slot), Held::Admitted(number) if unit.held[slot as usize].is(Some(number)));
-    model.runs.is_none() && model.confirmed.is_some_and(is_whole)
+    model.trial.is_none() && model.runs != model.confirmed && model.confirmed.is_some_and(is_whole)
 }
 
 /// The host arms and resets, and never confirms.

@@ -176,9 +176,10 @@ impl<'a> Unit<'a> {
         } else {
             Some(Stop::PowerLost)
         };
-        let is_unsure = meets_weak_cells || disturbed != self::disturbed(flash.get_mut().fired());
+        let is_unsure = disturbed != self::disturbed(flash.get_mut().fired());
         let went = match &stop {
             Some(_) => Went::CutShort,
+            None if meets_weak_cells => Went::Unsteady,
             None if is_unsure => Went::Unsure,
             None => Went::Through,
         };
