@@ -131,10 +131,17 @@ impl<'a> Envelope<'a> {
 
     /// Key hints of the signatures, in order: they name keys and prove nothing.
     pub fn hints(&self) -> impl Iterator<Item = [u8; HINT_BYTES]> + use<'a> {
-        self.each_signature().map(|(hint, _)| hint)
+        self.signatures().map(|(hint, _)| hint)
     }
 
-    /// Counts the unique keys of `role` whose signature over the received bytes holds.
+    /// The unique keys of `role` whose signature over the received bytes holds: each verified strictly, as a
+    /// device does before it believes the document.
+    #[must_use]
+    pub fn signed_by(&self, role: &RoleKeys) -> Vec<PublicKey, MAX_KEYS> {
+        self.valid_keys(role, verify)
+    }
+
+    /// The unique keys of `role` whose signature holds.
     ///
     /// Every signature is checked under the one key that its hint names, and a key that counts is
     /// not checked again: at most [`MAX_SIGNATURES`] checks, whatever the envelope says. A wrong hint
@@ -143,20 +150,20 @@ impl<'a> Envelope<'a> {
         &self,
         role: &RoleKeys,
         mut holds: impl FnMut(&PublicKey, &[u8], &[u8; SIGNATURE_BYTES]) -> bool,
-    ) -> u8 {
+    ) -> Vec<PublicKey, MAX_KEYS> {
         let mut keys: Vec<_, MAX_KEYS> =
             role.keys.iter().map(|key| (key_hint(key), key, false)).collect();
-        for (hint, signature) in self.each_signature() {
+        for (hint, signature) in self.signatures() {
             let named = keys.iter_mut().find(|(of, _, counted)| *of == hint && !*counted);
             if let Some((_, key, counted)) = named {
                 *counted = holds(key, self.signed, &signature);
             }
         }
-        let valid = keys.iter().filter(|(_, _, counted)| *counted).count();
-        u8::try_from(valid).unwrap_or(u8::MAX)
+        keys.into_iter().filter(|(_, _, counted)| *counted).map(|(_, key, _)| *key).collect()
     }
 
-    fn each_signature(
+    /// The signatures, each behind the hint of the key that made it; none of them checked.
+    pub fn signatures(
         &self,
     ) -> impl Iterator<Item = ([u8; HINT_BYTES], [u8; SIGNATURE_BYTES])> + use<'a> {
         self.signatures.chunks_exact(HINT_BYTES + SIGNATURE_BYTES).filter_map(|entry| {
@@ -333,7 +340,7 @@ pub fn key_hint(key: &PublicKey) -> [u8; HINT_BYTES] {
 }
 
 fn meet_threshold(envelope: &Envelope<'_>, role: &RoleKeys) -> Result<(), TrustError> {
-    let valid = envelope.valid_keys(role, verify);
+    let valid = u8::try_from(envelope.signed_by(role).len()).unwrap_or(u8::MAX);
     // A threshold of zero never gets this far: decode_root refuses it.
     if valid >= role.threshold && role.threshold > 0 {
         Ok(())
@@ -397,13 +404,13 @@ mod tests {
                 false
             });
             let expected = if named < 5 { MAX_SIGNATURES } else { 0 };
-            assert_eq!((valid, checked.len()), (0, expected), "key {named}");
+            assert_eq!((valid.len(), checked.len()), (0, expected), "key {named}");
             let mut checks = 0;
             let valid = envelope.valid_keys(&role, |_, _, _| {
                 checks += 1;
                 true
             });
-            assert!(valid == checks && checks <= 1, "a key that counts is not checked again");
+            assert!(valid.len() == checks && checks <= 1, "a key that counts is not checked again");
         }
     }
 }

@@ -9,7 +9,9 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
-use crate::commands::{bundle, completions, deploy, device, init, key, qualify, report};
+use crate::commands::{
+    bundle, completions, deploy, device, init, key, qualify, report, root_record,
+};
 #[cfg(feature = "sim")]
 use crate::commands::{demo, sim};
 use crate::config::Config;
@@ -50,6 +52,7 @@ enum Command {
     Demo(demo::Args),
     Init(init::Args),
     Key(key::Args),
+    Root(root_record::Args),
     Bundle(bundle::Args),
     Deploy(deploy::Args),
     Qualify(qualify::Args),
@@ -109,6 +112,7 @@ fn run(cli: Cli) -> Exit {
         Command::Demo(args) => demo::run(&args, &context),
         Command::Init(args) => init::run(&args, &context).map(did),
         Command::Key(args) => key::run(args, &context).map(did),
+        Command::Root(args) => root_record::run(args, &context).map(did),
         Command::Bundle(args) => bundle::run(args, &context).map(did),
         Command::Deploy(args) => deploy::run(&args, &context),
         Command::Qualify(args) => qualify::run(&args, &context),

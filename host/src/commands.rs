@@ -10,6 +10,7 @@ pub mod init;
 pub mod key;
 pub mod qualify;
 pub mod report;
+pub mod root_record;
 #[cfg(feature = "sim")]
 pub mod sim;
 

@@ -18,7 +18,7 @@ use crate::evidence::{EvidenceError, RecordError};
 use crate::link::{Address, AddressError};
 use crate::plan::PlanError;
 use crate::report::ReportError;
-use crate::trust::{KeyError, PassphraseError, RootError, WriteError};
+use crate::trust::{KeyError, PassphraseError, RootError, RootSpecError, WriteError};
 
 pub use self::exit::Exit;
 
@@ -38,6 +38,9 @@ pub enum CommandError {
     /// A root record cannot be used or made.
     #[error(transparent)]
     Root(#[from] RootError),
+    /// A file does not say whom devices are to believe.
+    #[error(transparent)]
+    RootSpec(#[from] RootSpecError),
     /// A bundle spec cannot be used.
     #[error(transparent)]
     Spec(#[from] SpecError),

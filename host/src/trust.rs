@@ -4,6 +4,7 @@
 //! signs does so through [`Signer`], so that a key may as well live elsewhere. Whether a signature
 //! counts is decided by [`firmware_protocol::trust`] alone, on host and device alike.
 
+mod draft;
 mod envelope;
 mod files;
 mod hex;
@@ -11,8 +12,10 @@ mod key_file;
 mod passphrase;
 mod public_file;
 mod root;
+mod root_spec;
 mod signer;
 
+pub use draft::{RootDraft, Signed};
 pub use envelope::{EncodeError, seal};
 pub use files::{Secrecy, WriteError, replace_file, write_new_file};
 pub use hex::{Hex, parse_hex};
@@ -20,6 +23,7 @@ pub use key_file::{KeyError, LockedKey, create_key, public_path};
 pub use passphrase::{Passphrase, PassphraseError, PassphraseSource};
 pub use public_file::{KeyRole, PublicKeyFile};
 pub use root::{LoadedRoot, RootError, RootKeys, first_root, read_root, sign_root};
+pub use root_spec::{RootSpec, RootSpecError};
 pub use signer::{FileSigner, Signer, SignerError};
 
 #[cfg(test)]

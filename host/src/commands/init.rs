@@ -4,11 +4,11 @@ mod examples;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 
 use super::PassphraseArgs;
+use super::root_record::now_s;
 use crate::cli::Context;
 use crate::config;
 use crate::error::CommandError;
@@ -111,10 +111,6 @@ fn write_trust(
 fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> CommandError {
     let path = path.to_path_buf();
     move |source| CommandError::Folder { path, source }
-}
-
-fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
 }
 
 const TRUST_FOLDER: &str = "trust";

@@ -13,7 +13,7 @@ use crate::driver::DriverError;
 use crate::evidence::RecordError;
 use crate::link::LinkError;
 use crate::session::transfer::TransferError;
-use crate::trust::{KeyError, PassphraseError, RootError, WriteError};
+use crate::trust::{KeyError, PassphraseError, RootError, RootSpecError, WriteError};
 
 /// How a command ends, as the shell sees it. The numbers are a contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -88,6 +88,14 @@ impl CommandError {
             Self::Key(error) => of_key(error),
             Self::Passphrase(error) => of_passphrase(error),
             Self::Root(error) => of_root(error),
+            Self::RootSpec(error) => match error {
+                RootSpecError::Read { source, .. } => of_system(source),
+                RootSpecError::Key(error) => of_key(error),
+                RootSpecError::Root(error) => of_root(error),
+                RootSpecError::Syntax { .. }
+                | RootSpecError::Role { .. }
+                | RootSpecError::TooLong { .. } => Exit::Usage,
+            },
             Self::Spec(error) => match error {
                 SpecError::Read { source, .. } => of_system(source),
                 SpecError::Syntax { .. } => Exit::Usage,
@@ -185,6 +193,8 @@ fn of_root(error: &RootError) -> Exit {
         | RootError::TooManyKeys { .. }
         | RootError::WeakKey
         | RootError::Rule(_)
+        | RootError::NotAHolder { .. }
+        | RootError::OtherRecord { .. }
         | RootError::Unmet(_) => Exit::Usage,
         RootError::Encode(_) | RootError::Seal(_) => Exit::Bench,
     }

@@ -1,5 +1,7 @@
 //! The next safe command behind every failure (promise P12).
 
+use firmware_protocol::trust::TrustError;
+
 use super::CommandError;
 use crate::boot_record::RecordFileError;
 use crate::bundle::{BundleError, CreateError, FormatError, SpecError};
@@ -62,8 +64,9 @@ impl CommandError {
             }
             Self::Output(_) => Some("the result stands above; free the place that stdout goes to"),
             Self::Config(_) => Some("mend that file, or name another one with --config"),
-            Self::Root(RootError::Read { .. } | RootError::Trust { .. }) => {
-                Some("name the root record that noflake init made: --root trust/root.nfr")
+            Self::Root(error) => after_root(error),
+            Self::RootSpec(_) => {
+                Some("see docs/TRUST.md, \"The ceremony\", for every key of such a file")
             }
             Self::Key(KeyError::Read { .. } | KeyError::Public { .. }) => {
                 Some("name a key file that noflake key generate made")
@@ -83,12 +86,34 @@ impl CommandError {
             Self::Arguments { .. }
             | Self::Key(_)
             | Self::Passphrase(_)
-            | Self::Root(_)
             | Self::Spec(_)
             | Self::Write(_)
             | Self::Folder { .. }
             | Self::WrongRole { .. } => None,
         }
+    }
+}
+
+const fn after_root(error: &RootError) -> Option<&'static str> {
+    match error {
+        RootError::Trust { source: TrustError::Signatures { .. }, .. } => {
+            Some("noflake root show FILE says whose signatures are missing")
+        }
+        RootError::Read { .. } | RootError::Trust { .. } => {
+            Some("name the root record that noflake init made: --root trust/root.nfr")
+        }
+        RootError::NotAHolder { .. } => {
+            Some("name the key of a holder; for one of the record before, name that with --after")
+        }
+        RootError::OtherRecord { .. } => {
+            Some("noflake root show FILE says what each of them holds")
+        }
+        RootError::TooManyKeys { .. }
+        | RootError::WeakKey
+        | RootError::Rule(_)
+        | RootError::Encode(_)
+        | RootError::Seal(_)
+        | RootError::Unmet(_) => None,
     }
 }
 

@@ -1,7 +1,9 @@
 //! Puts a body into a signed envelope (BUNDLE.md, "Envelope"); the reader is
 //! [`firmware_protocol::trust::Envelope`].
 
-use firmware_protocol::trust::{BodyType, DOMAIN, MAX_ENVELOPE_BYTES, MAX_SIGNATURES, key_hint};
+use firmware_protocol::trust::{
+    BodyType, DOMAIN, HINT_BYTES, MAX_ENVELOPE_BYTES, MAX_SIGNATURES, key_hint,
+};
 use thiserror::Error;
 
 use super::signer::{Signer, SignerError};
@@ -41,23 +43,47 @@ pub fn seal(
     if signers.is_empty() {
         return Err(EncodeError::Unsigned);
     }
-    let too_many = || EncodeError::TooManySigners { got: signers.len() };
-    let count = u8::try_from(signers.len()).map_err(|_| too_many())?;
+    let signed = signed_bytes(body_type, body)?;
+    let mut signatures = Vec::new();
+    for signer in signers {
+        signatures.push((key_hint(&signer.public_key()), signer.sign(&signed)?));
+    }
+    assemble(body_type, body, &signatures)
+}
+
+/// What signatures of `body` cover.
+///
+/// # Errors
+/// When it is too long for a device.
+pub(super) fn signed_bytes(body_type: BodyType, body: &[u8]) -> Result<Vec<u8>, EncodeError> {
+    let length = u32::try_from(body.len()).map_err(|_| EncodeError::TooLong { got: body.len() })?;
+    let mut signed = DOMAIN.to_vec();
+    signed.push(body_type as u8);
+    signed.extend_from_slice(&length.to_le_bytes());
+    signed.extend_from_slice(body);
+    Ok(signed)
+}
+
+/// Puts `body` and its signatures together.
+///
+/// # Errors
+/// When there are too many, or the result is too long for a device.
+pub(super) fn assemble(
+    body_type: BodyType,
+    body: &[u8],
+    signatures: &[([u8; HINT_BYTES], [u8; 64])],
+) -> Result<Vec<u8>, EncodeError> {
+    let too_many = || EncodeError::TooManySigners { got: signatures.len() };
+    let count = u8::try_from(signatures.len()).map_err(|_| too_many())?;
     if usize::from(count) > MAX_SIGNATURES {
         return Err(too_many());
     }
-    let length = u32::try_from(body.len()).map_err(|_| EncodeError::TooLong { got: body.len() })?;
-
-    let mut envelope = DOMAIN.to_vec();
-    envelope.push(body_type as u8);
-    envelope.extend_from_slice(&length.to_le_bytes());
-    envelope.extend_from_slice(body);
-    let mut signatures = vec![count];
-    for signer in signers {
-        signatures.extend_from_slice(&key_hint(&signer.public_key()));
-        signatures.extend_from_slice(&signer.sign(&envelope)?);
+    let mut envelope = signed_bytes(body_type, body)?;
+    envelope.push(count);
+    for (hint, signature) in signatures {
+        envelope.extend_from_slice(hint);
+        envelope.extend_from_slice(signature);
     }
-    envelope.extend_from_slice(&signatures);
     if envelope.len() > MAX_ENVELOPE_BYTES {
         return Err(EncodeError::TooLong { got: envelope.len() });
     }

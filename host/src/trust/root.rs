@@ -3,15 +3,17 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use firmware_protocol::digest::Digest;
 use firmware_protocol::manifest::{
     DecodeError, LifeCycle, Policy, PublicKey, RoleKeys, RootRecord, decode_root,
 };
 use firmware_protocol::trust::{
-    BodyType, MAX_ENVELOPE_BYTES, TrustError, Verified, verify_first_root,
+    BodyType, HINT_BYTES, MAX_ENVELOPE_BYTES, TrustError, Verified, verify_first_root,
 };
 use thiserror::Error;
 
 use super::envelope::{EncodeError, seal};
+use super::hex::Hex;
 use super::public_file::refuse_weak;
 use super::signer::Signer;
 use crate::input;
@@ -74,6 +76,20 @@ pub enum RootError {
     /// It was not signed.
     #[error("failed to seal the root record")]
     Seal(#[source] EncodeError),
+    /// A key that decides nothing here.
+    #[error("key {} is no root key of this root record, nor of the one before", Hex(hint))]
+    NotAHolder {
+        /// Its hint.
+        hint: [u8; HINT_BYTES],
+    },
+    /// Copies of different root records.
+    #[error("these are two root records, {this:.16} and {other:.16}, and no copies of one")]
+    OtherRecord {
+        /// Digest of the first.
+        this: Digest,
+        /// Digest of the other.
+        other: Digest,
+    },
     /// The signatures do not make it valid.
     #[error("the signed root record does not verify")]
     Unmet(#[source] TrustError),

@@ -1,0 +1,289 @@
+//! `noflake root`: makes root records, and gathers the signatures of their holders (TRUST.md, "A new root record").
+
+use std::fmt;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use firmware_protocol::manifest::{LifeCycle, Policy, PublicKey, RoleKeys, RootRecord};
+use firmware_protocol::trust::key_hint;
+use serde_json::{Value, json};
+
+use super::PassphraseArgs;
+use crate::cli::Context;
+use crate::error::CommandError;
+use crate::link::shell_word;
+use crate::trust::{
+    Hex, LockedKey, RootDraft, RootSpec, Secrecy, Signed, Signer as _, read_root, replace_file,
+};
+
+/// Make root records and gather their signatures, on as many machines as there are holders
+///
+/// A root record says whose signatures devices believe. It is drafted once, signed by each holder
+/// with their own key, and given to devices by noflake device enroll. Nothing here needs a network.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Draft(DraftArgs),
+    Sign(SignArgs),
+    Merge(MergeArgs),
+    Show(ShowArgs),
+}
+
+/// Write down a root record that nobody has signed yet
+#[derive(Debug, clap::Args)]
+struct DraftArgs {
+    /// What it is to say, a TOML file: keys and thresholds of root and release, policy
+    spec: PathBuf,
+    #[command(flatten)]
+    after: AfterArgs,
+    /// File to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Replace the file if it is there already
+    #[arg(long)]
+    force: bool,
+}
+
+/// Add the signature of a holder to a root record, in its file
+#[derive(Debug, clap::Args)]
+struct SignArgs {
+    /// The root record
+    file: PathBuf,
+    /// Key of a holder, of this record or of the one before
+    #[arg(long, value_name = "KEY")]
+    key: PathBuf,
+    #[command(flatten)]
+    after: AfterArgs,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+/// Put copies of a root record together that were signed on different machines
+#[derive(Debug, clap::Args)]
+struct MergeArgs {
+    /// The copies
+    #[arg(required = true, num_args = 2..)]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    after: AfterArgs,
+    /// File to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Replace the file if it is there already
+    #[arg(long)]
+    force: bool,
+}
+
+/// Show what a root record says, who has signed it, and who has yet to
+#[derive(Debug, clap::Args)]
+struct ShowArgs {
+    /// The root record
+    file: PathBuf,
+    #[command(flatten)]
+    after: AfterArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct AfterArgs {
+    /// The root record in force, whose holders have to sign as well
+    #[arg(long, value_name = "FILE")]
+    after: Option<PathBuf>,
+}
+
+impl AfterArgs {
+    fn load(&self) -> Result<Option<RootRecord>, CommandError> {
+        let root = self.after.as_deref().map(read_root).transpose()?;
+        Ok(root.map(|root| root.record().claims().clone()))
+    }
+
+    /// As it stands on a command line.
+    fn words(&self) -> String {
+        let after = self.after.as_ref();
+        after.map(|path| format!(" --after {}", word(path))).unwrap_or_default()
+    }
+}
+
+/// Runs `noflake root`.
+///
+/// # Errors
+/// When a file cannot be read or written, or a key is none of a holder.
+pub fn run(args: Args, context: &Context) -> Result<(), CommandError> {
+    match args.command {
+        Command::Draft(args) => draft(&args, context),
+        Command::Sign(args) => sign(&args, context),
+        Command::Merge(args) => merge(&args, context),
+        Command::Show(args) => show(&args, context),
+    }
+}
+
+fn draft(args: &DraftArgs, context: &Context) -> Result<(), CommandError> {
+    let after = args.after.load()?;
+    let record = RootSpec::read(&args.spec)?.record(after.as_ref(), now_s())?;
+    let draft = RootDraft::new(record)?;
+    write(&args.output, &draft, args.force)?;
+    report("Drafted", &args.output, &draft, (after.as_ref(), &args.after), context)
+}
+
+fn sign(args: &SignArgs, context: &Context) -> Result<(), CommandError> {
+    let after = args.after.load()?;
+    let mut draft = RootDraft::read(&args.file)?;
+    context.output.progress(&format_args!("About to sign this root record:\n{}", Sheet(&draft)));
+    let locked = LockedKey::read(&args.key)?;
+    let passphrase = args.passphrase.source().read(&args.key.display().to_string())?;
+    let signer = locked.unlock(&passphrase)?;
+    let hint = Hex(&key_hint(&signer.public_key())).to_string();
+    let did = if draft.sign(&signer, after.as_ref())? {
+        write(&args.file, &draft, true)?;
+        format!("Signed by {hint}:")
+    } else {
+        format!("Found signed by {hint}:")
+    };
+    report(&did, &args.file, &draft, (after.as_ref(), &args.after), context)
+}
+
+fn merge(args: &MergeArgs, context: &Context) -> Result<(), CommandError> {
+    let after = args.after.load()?;
+    let mut copies = args.files.iter().map(|path| RootDraft::read(path));
+    let Some(first) = copies.next() else { return Ok(()) };
+    let mut draft = first?;
+    for copy in copies {
+        draft.merge(&copy?)?;
+    }
+    write(&args.output, &draft, args.force)?;
+    report("Put together", &args.output, &draft, (after.as_ref(), &args.after), context)
+}
+
+fn show(args: &ShowArgs, context: &Context) -> Result<(), CommandError> {
+    let after = args.after.load()?;
+    let draft = RootDraft::read(&args.file)?;
+    report("", &args.file, &draft, (after.as_ref(), &args.after), context)
+}
+
+/// Says what a root record is, whose signatures it has and whose it lacks, and what to do next.
+fn report(
+    did: &str,
+    path: &Path,
+    draft: &RootDraft,
+    (after, after_args): (Option<&RootRecord>, &AfterArgs),
+    context: &Context,
+) -> Result<(), CommandError> {
+    let record = draft.record();
+    let own = draft.signed(&record.root)?;
+    let before = after.map(|after| draft.signed(&after.root)).transpose()?;
+    let missing = own.missing() + before.as_ref().map_or(0, Signed::missing);
+    let mut lines = Vec::new();
+    if !did.is_empty() {
+        lines.push(format!("{did} {}.", path.display()));
+    }
+    lines.push(Sheet(draft).to_string());
+    lines.push(signed_line("signed by", &own));
+    if let (Some(after), Some(before)) = (after, &before) {
+        lines.push(signed_line(&format!("of record {}", after.version), before));
+    } else if record.version > 1 {
+        lines.push(format!(
+            "            --after FILE says whether the holders of root record {} have signed it, too",
+            record.version.saturating_sub(1)
+        ));
+    }
+    let next = if missing > 0 {
+        format!("noflake root sign {} --key KEY{}", word(path), after_args.words())
+    } else {
+        format!("noflake device enroll -d DEVICE --root {}", word(path))
+    };
+    lines.push(format!("next: {next}"));
+    let machine = json!({
+        "root_record": path,
+        "version": record.version,
+        "digest": draft.digest().to_string(),
+        "life_cycle": life_cycle_word(record.life_cycle),
+        "root": role_json(&record.root),
+        "release": role_json(&record.release),
+        "signed": signed_json(&own),
+        "signed_before": before.as_ref().map(signed_json),
+        "complete": missing == 0 && (record.version == 1 || before.is_some()),
+        "next": next,
+    });
+    context.output.result(&lines.join("\n"), &machine);
+    Ok(())
+}
+
+fn signed_line(name: &str, signed: &Signed) -> String {
+    let by = if signed.by.is_empty() { "nobody".to_owned() } else { hints(&signed.by) };
+    let missing = match signed.missing() {
+        0 => String::new(),
+        missing => format!("; {missing} more of {}", hints(&signed.not_by)),
+    };
+    format!("{name:<11} {by} ({} of {} needed){missing}", signed.by.len(), signed.needed)
+}
+
+fn hints(keys: &[PublicKey]) -> String {
+    keys.iter().map(|key| Hex(&key_hint(key)).to_string()).collect::<Vec<_>>().join(", ")
+}
+
+fn role_json(role: &RoleKeys) -> Value {
+    let keys: Vec<String> = role.keys.iter().map(|key| Hex(key).to_string()).collect();
+    json!({ "keys": keys, "threshold": role.threshold })
+}
+
+fn signed_json(signed: &Signed) -> Value {
+    let hints = |keys: &[PublicKey]| -> Vec<String> {
+        keys.iter().map(|key| Hex(&key_hint(key)).to_string()).collect()
+    };
+    json!({
+        "by": hints(&signed.by),
+        "not_by": hints(&signed.not_by),
+        "needed": signed.needed,
+        "missing": signed.missing(),
+    })
+}
+
+/// A root record for people.
+struct Sheet<'a>(&'a RootDraft);
+
+impl fmt::Display for Sheet<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RootRecord { version, root, release, life_cycle, policy, made_at_s } = self.0.record();
+        let made_at = UNIX_EPOCH.checked_add(Duration::from_secs(*made_at_s)).unwrap_or(UNIX_EPOCH);
+        writeln!(f, "root record {version} ({})", life_cycle_word(*life_cycle))?;
+        writeln!(f, "digest      {}", self.0.digest())?;
+        writeln!(f, "made        {}", humantime::format_rfc3339_seconds(made_at))?;
+        for (name, role) in [("root", root), ("release", release)] {
+            writeln!(f, "{name:<11} {} of {}", role.threshold, hints(&role.keys))?;
+        }
+        let Policy { max_boots, max_boot_ms, max_lease_ms } = policy;
+        let time = |ms: u32| humantime::format_duration(Duration::from_millis(u64::from(ms)));
+        write!(
+            f,
+            "trials      at most {max_boots} boots, {} each, lease {}",
+            time(*max_boot_ms),
+            time(*max_lease_ms)
+        )
+    }
+}
+
+const fn life_cycle_word(life_cycle: LifeCycle) -> &'static str {
+    match life_cycle {
+        LifeCycle::Factory => "factory",
+        LifeCycle::Development => "development",
+    }
+}
+
+fn write(path: &Path, draft: &RootDraft, overwrite: bool) -> Result<(), CommandError> {
+    let bytes = draft.bytes()?;
+    Ok(replace_file(path, Secrecy::Public, overwrite, |file| file.write_all(&bytes))?)
+}
+
+fn word(path: &Path) -> String {
+    shell_word(&path.display().to_string())
+}
+
+/// The date of a root record that is made now.
+pub(super) fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
+}
