@@ -3,8 +3,8 @@
 //! Two ranges of erase blocks are cut into places of 512 bytes. Each takes one entry, which is checked by
 //! its own CRC; the valid one with the highest number is in force. So the program of one entry is the commit
 //! point of every change, and a torn entry is as if it had never been begun. When a range is full, the
-//! other one is erased and written from its start; the newest entry that is sure to stand is never in the range that
-//! is erased.
+//! other one is erased and written from its start; the entry in force is never in the range that is
+//! erased.
 //!
 //! A number belongs to a place: the next place has the next number, whatever became of the place before.
 //! So an entry that only seemed to fail, or that cannot be read at one start and can at the next, never
@@ -43,7 +43,7 @@ pub struct RecordStore {
     state: Option<BootState>,
     sequence: u32,
     settled: bool,
-    /// Range of the entry in force; erased only to go back to `fallback`.
+    /// Range of the entry in force; never erased while there is one.
     home: usize,
     /// Number of the first place in `home`.
     first: u32,
@@ -54,9 +54,6 @@ pub struct RecordStore {
     /// Ranges in which an entry may hide that is newer than all that can be read: they are erased before
     /// anything is written.
     doubtful: [bool; 2],
-    /// Number of the first place of the other range, where the newest entry there has a seal and the one in force has
-    /// none: that one is what still stands if the one in force reads otherwise next time.
-    fallback: Option<u32>,
     writes: Writes,
     /// The range to move to, as far as it is erased.
     clearing: Option<Clearing>,
@@ -111,7 +108,6 @@ impl RecordStore {
             current: 0,
             next_index: 0,
             doubtful: [false; 2],
-            fallback: None,
             writes: Writes::Place,
             clearing: None,
         };
@@ -142,8 +138,6 @@ impl RecordStore {
             }
             let Some((sequence, state)) = entry else { continue };
             found.entries = true;
-            found.sealed_first = place.sealed.then_some(sequence.saturating_sub(index));
-            found.is_unsealed = place.is_unsealed;
             let revived = Mistake::OldEntryRevived.is_planted();
             if self.state.is_none() || sequence > self.sequence || revived {
                 self.state = Some(state);
@@ -168,7 +162,6 @@ impl RecordStore {
         if let Some(doubtful) = self.doubtful.get_mut(usize::from(self.home == 0)) {
             *doubtful = hides;
         }
-        self.fallback = other.sealed_first.filter(|_| home.is_unsealed);
         self.settled &= (is_last && !has_moved && !hides) || Mistake::SealIgnored.is_planted();
     }
 
@@ -302,7 +295,6 @@ impl RecordStore {
         self.sequence = sequence;
         self.state = Some(state.clone());
         self.settled = true;
-        self.fallback = None;
         Ok(WriteStep::Written)
     }
 
@@ -339,13 +331,10 @@ impl RecordStore {
         Search::FurtherOn
     }
 
-    /// Erases a range, and moves over to it when all of it is blank: the one without the entry in force. But where that
-    /// entry was never sealed, and the other range has one that was, only that one is sure to be there at the next
-    /// start; so it stays, and the range of the unsealed one is erased and written anew.
+    /// Erases a range without the entry in force, and moves over to it when all of it is blank.
     fn clear_step<F: Flash>(&mut self, flash: &mut F) -> Result<WriteStep, RecordError> {
         let other = usize::from(self.home == 0) ^ usize::from(Mistake::SingleCopy.is_planted());
-        let next = if self.fallback.is_some() { self.home } else { other };
-        let target = self.doubtful.iter().position(|doubtful| *doubtful).unwrap_or(next);
+        let target = self.doubtful.iter().position(|doubtful| *doubtful).unwrap_or(other);
         let range = self.ranges.get(target).copied().ok_or(RecordError::Layout)?;
         if places_in(range) == 0 {
             return Err(RecordError::Layout);
@@ -368,12 +357,6 @@ impl RecordStore {
 
     /// Goes on in a range that was erased just now.
     fn move_to(&mut self, target: usize) {
-        if let Some(first) = self.fallback.take_if(|_| target == self.home) {
-            self.home = usize::from(target == 0);
-            self.first = first;
-            (self.current, self.next_index) = (target, 0);
-            return;
-        }
         if let Some(doubtful) = self.doubtful.get_mut(target) {
             *doubtful = false;
         }
@@ -405,10 +388,6 @@ struct Found {
     entries: bool,
     /// The last place says that what comes behind it was begun.
     begun: bool,
-    /// Number of its first place, if the newest entry is sealed.
-    sealed_first: Option<u32>,
-    /// Nothing stands where the newest entry's seal belongs.
-    is_unsealed: bool,
 }
 
 /// Where the next entry goes.

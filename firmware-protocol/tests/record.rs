@@ -623,49 +623,6 @@ fn random_state(rng: &mut Rng) -> BootState {
     }
 }
 
-/// The entry in force has no seal, and flash has refused every other place behind it: what is sure to be there at the next
-/// start is the sealed entry before it, in the other range. So that one stays, wherever power fails on the way on.
-#[test]
-fn the_last_sealed_entry_outlives_an_unsealed_one_in_a_full_range() {
-    let old = full_state();
-    let new = BootState { accept_floor: old.accept_floor + 1, ..old.clone() };
-    for word in [1, 8, 32] {
-        // Two ranges of three places each, in blocks of one place.
-        let geometry = Geometry { word_bytes: word, page_bytes: 256, erased: 0xff };
-        let mut flash = RamFlash::with_blocks(geometry, &[512; 6]);
-        let ranges = [range(0, 1536), range(1536, 1536)];
-        let mut store = RecordStore::load(&mut flash, ranges);
-        for _ in 0..6 {
-            store.write(&mut flash, &old).unwrap();
-        }
-        store.write(&mut flash, &new).unwrap();
-        // Number 7 is in force, at the front of the first range; its seal was never begun, and both places behind it
-        // are spent.
-        flash.bytes[448..480].fill(0xff);
-        flash.bytes[480..512].fill(0);
-        flash.bytes[512..1536].fill(0x55);
-        let before = flash.clone();
-        for cut in 0..40 {
-            let mut flash = before.clone();
-            let mut store = RecordStore::load(&mut flash, ranges);
-            assert_eq!((store.state(), store.is_settled()), (Some(&new), false), "{word}");
-            flash.cut = Some(Cut { operation: flash.mutations() + cut, bytes: 1, weak: false });
-            let written = store.write(&mut flash, &new);
-            flash.power_on();
-            // What was never sealed may read otherwise now.
-            if flash.bytes[448..480] == [0xff; 32] {
-                flash.bytes[100] ^= 1;
-            }
-            let store = RecordStore::load(&mut flash, ranges);
-            let found = store.state().unwrap_or_else(|| panic!("word {word}, cut {cut}: lost"));
-            assert!(*found == new || (written.is_err() && *found == old), "word {word}, cut {cut}");
-            if written.is_ok() {
-                assert!(store.is_settled() && cut > 3, "word {word}, cut {cut}");
-            }
-        }
-    }
-}
-
 /// A mark of the newest place is missed for no read that fails once: a seal that is missed is a state written anew.
 #[test]
 fn a_read_that_fails_once_or_twice_does_not_hide_a_mark() {

@@ -20,15 +20,12 @@ const STRIDE: u32 = 512;
 const READ_TRIES: u32 = 3;
 
 /// A place as it reads.
-#[expect(clippy::struct_excessive_bools, reason = "each says what one part of the place reads as")]
 pub(super) struct Place {
     /// The entry's bytes; `None` when they cannot be read.
     pub(super) entry: Option<[u8; ENTRY_BYTES]>,
     is_blank: bool,
     /// The entry was read back before this was begun.
     pub(super) sealed: bool,
-    /// Nothing was programmed where that is said. A seal that cannot be read is neither.
-    pub(super) is_unsealed: bool,
     /// The next place may have been written to.
     pub(super) begun_next: bool,
 }
@@ -37,11 +34,9 @@ impl Place {
     pub(super) fn look<F: Flash>(flash: &mut F, address: u32) -> Self {
         let erased = flash.geometry().erased;
         let entry = read::<F, ENTRY_BYTES>(flash, address);
-        let seal = Mark::read(flash, address.saturating_add(SEAL_AT));
         Self {
             is_blank: entry.as_ref().is_some_and(|bytes| is_blank(bytes, erased)),
-            sealed: seal == Mark::Set,
-            is_unsealed: seal == Mark::Blank,
+            sealed: Mark::read(flash, address.saturating_add(SEAL_AT)) == Mark::Set,
             begun_next: Mark::read(flash, address.saturating_add(BEGUN_AT)) != Mark::Blank,
             entry,
         }
