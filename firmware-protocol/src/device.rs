@@ -17,6 +17,7 @@ mod job;
 mod judging;
 mod link;
 mod requests;
+mod retry;
 mod staging;
 mod trial;
 
@@ -38,6 +39,7 @@ pub use self::link::{Outgoing, SESSION_IDLE_MS};
 
 use self::job::{Job, Then};
 use self::link::{Asked, Received, Sender, Session};
+use self::retry::Retries;
 use self::trial::TrialClock;
 
 /// Longest time between two calls, in milliseconds: bounds how late a deadline is noticed.
@@ -47,12 +49,6 @@ const IDLE_WAKE_MS: u64 = 100;
 const LONGEST_GAP_MS: u64 = u32::MAX as u64;
 /// Between the last answer and a reset, so that a slow line can carry it away, in milliseconds.
 const RESET_GRACE_MS: u64 = 50;
-/// Between a write of its own that failed and the next try, in milliseconds. For the end of a trial always; for
-/// everything else twice as long behind each one that fails as well, which bounds what failing flash costs in erases:
-/// each try may erase a range of the record.
-const RETRY_MS: u64 = 1_000;
-/// Longest time between two such tries, in milliseconds: at 100,000 erases a block, the tries of three years.
-const LONGEST_RETRY_MS: u64 = 1_024_000;
 /// Uptime after which a confirmed image has its whole crash budget again, in milliseconds.
 const HEALTHY_MS: u64 = 60_000;
 /// How often the running image's manifest is read at start: without its version, a bundle that may come from
@@ -133,12 +129,7 @@ pub struct Device<W, F, B> {
     /// Calls, one behind the other, that have each answered a frame.
     answers: u8,
     reset_at_ms: Option<u64>,
-    /// When the end of a trial is tried again that could not be stored.
-    end_at_ms: u64,
-    /// When any other write of its own is tried again.
-    retry_at_ms: u64,
-    /// From a write of its own that fails to the next try.
-    retry_ms: u64,
+    retries: Retries,
     /// What a start before this one had begun to write and not ended: it is not believed, whatever it reads as.
     suspect: Range,
     /// Blocks erased since the engine began.
@@ -201,9 +192,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             reset_at_ms: is_forgotten.then_some(0),
             was_entered: false,
             answers: 0,
-            end_at_ms: 0,
-            retry_at_ms: 0,
-            retry_ms: RETRY_MS,
+            retries: Retries::default(),
             suspect: suspect.unwrap_or_default(),
             erases: 0,
             unrecorded_erases: 0,
@@ -321,7 +310,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             return;
         };
         let in_trial = self.in_trial();
-        if self.job.writes() || self.now_ms < self.end_at_ms {
+        if self.job.writes() || !self.retries.may_end_trial(self.now_ms) {
             return;
         }
         if let Some(reason) = self.trial_clock.ended(&trial, in_trial, self.now_ms) {

@@ -225,7 +225,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
                 }
             }
         }
-        let Some(state) = self.store.state().filter(|_| self.now_ms >= self.retry_at_ms) else {
+        let Some(state) = self.store.state().filter(|_| self.retries.may_write(self.now_ms)) else {
             return false;
         };
         let is_healthy = self.now_ms >= HEALTHY_MS
@@ -284,12 +284,6 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         Ok(matches!(step, StoreStep::Stored))
     }
 
-    /// Nothing has to wait any more.
-    const fn store_works(&mut self) {
-        (self.retry_at_ms, self.retry_ms) = (0, super::RETRY_MS);
-        self.end_at_ms = 0;
-    }
-
     fn written(
         &mut self,
         then: Then,
@@ -317,15 +311,11 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             | Then::Transfer => Reply::Done(How::Done),
         });
         match (&reply, asked) {
-            (Ok(_), _) => self.store_works(),
-            // The end of a trial is safety, and does not wait for what is not.
+            (Ok(_), _) => self.retries.worked(),
             (Err(_), None) if matches!(then, Then::Over | Then::Reset) => {
-                self.end_at_ms = self.now_ms.saturating_add(super::RETRY_MS);
+                self.retries.end_failed(self.now_ms);
             }
-            (Err(_), None) if then != Then::Transfer => {
-                self.retry_at_ms = self.now_ms.saturating_add(self.retry_ms);
-                self.retry_ms = self.retry_ms.saturating_mul(2).min(super::LONGEST_RETRY_MS);
-            }
+            (Err(_), None) if then != Then::Transfer => self.retries.write_failed(self.now_ms),
             (Err(_), _) => self.session.note_fault(),
         }
         // A slot whose mark, manifest or next run may not be stored must not be written to.

@@ -198,7 +198,7 @@ impl Print {
             "now_ms" => number.min(STALE_MS),
             "last_ms" => ago_ms.min(STALE_MS),
             "started_ms" | "renewed_ms" => ago_ms,
-            "reset_at_ms" | "retry_at_ms" => number.saturating_sub(uptime_ms),
+            "reset_at_ms" | "retry_at_ms" | "end_at_ms" => number.saturating_sub(uptime_ms),
             _ => number,
         };
         counts.hash(&mut self.hasher);
@@ -309,14 +309,16 @@ mod tests {
     fn an_engine_dates_by_its_own_clock() {
         let of =
             |uptime_ms, field: &str, ms: u64| engine(uptime_ms, &format!("{{ {field}: {ms} }}"));
-        for field in ["started_ms", "renewed_ms", "last_ms", "reset_at_ms", "retry_at_ms"] {
+        for field in
+            ["started_ms", "renewed_ms", "last_ms", "reset_at_ms", "retry_at_ms", "end_at_ms"]
+        {
             // Both clocks go on, so nothing is nearer than before.
             assert_eq!(of(900, field, 800), of(1_900, field, 1_800), "{field}");
         }
         for field in ["started_ms", "renewed_ms", "last_ms"] {
             assert_ne!(of(900, field, 400), of(900, field, 401), "{field}");
         }
-        for field in ["reset_at_ms", "retry_at_ms"] {
+        for field in ["reset_at_ms", "retry_at_ms", "end_at_ms"] {
             assert_ne!(of(900, field, 1_000), of(900, field, 1_001), "{field}");
             assert_eq!(of(900, field, 100), of(900, field, 200), "{field}: both are over");
         }
