@@ -19,7 +19,37 @@ mod root;
 mod runtime;
 mod target;
 
-use crate::trust::PassphraseSource;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::trust::{PassphraseSource, Secrecy, WriteError, replace_file};
+
+/// The file that a command writes.
+#[derive(Debug, clap::Args)]
+pub struct NewFileArgs {
+    /// File to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// Replace the file if it is there already
+    #[arg(long)]
+    force: bool,
+}
+
+impl NewFileArgs {
+    /// Where it is to be.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.output
+    }
+
+    /// Writes it whole, for everybody to read.
+    ///
+    /// # Errors
+    /// When it is there already and is not to be replaced, or the system refuses.
+    pub fn write(&self, bytes: &[u8]) -> Result<(), WriteError> {
+        replace_file(&self.output, Secrecy::Public, self.force, |file| file.write_all(bytes))
+    }
+}
 
 /// Where a command that opens or makes a key gets its passphrase.
 #[derive(Debug, Clone, Copy, clap::Args)]

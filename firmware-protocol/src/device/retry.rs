@@ -9,6 +9,7 @@ const LONGEST_RETRY_MS: u64 = 1_024_000;
 
 /// From when on it may try.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_field_names, reason = "units stand last")]
 pub(super) struct Retries {
     /// The end of a trial: that is safety, and does not wait for what is not.
     end_at_ms: u64,

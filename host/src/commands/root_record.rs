@@ -9,7 +9,7 @@ use firmware_protocol::manifest::{LifeCycle, Policy, PublicKey, RoleKeys, RootRe
 use firmware_protocol::trust::key_hint;
 use serde_json::{Value, json};
 
-use super::PassphraseArgs;
+use super::{NewFileArgs, PassphraseArgs};
 use crate::cli::Context;
 use crate::error::CommandError;
 use crate::link::shell_word;
@@ -42,12 +42,8 @@ struct DraftArgs {
     spec: PathBuf,
     #[command(flatten)]
     after: AfterArgs,
-    /// File to write
-    #[arg(short, long, value_name = "FILE")]
-    output: PathBuf,
-    /// Replace the file if it is there already
-    #[arg(long)]
-    force: bool,
+    #[command(flatten)]
+    output: NewFileArgs,
 }
 
 /// Add the signature of a holder to a root record, in its file
@@ -72,12 +68,8 @@ struct MergeArgs {
     files: Vec<PathBuf>,
     #[command(flatten)]
     after: AfterArgs,
-    /// File to write
-    #[arg(short, long, value_name = "FILE")]
-    output: PathBuf,
-    /// Replace the file if it is there already
-    #[arg(long)]
-    force: bool,
+    #[command(flatten)]
+    output: NewFileArgs,
 }
 
 /// Show what a root record says, who has signed it, and who has yet to
@@ -126,8 +118,8 @@ fn draft(args: &DraftArgs, context: &Context) -> Result<(), CommandError> {
     let after = args.after.load()?;
     let record = RootSpec::read(&args.spec)?.record(after.as_ref(), now_s())?;
     let draft = RootDraft::new(record)?;
-    write(&args.output, &draft, args.force)?;
-    report("Drafted", &args.output, &draft, (after.as_ref(), &args.after), context)
+    args.output.write(&draft.bytes()?)?;
+    report("Drafted", args.output.path(), &draft, (after.as_ref(), &args.after), context)
 }
 
 fn sign(args: &SignArgs, context: &Context) -> Result<(), CommandError> {
@@ -139,7 +131,8 @@ fn sign(args: &SignArgs, context: &Context) -> Result<(), CommandError> {
     let signer = locked.unlock(&passphrase)?;
     let hint = Hex(&key_hint(&signer.public_key())).to_string();
     let did = if draft.sign(&signer, after.as_ref())? {
-        write(&args.file, &draft, true)?;
+        let bytes = draft.bytes()?;
+        replace_file(&args.file, Secrecy::Public, true, |file| file.write_all(&bytes))?;
         format!("Signed by {hint}:")
     } else {
         format!("Found signed by {hint}:")
@@ -155,8 +148,8 @@ fn merge(args: &MergeArgs, context: &Context) -> Result<(), CommandError> {
     for copy in copies {
         draft.merge(&copy?)?;
     }
-    write(&args.output, &draft, args.force)?;
-    report("Put together", &args.output, &draft, (after.as_ref(), &args.after), context)
+    args.output.write(&draft.bytes()?)?;
+    report("Put together", args.output.path(), &draft, (after.as_ref(), &args.after), context)
 }
 
 fn show(args: &ShowArgs, context: &Context) -> Result<(), CommandError> {
@@ -272,11 +265,6 @@ const fn life_cycle_word(life_cycle: LifeCycle) -> &'static str {
         LifeCycle::Factory => "factory",
         LifeCycle::Development => "development",
     }
-}
-
-fn write(path: &Path, draft: &RootDraft, overwrite: bool) -> Result<(), CommandError> {
-    let bytes = draft.bytes()?;
-    Ok(replace_file(path, Secrecy::Public, overwrite, |file| file.write_all(&bytes))?)
 }
 
 fn word(path: &Path) -> String {

@@ -9,7 +9,7 @@ use crate::link::{Address, Link, LinkStart};
 use crate::trust::LoadedRoot;
 
 /// Patience with a device that a person waits for, in milliseconds.
-const CONNECT_MS: u64 = 8_000;
+pub(super) const CONNECT_MS: u64 = 8_000;
 
 /// Devices of a command.
 #[derive(Debug, clap::Args)]

@@ -12,7 +12,7 @@ use firmware_protocol::trust::{
 };
 
 use super::envelope::{EncodeError, assemble, signed_bytes};
-use super::root::RootError;
+use super::root::{RootError, encode_root};
 use super::signer::Signer;
 use crate::input;
 
@@ -52,8 +52,7 @@ impl RootDraft {
     /// # Errors
     /// When it breaks a rule of the format.
     pub fn new(record: RootRecord) -> Result<Self, RootError> {
-        let body = postcard::to_stdvec(&record).map_err(RootError::Encode)?;
-        decode_root(&body).map_err(RootError::Rule)?;
+        let body = encode_root(&record)?;
         Ok(Self { record, body, signatures: Vec::new() })
     }
 

@@ -128,11 +128,20 @@ pub fn first_root(
 /// # Errors
 /// When the record breaks a rule, a signer fails, or the signers do not meet its own threshold.
 pub fn sign_root(record: &RootRecord, signers: &[&dyn Signer]) -> Result<Vec<u8>, RootError> {
-    let body = postcard::to_stdvec(record).map_err(RootError::Encode)?;
-    decode_root(&body).map_err(RootError::Rule)?;
+    let body = encode_root(record)?;
     let bytes = seal(BodyType::Root, &body, signers).map_err(RootError::Seal)?;
     verify_first_root(&bytes).map_err(RootError::Unmet)?;
     Ok(bytes)
+}
+
+/// What of a root record is signed.
+///
+/// # Errors
+/// When it breaks a rule of the format.
+pub(super) fn encode_root(record: &RootRecord) -> Result<Vec<u8>, RootError> {
+    let body = postcard::to_stdvec(record).map_err(RootError::Encode)?;
+    decode_root(&body).map_err(RootError::Rule)?;
+    Ok(body)
 }
 
 /// Reads the root record at `path` and verifies it under its own root keys.

@@ -17,8 +17,6 @@ use crate::link::LinkStart;
 const LENGTH_AT: usize = 12;
 /// Where its envelope begins.
 const ENVELOPE_AT: usize = 16;
-/// By when a simulated device is reached, in milliseconds.
-const REACHED_MS: u64 = 8_000;
 
 /// Writes a copy of a bundle with every signature taken off; gives its envelope.
 pub(super) fn strip(signed: &Path, unsigned: &Path) -> Result<Vec<u8>, CommandError> {
@@ -51,7 +49,7 @@ pub(super) fn push(address: &str, envelope: &[u8]) -> Result<Option<Refusal>, Co
     };
     let mut device = Device::new(opening);
     runtime::block_on(async {
-        let reached = device.connect(REACHED_MS, None, true, &mut |_| {}).await;
+        let reached = device.connect(target::CONNECT_MS, None, true, &mut |_| {}).await;
         reached.map_err(|source| target::at(&device, source))?;
         let refused = offer(&mut device, envelope).await;
         device.close().await;

@@ -1,18 +1,15 @@
 //! `noflake device record`: the boot record as flash holds it, into a file.
 
-use std::io::Write as _;
-use std::path::PathBuf;
-
 use serde_json::json;
 
 use crate::bench::RecordBytes;
 use crate::cli::Context;
+use crate::commands::NewFileArgs;
 use crate::commands::root::RootArgs;
 use crate::commands::runtime;
 use crate::commands::target::{TargetArgs, at, reach};
 use crate::error::CommandError;
 use crate::link::shell_word;
-use crate::trust::{Secrecy, replace_file};
 
 /// Save the boot record of a device, as its flash holds it, into a file
 ///
@@ -24,12 +21,8 @@ pub(super) struct Args {
     target: TargetArgs,
     #[command(flatten)]
     root: RootArgs,
-    /// File to write
-    #[arg(short, long, value_name = "FILE")]
-    output: PathBuf,
-    /// Replace the file if it is there already
-    #[arg(long)]
-    force: bool,
+    #[command(flatten)]
+    file: NewFileArgs,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
@@ -40,7 +33,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
         let record = device.record_bytes().await.map_err(|source| at(&device, source))?;
         Ok::<_, CommandError>((opened.facts.serial, record))
     })??;
-    replace_file(&args.output, Secrecy::Public, args.force, |file| file.write_all(&record.bytes))?;
+    args.file.write(&record.bytes)?;
     let RecordBytes { bytes, first_range_bytes, unreadable_bytes } = &record;
     let total_bytes = bytes.len();
     let second_range_bytes = total_bytes.saturating_sub(*first_range_bytes);
@@ -51,13 +44,13 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     };
     let explain = format!(
         "noflake device status --explain --record {}{first_range}",
-        shell_word(&args.output.display().to_string())
+        shell_word(&args.file.path().display().to_string())
     );
     let mut lines = vec![format!(
         "{}: boot record of {serial}, {total_bytes} bytes in ranges of {first_range_bytes} and \
          {second_range_bytes}, in {}",
         device.address(),
-        args.output.display()
+        args.file.path().display()
     )];
     if *unreadable_bytes > 0 {
         lines.push(format!(
@@ -68,7 +61,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let machine = json!({
         "device": device.address().to_string(),
         "serial": serial,
-        "file": args.output,
+        "file": args.file.path(),
         "bytes": total_bytes,
         "first_range_bytes": first_range_bytes,
         "unreadable_bytes": unreadable_bytes,

@@ -89,6 +89,7 @@ fn tell(device: &Device, found: &Found, deployment: &Deployment, context: &Conte
     let address = device.address();
     let facts = &found.opened.facts;
     let root = deployment.root().record();
+    let is_on_trial = found.opened.status.trial.is_some_and(|trial| trial.is_running);
     let mut lines = vec![if found.is_in_recovery() {
         format!(
             "{address}: device {} runs its recovery image: {} (rule {} of BOOT.md)",
@@ -100,11 +101,7 @@ fn tell(device: &Device, found: &Found, deployment: &Deployment, context: &Conte
             facts.serial,
             facts.version,
             facts.running,
-            if found.opened.status.trial.is_some_and(|trial| trial.is_running) {
-                ", on trial"
-            } else {
-                ""
-            }
+            if is_on_trial { ", on trial" } else { "" }
         )
     }];
     if let Some(how) = found.enrolled {
@@ -120,7 +117,6 @@ fn tell(device: &Device, found: &Found, deployment: &Deployment, context: &Conte
         (false, true) => "root_lost",
         (false, false) => "none",
     };
-    let is_on_trial = found.opened.status.trial.is_some_and(|trial| trial.is_running);
     let not_needed =
         if found.needs_recovery() || is_on_trial { "" } else { "nothing to recover; " };
     lines.push(format!("  does      {not_needed}deploys version {}", deployment.version()));
