@@ -6,7 +6,7 @@ use heapless::Vec;
 use thiserror::Error;
 
 use crate::flash::{MAX_COMPONENTS, Name, Range};
-use crate::record::PLACE_BYTES;
+use crate::record::{MIN_PLACES, PLACE_BYTES, RecordStore};
 use crate::slot::{PerSlot, SlotId};
 
 /// Where one component of a slot lies.
@@ -73,8 +73,10 @@ pub enum LayoutError {
     /// Two places share flash.
     #[error("{0} and {1} overlap")]
     Overlap(Place, Place),
-    /// Entries of the record would not fit, or cross pages.
-    #[error("{0} does not begin at a multiple of {PLACE_BYTES} bytes, or holds fewer")]
+    /// Two entries of the record would not fit, or would cross pages.
+    #[error(
+        "{0} does not begin at a multiple of {PLACE_BYTES} bytes, or has no room for {MIN_PLACES} times as many"
+    )]
     Record(Place),
     /// A bundle could not fit both slots.
     #[error("slots A and B do not name the same areas, each once and in the same order")]
@@ -188,8 +190,9 @@ fn whole_blocks(
 }
 
 fn holds_entries(place: Place, range: Range) -> Result<(), LayoutError> {
-    let entry = u32::try_from(PLACE_BYTES).unwrap_or(u32::MAX);
-    let holds = range.start.is_multiple_of(entry) && range.len_bytes >= entry;
+    let place_bytes = u32::try_from(PLACE_BYTES).unwrap_or(u32::MAX);
+    let holds =
+        range.start.is_multiple_of(place_bytes) && RecordStore::places_in(range) >= MIN_PLACES;
     if holds { Ok(()) } else { Err(LayoutError::Record(place)) }
 }
 
@@ -315,12 +318,14 @@ mod tests {
                 _ => block_at(address),
             })
         };
-        let longest = bytes(512, 512);
-        assert!(small([bytes(0, 512), longest]).is_ok());
-        let too_short = small([bytes(0, 384), longest]);
-        assert_eq!(too_short, Err(LayoutError::Record(Place::Record(0))));
-        let askew = small([bytes(0, 512), bytes(640, 512)]);
+        let shortest = [bytes(0, 1024), bytes(1024, 1024)];
+        assert!(small(shortest).is_ok());
+        let too_short = small([shortest[0], bytes(1024, 896)]);
+        assert_eq!(too_short, Err(LayoutError::Record(Place::Record(1))));
+        let askew = small([bytes(0, 1024), bytes(1152, 896)]);
         assert_eq!(askew, Err(LayoutError::Record(Place::Record(1))));
+        let askew = small([bytes(128, 1024), bytes(1280, 768)]);
+        assert_eq!(askew, Err(LayoutError::Record(Place::Record(0))));
     }
 
     #[test]

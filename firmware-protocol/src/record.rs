@@ -3,8 +3,8 @@
 //! Two ranges of erase blocks are cut into places of 512 bytes. Each takes one entry, which is checked by
 //! its own CRC; the valid one with the highest number is in force. So the program of one entry is the commit
 //! point of every change, and a torn entry is as if it had never been begun. When a range is full, the
-//! other one is erased and written from its start; the entry in force is never in the range that is
-//! erased.
+//! other one is erased and written from its start, with a copy of the entry in force first. The newest entry
+//! that is sealed is never in the range that is erased, so the record is never lost to cuts and refusals.
 //!
 //! A number belongs to a place: the next place has the next number, whatever became of the place before.
 //! So an entry that only seemed to fail, or that cannot be read at one start and can at the next, never
@@ -31,6 +31,9 @@ use self::place::{Place, address_of, is_untouched, places_in};
 pub use self::entry::{ENTRY_BYTES, EntryHead, read_entry};
 pub use self::place::PLACE_BYTES;
 
+/// Places of a range: one for a copy of the entry in force, and one for the next.
+pub const MIN_PLACES: u32 = 2;
+
 /// Places that one step looks at: 4 KiB.
 const PLACES_A_STEP: u32 = 8;
 /// More than the steps of one entry in pages of a byte, its marks, and the erase and look of a block.
@@ -43,14 +46,16 @@ pub struct RecordStore {
     state: Option<BootState>,
     sequence: u32,
     settled: bool,
-    /// Range of the entry in force; never erased while there is one.
+    /// Range of the newest sealed entry, or of the entry in force if none is sealed; never erased while there is one.
     home: usize,
     /// Number of the first place in `home`.
     first: u32,
-    /// Range of the next entry, and its place there. It differs from `home` while no write into a range
-    /// that was moved over to has succeeded.
+    /// Range of the next entry, and its place there. It differs from `home` while no entry of a range
+    /// that was moved over to is sealed: that one is a copy of the entry in force.
     current: usize,
     next_index: u32,
+    /// The range of the entry in force is full and its last mark says so, or could not: where the next one begins.
+    begins_at: Option<u32>,
     /// Ranges in which an entry may hide that is newer than all that can be read: they are erased before
     /// anything is written.
     doubtful: [bool; 2],
@@ -107,16 +112,16 @@ impl RecordStore {
             first: 1,
             current: 0,
             next_index: 0,
+            begins_at: None,
             doubtful: [false; 2],
             writes: Writes::Place,
             clearing: None,
         };
         let found = [0, 1].map(|number| store.look_through(flash, number));
-        match found {
-            [home, other] if store.state.is_some() && store.home == 0 => store.settle(home, other),
-            [other, home] if store.state.is_some() => store.settle(home, other),
+        match (store.state.is_some(), store.current, found) {
             // A range that looks blank is erased all the same: what it reads as proves nothing.
-            [_, other] => store.doubtful = [true, other.used > 0],
+            (false, ..) => store.doubtful = [true, true],
+            (true, 0, [here, other]) | (true, _, [other, here]) => store.settle(here, other),
         }
         store
     }
@@ -138,31 +143,42 @@ impl RecordStore {
             }
             let Some((sequence, state)) = entry else { continue };
             found.entries = true;
+            let is_sealed = place.sealed || Mistake::SealIgnored.is_planted();
+            if is_sealed {
+                found.sealed = found.sealed.max(Some(sequence));
+            }
             let revived = Mistake::OldEntryRevived.is_planted();
             if self.state.is_none() || sequence > self.sequence || revived {
                 self.state = Some(state);
                 self.sequence = sequence;
                 self.first = sequence.saturating_sub(index);
-                self.home = number;
                 self.current = number;
-                self.settled = place.sealed || Mistake::SealIgnored.is_planted();
+                self.settled = is_sealed;
             }
         }
         found
     }
 
-    /// Works out the next place, and whether anything newer than the entry in force was begun.
-    fn settle(&mut self, home: Found, other: Found) {
-        self.next_index = home.used;
+    /// Works out the next place, which range is not to be erased, and whether anything newer than the entry in
+    /// force was begun. `here` is the range of that entry.
+    fn settle(&mut self, here: Found, other: Found) {
+        self.next_index = here.used;
         let index = self.sequence.saturating_sub(self.first);
-        let is_last = index.saturating_add(1) == home.used;
-        let has_moved = home.used >= self.places(self.home) && home.begun;
+        let is_last = index.saturating_add(1) == here.used;
+        let has_moved = here.used >= self.places(self.current) && here.begun;
         // A range is erased when the record moves there, so one with an entry holds none that is newer.
         let hides = other.used > 0 && !other.entries;
-        if let Some(doubtful) = self.doubtful.get_mut(usize::from(self.home == 0)) {
+        let elsewhere = usize::from(self.current == 0);
+        if let Some(doubtful) = self.doubtful.get_mut(elsewhere) {
             *doubtful = hides;
         }
         self.settled &= (is_last && !has_moved && !hides) || Mistake::SealIgnored.is_planted();
+        self.home = self.current;
+        // One that was about to be erased is no longer what it reads as.
+        if other.sealed > here.sealed && !has_moved {
+            self.home = elsewhere;
+            self.first = self.first.saturating_sub(self.places(elsewhere));
+        }
     }
 
     /// The state in force; `None` when no entry can be read.
@@ -231,7 +247,7 @@ impl RecordStore {
         }
         match self.find_place(flash) {
             Search::FurtherOn => Ok(WriteStep::Moved),
-            Search::Full => self.clear_step(flash),
+            Search::Full => self.full_step(flash),
             Search::Here if self.number_of(self.next_index).is_none() => Err(RecordError::UsedUp),
             Search::Here => {
                 if let Err(error) = self.mark_begun(flash) {
@@ -246,15 +262,27 @@ impl RecordStore {
 
     /// Says in the place before that the next one may have been written to.
     fn mark_begun<F: Flash>(&self, flash: &mut F) -> Result<(), FlashError> {
-        let before = match self.next_index.checked_sub(1) {
-            Some(index) => self.address(self.current, index),
-            None if self.current == self.home => return Ok(()),
-            None => self.address(self.home, self.places(self.home).saturating_sub(1)),
-        };
-        if Mistake::BegunIgnored.is_planted() {
-            return Ok(());
+        match self.next_index.checked_sub(1) {
+            Some(before) if !Mistake::BegunIgnored.is_planted() => {
+                place::mark_begun(flash, self.address(self.current, before))
+            }
+            // A range is said to be begun before it is erased.
+            Some(_) | None => Ok(()),
         }
-        place::mark_begun(flash, before)
+    }
+
+    /// Says in the last place that the other range may be erased and written to, then clears it.
+    fn full_step<F: Flash>(&mut self, flash: &mut F) -> Result<WriteStep, RecordError> {
+        if self.current != self.home || self.begins_at.is_some() {
+            return self.clear_step(flash);
+        }
+        self.next_index = self.places(self.current);
+        self.first.checked_add(self.next_index).ok_or(RecordError::UsedUp)?;
+        // Without that mark, the one behind the first place of the other range has to do.
+        self.begins_at = Some(1);
+        self.mark_begun(flash)?;
+        self.begins_at = Some(0);
+        Ok(WriteStep::Moved)
     }
 
     fn entry_step<F: Flash>(
@@ -263,7 +291,9 @@ impl RecordStore {
         state: &BootState,
         from: usize,
     ) -> Result<WriteStep, RecordError> {
-        let Encoded { bytes, padded } = self.encoded(state, flash)?;
+        let sequence = self.number_of(self.next_index).ok_or(RecordError::UsedUp)?;
+        let Encoded { bytes, padded } =
+            encode(self.copied().unwrap_or(state), sequence, flash.geometry());
         let address = self.address(self.current, self.next_index);
         // A program that fails may still have left bytes, or all of them: that place is never used again, nor
         // is its number, and until another entry is written nobody knows which state a start would find.
@@ -290,23 +320,29 @@ impl RecordStore {
         let address = self.address(self.current, self.next_index);
         self.spend_place();
         place::seal(flash, address)?;
+        let is_meant = self.copied().is_none_or(|held| held == state);
         self.first = self.number_of(0).unwrap_or(self.first);
         self.home = self.current;
+        self.begins_at = None;
         self.sequence = sequence;
-        self.state = Some(state.clone());
         self.settled = true;
+        if !is_meant {
+            return Ok(WriteStep::Moved);
+        }
+        self.state = Some(state.clone());
         Ok(WriteStep::Written)
+    }
+
+    /// What comes first in a range that was moved over to: the state in force, so that there is a sealed entry
+    /// beside each one that is not.
+    fn copied(&self) -> Option<&BootState> {
+        self.state.as_ref().filter(|_| self.current != self.home)
     }
 
     /// The place that is being written to is used, whatever becomes of it.
     const fn spend_place(&mut self) {
         self.writes = Writes::Place;
         self.next_index = self.next_index.saturating_add(1);
-    }
-
-    fn encoded<F: Flash>(&self, state: &BootState, flash: &F) -> Result<Encoded, RecordError> {
-        let sequence = self.number_of(self.next_index).ok_or(RecordError::UsedUp)?;
-        Ok(encode(state, sequence, flash.geometry()))
     }
 
     /// The number of a place in the current range, if there are numbers left. The range that is moved to
@@ -331,12 +367,12 @@ impl RecordStore {
         Search::FurtherOn
     }
 
-    /// Erases a range without the entry in force, and moves over to it when all of it is blank.
+    /// Erases a range without the newest sealed entry, and moves over to it when all of it is blank.
     fn clear_step<F: Flash>(&mut self, flash: &mut F) -> Result<WriteStep, RecordError> {
         let other = usize::from(self.home == 0) ^ usize::from(Mistake::SingleCopy.is_planted());
         let target = self.doubtful.iter().position(|doubtful| *doubtful).unwrap_or(other);
         let range = self.ranges.get(target).copied().ok_or(RecordError::Layout)?;
-        if places_in(range) == 0 {
+        if places_in(range) < MIN_PLACES {
             return Err(RecordError::Layout);
         }
         // Taken out, so that a step that fails begins anew at the end.
@@ -365,7 +401,7 @@ impl RecordStore {
         if self.state.is_none() {
             self.next_index = 0;
         } else if is_next {
-            self.next_index = 0;
+            self.next_index = self.begins_at.unwrap_or(0);
             self.current = target;
         }
     }
@@ -386,6 +422,8 @@ struct Found {
     used: u32,
     /// Some hold an entry that can be read.
     entries: bool,
+    /// The highest number of one that is sealed.
+    sealed: Option<u32>,
     /// The last place says that what comes behind it was begun.
     begun: bool,
 }

@@ -117,7 +117,7 @@ fn the_lease_also_ends_a_trial_that_is_paused() {
     bench.staged(&one);
     let trial_id = bench.armed(&one, TERMS);
     bench.now_ms += u64::from(TERMS.lease_ms);
-    for _ in 0..5 {
+    for _ in 0..12 {
         bench.step();
         assert_ne!(bench.last.effect, Effect::Reset);
     }

@@ -91,7 +91,7 @@ fn a_word_that_traps_is_passed_over_at_the_start_and_no_reset_comes_of_it() {
 /// A supply that fails at random: the device comes back each time and says why it was away.
 #[test]
 fn a_supply_that_fails_at_random_leaves_a_device_that_boots() {
-    let power_cuts = Some("random:3:1".parse().unwrap());
+    let power_cuts = Some("random:3:2".parse().unwrap());
     let body = "[[image]]\nversion = \"*\"\nbehaviour = \"crashes\"\n[power]\noff_ms = 20\n";
     let config = DeviceConfig { scenario: scenario(body), power_cuts, ..config() };
     let mut host = Host::on(SERIAL_PORT, config);
