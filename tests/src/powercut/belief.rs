@@ -23,6 +23,8 @@ pub struct Belief {
     clock_off: bool,
     /// Slots that may have been admitted when this boot began.
     were_admitted: [bool; 2],
+    /// Slots that may have been admitted when any boot began.
+    ever_admitted: [bool; 2],
     /// Highest floor that it ever may have had.
     highest_floor: u64,
     /// Newest root record that it ever may have had.
@@ -79,6 +81,7 @@ impl Belief {
             log: None,
             clock_off: false,
             were_admitted,
+            ever_admitted: were_admitted,
             highest_floor,
             highest_root,
         }
@@ -97,6 +100,11 @@ impl Belief {
     /// Whether the slot may have been admitted when this boot began.
     pub const fn was_admitted(&self, slot: SlotId) -> bool {
         self.were_admitted[slot as usize]
+    }
+
+    /// The start could not read all of the record: it has obeyed an entry before the one in force.
+    pub const fn obeyed_an_older_entry(&mut self) {
+        self.were_admitted = self.ever_admitted;
     }
 
     /// A trial is about to be confirmed: the floor may be that of whatever lies in a slot.
@@ -130,6 +138,9 @@ impl Belief {
             before.iter().any(|model| matches!(model.slots[slot as usize], Held::Admitted(_)))
         });
         let event = Event::Started { cause, bytes };
+        for (ever, now) in self.ever_admitted.iter_mut().zip(self.were_admitted) {
+            *ever |= now;
+        }
         let after: Vec<Model> = before.iter().map(|model| model.after(event)).collect();
         if let Some(log) = &mut self.log {
             log.push(Step { until, before: before.clone(), after: after.clone() });

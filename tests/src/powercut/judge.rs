@@ -30,8 +30,9 @@ impl fmt::Display for Violation {
     }
 }
 
-/// More operations than one start takes: an entry in pages and its marks, behind the erase of its range.
-pub const MOST_START_OPERATIONS: u64 = 20;
+/// More operations than one start takes: both ranges erased, in four blocks each and some of them twice; then a copy
+/// and an entry, in four pages each with their marks.
+pub const MOST_START_OPERATIONS: u64 = 30;
 /// Starts that are cut short one behind the other before a device counts as one that does not boot; more than
 /// the faults of any history.
 const MOST_STARTS_IN_A_ROW: u32 = 12;

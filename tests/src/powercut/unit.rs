@@ -165,6 +165,7 @@ impl<'a> Unit<'a> {
         self.trap.take();
         self.held = bytes_in(&flash, self.part, self.releases);
         let disturbed = disturbed(flash.fired());
+        let unread = unread(flash.fired());
         let [first, second] = self.part.layout.record();
         let is_of_record = |address: &u32| (first.start..second.end()).contains(address);
         let meets_weak_cells =
@@ -194,6 +195,9 @@ impl<'a> Unit<'a> {
         };
         let until = self.operations();
         self.belief.started(cause, self.held, went, until);
+        if unread != self::unread(self.flash().fired()) {
+            self.belief.obeyed_an_older_entry();
+        }
         let runs = self.belief.model.runs;
         if self.story.is_some() {
             let part = self.part;
@@ -314,6 +318,10 @@ impl Power {
 pub(super) fn disturbed(fired: &BTreeMap<FaultClass, u64>) -> u64 {
     let classes = [FaultClass::Fail, FaultClass::Silent, FaultClass::Misdirect, FaultClass::Worn];
     classes.iter().filter_map(|class| fired.get(class)).sum()
+}
+
+fn unread(fired: &BTreeMap<FaultClass, u64>) -> Option<u64> {
+    fired.get(&FaultClass::Unread).copied()
 }
 
 fn clock_faults(mishaps: &Mishaps) -> Option<u64> {
