@@ -1,8 +1,10 @@
 //! The boot record is never lost: whatever flash refuses and wherever power fails, again and again, a start finds what
 //! was acknowledged last or something that was tried later (BOOT.md, "Record").
 #![expect(
+    clippy::unwrap_used,
     clippy::cast_possible_truncation,
-    reason = "sizes here are small; clippy.toml excuses test functions, not their helpers"
+    reason = "a history that cannot go on is a failure; sizes here are small; clippy.toml excuses test functions, \
+              not their helpers"
 )]
 
 mod support;
