@@ -73,7 +73,7 @@ pub enum LayoutError {
     /// Two places share flash.
     #[error("{0} and {1} overlap")]
     Overlap(Place, Place),
-    /// Two entries of the record would not fit, or would cross pages.
+    /// Too few entries of the record would fit, or they would cross pages.
     #[error(
         "{0} does not begin at a multiple of {PLACE_BYTES} bytes, or has no room for {MIN_PLACES} times as many"
     )]
@@ -215,13 +215,13 @@ impl fmt::Display for Place {
 mod tests {
     use super::*;
 
-    /// Sixteen erase blocks of 1 KiB.
+    /// Sixteen erase blocks of 2 KiB.
     fn block_at(address: u32) -> Option<Range> {
-        (address < 0x4000).then(|| Range { start: address / 1024 * 1024, len_bytes: 1024 })
+        (address < 0x8000).then(|| Range { start: address / 2048 * 2048, len_bytes: 2048 })
     }
 
     fn blocks(first: u32, count: u32) -> Range {
-        Range { start: first * 1024, len_bytes: count * 1024 }
+        Range { start: first * 2048, len_bytes: count * 2048 }
     }
 
     /// One range of a draft.
@@ -314,17 +314,17 @@ mod tests {
         let small = |record| {
             let Draft { trust, slots, .. } = Draft::good();
             Layout::new(record, trust, slots, |address| match address {
-                0..0x800 => Some(bytes(address / 128 * 128, 128)),
+                0..0x1000 => Some(bytes(address / 128 * 128, 128)),
                 _ => block_at(address),
             })
         };
-        let shortest = [bytes(0, 1024), bytes(1024, 1024)];
+        let shortest = [bytes(0, 1536), bytes(1536, 1536)];
         assert!(small(shortest).is_ok());
-        let too_short = small([shortest[0], bytes(1024, 896)]);
+        let too_short = small([shortest[0], bytes(1536, 1408)]);
         assert_eq!(too_short, Err(LayoutError::Record(Place::Record(1))));
-        let askew = small([bytes(0, 1024), bytes(1152, 896)]);
+        let askew = small([bytes(0, 1536), bytes(1664, 1408)]);
         assert_eq!(askew, Err(LayoutError::Record(Place::Record(1))));
-        let askew = small([bytes(128, 1024), bytes(1280, 768)]);
+        let askew = small([bytes(128, 1408), bytes(1536, 1536)]);
         assert_eq!(askew, Err(LayoutError::Record(Place::Record(0))));
     }
 

@@ -32,8 +32,8 @@ use self::place::{address_of, is_untouched, places_in};
 pub use self::entry::{ENTRY_BYTES, EntryHead, read_entry};
 pub use self::place::PLACE_BYTES;
 
-/// Places of a range: one for a copy of the entry in force, and one for the next.
-pub const MIN_PLACES: u32 = 2;
+/// Places of a range: one that may be passed over, one for a copy of the entry in force, and one for the next.
+pub const MIN_PLACES: u32 = 3;
 
 /// Places that one step looks at: 4 KiB.
 const PLACES_A_STEP: u32 = 8;
@@ -55,7 +55,7 @@ pub struct RecordStore {
     /// that was moved over to is sealed: that one is a copy of the entry in force.
     current: usize,
     next_index: u32,
-    /// The range of the entry in force is full and its last mark says so, or could not: where the next one begins.
+    /// `home` is left: its last mark says so, or cannot. Where the other range begins.
     begins_at: Option<u32>,
     /// Ranges in which an entry may hide that is newer than all that can be read: they are erased before
     /// anything is written.
@@ -94,7 +94,7 @@ pub enum RecordError {
     #[error("flash refused a record write")]
     Flash(#[from] FlashError),
     /// A range of the layout holds fewer than [`MIN_PLACES`].
-    #[error("the record's ranges are too small for two entries")]
+    #[error("the record's ranges are too small: each needs {MIN_PLACES} places")]
     Layout,
     /// Every number was used.
     #[error("the record has used up its numbers")]
@@ -192,17 +192,28 @@ impl RecordStore {
         }
     }
 
-    /// Says in the last place that the other range may be erased and written to, then clears it.
+    /// Says in the last place of `home` that the other range may be erased and written to, then clears it.
     fn full_step<F: Flash>(&mut self, flash: &mut F) -> Result<WriteStep, RecordError> {
-        if self.current != self.home || self.begins_at.is_some() {
+        if self.begins_at.is_some() {
             return self.clear_step(flash);
         }
-        self.next_index = self.places(self.current);
-        self.first.checked_add(self.next_index).ok_or(RecordError::UsedUp)?;
-        // Without that mark, the one behind the first place of the other range has to do.
+        if self.state.is_none() {
+            // Nothing that was tried counts: both are begun anew.
+            self.doubtful = [true, true];
+            self.next_index = 0;
+            return self.clear_step(flash);
+        }
+        let places = self.places(self.home);
+        self.first.checked_add(places).ok_or(RecordError::UsedUp)?;
+        let last = self.address(self.home, places.saturating_sub(1));
+        // Where that mark fails, or was there before and so may be one that a cut has left on its way, the one behind
+        // the first place of the other range has to do.
+        let was_begun = place::is_begun(flash, last);
         self.begins_at = Some(1);
-        self.mark_begun(flash)?;
-        self.begins_at = Some(0);
+        if !Mistake::BegunIgnored.is_planted() {
+            place::mark_begun(flash, last)?;
+        }
+        self.begins_at = Some(u32::from(was_begun));
         Ok(WriteStep::Moved)
     }
 
@@ -321,8 +332,8 @@ impl RecordStore {
         let is_next = self.next_index >= self.places(self.current);
         if self.state.is_none() {
             self.next_index = 0;
-        } else if is_next {
-            self.next_index = self.begins_at.unwrap_or(0);
+        } else if let (true, Some(index)) = (is_next, self.begins_at) {
+            self.next_index = index;
             self.current = target;
         }
     }

@@ -133,7 +133,7 @@ fn a_cut_at_any_byte_leaves_the_old_or_the_new_state_for_good() {
     let seed = 8;
     println!("seed {seed}");
     let (mut cuts, mut weak_cuts) = (0_u32, 0_u32);
-    for (word, page, erased, block) in [(8, 256, 0xff, 1024), (4, 64, 0x00, 1024)] {
+    for (word, page, erased, block) in [(8, 256, 0xff, 1536), (4, 64, 0x00, 1536)] {
         let mut rng = Rng(seed);
         let mut flash = part(word, page, erased, block);
         let ranges = ranges(&flash);
@@ -279,31 +279,31 @@ fn a_mark_that_reads_both_ways_is_programmed_again() {
 /// A full range is begun by its last mark: what lies in the other one may have been in force.
 #[test]
 fn a_full_range_is_settled_unless_the_other_one_was_begun() {
-    let mut flash = part(8, 256, 0xff, 1024);
+    let mut flash = part(8, 256, 0xff, 1536);
     let ranges = ranges(&flash);
     let mut store = RecordStore::load(&mut flash, ranges);
     let numbered = |number| BootState { next_trial_id: number, ..full_state() };
-    for number in 1..=2 {
+    for number in 1..=3 {
         store.write(&mut flash, &numbered(number)).unwrap();
     }
     assert!(RecordStore::load(&mut flash, ranges).is_settled(), "full, and nothing begun");
-    store.write(&mut flash, &numbered(3)).unwrap();
+    store.write(&mut flash, &numbered(4)).unwrap();
     assert!(RecordStore::load(&mut flash, ranges).is_settled(), "moved, and old entries behind");
-    // The third entry and the copy before it are gone: the mark tells that there was one, or what is left of it does.
+    // The fourth entry and the copy before it are gone: the mark tells that there was one, or what is left of it does.
     for mark in [true, false] {
         let mut lost = flash.clone();
-        lost.bytes[1024..1030].fill(0);
         lost.bytes[1536..1542].fill(0);
+        lost.bytes[2048..2054].fill(0);
         if !mark {
-            lost.lose(range(512 + 480, 8));
+            lost.lose(range(1024 + 480, 8));
         }
         let mut store = RecordStore::load(&mut lost, ranges);
-        assert_eq!(store.state(), Some(&numbered(2)));
+        assert_eq!(store.state(), Some(&numbered(3)));
         assert!(!store.is_settled(), "mark: {mark}");
-        store.write(&mut lost, &numbered(2)).unwrap();
+        store.write(&mut lost, &numbered(3)).unwrap();
         let store = RecordStore::load(&mut lost, ranges);
-        assert!(store.is_settled() && store.state() == Some(&numbered(2)), "mark: {mark}");
-        assert_eq!(store.sequence(), 3, "in the other range, erased anew");
+        assert!(store.is_settled() && store.state() == Some(&numbered(3)), "mark: {mark}");
+        assert_eq!(store.sequence(), if mark { 5 } else { 4 }, "in the other range, erased anew");
     }
 }
 
@@ -315,7 +315,7 @@ fn the_record_wraps_over_both_ranges_for_any_geometry() {
     println!("seed {seed}");
     let mut rng = Rng(seed);
     for (word, page, erased) in geometries() {
-        for (block, per_range) in [(256, 4), (256, 6), (512, 2), (512, 3), (4096, 1)] {
+        for (block, per_range) in [(256, 6), (256, 10), (512, 3), (512, 4), (4096, 1)] {
             let geometry = Geometry { word_bytes: word, page_bytes: page, erased };
             let mut flash = RamFlash::with_blocks(geometry, &vec![block; per_range * 2]);
             let ranges = ranges(&flash);
@@ -413,13 +413,14 @@ fn a_place_that_is_no_longer_blank_is_passed_over() {
 /// Flash that refuses every write, for as long as one likes, never costs the entry in force.
 #[test]
 fn failing_writes_never_erase_the_entry_in_force() {
-    let mut flash = part(8, 256, 0xff, 1024);
+    let mut flash = part(8, 256, 0xff, 1536);
     let ranges = ranges(&flash);
     let mut store = RecordStore::load(&mut flash, ranges);
     let old = full_state();
-    store.write(&mut flash, &BootState::default()).unwrap();
-    store.write(&mut flash, &old).unwrap();
-    flash.refuses = Some(range(0, 2048));
+    for state in [&BootState::default(), &BootState::default(), &old] {
+        store.write(&mut flash, state).unwrap();
+    }
+    flash.refuses = Some(range(0, 3072));
     for attempt in 0..20 {
         assert!(store.write(&mut flash, &BootState::default()).is_err());
         assert_eq!(store.state(), Some(&old));
@@ -433,10 +434,10 @@ fn failing_writes_never_erase_the_entry_in_force() {
 
 #[test]
 fn a_block_that_never_reads_blank_costs_a_bounded_number_of_erases() {
-    let mut flash = part(8, 256, 0xff, 1024);
+    let mut flash = part(8, 256, 0xff, 1536);
     let ranges = ranges(&flash);
     let mut store = RecordStore::load(&mut flash, ranges);
-    for _ in 0..2 {
+    for _ in 0..3 {
         store.write(&mut flash, &full_state()).unwrap();
     }
     flash.stuck = Some(ranges[1].start + 5);
@@ -478,17 +479,19 @@ fn ranges_too_small_for_an_entry_are_an_error_not_a_loop() {
 /// No number is used twice: when there is none left, nothing is written over what is in force.
 #[test]
 fn a_record_without_numbers_takes_no_more_changes() {
-    let mut flash = part(8, 256, 0xff, 1024);
+    let mut flash = part(8, 256, 0xff, 1536);
     let ranges = ranges(&flash);
-    flash.bytes[..236].copy_from_slice(&full_entry(u32::MAX - 1));
+    flash.bytes[..236].copy_from_slice(&full_entry(u32::MAX - 2));
     let mut store = RecordStore::load(&mut flash, ranges);
-    assert_eq!(store.sequence(), u32::MAX - 1);
-    store.write(&mut flash, &BootState::default()).unwrap();
+    assert_eq!(store.sequence(), u32::MAX - 2);
+    for _ in 0..2 {
+        store.write(&mut flash, &BootState::default()).unwrap();
+    }
     let before = flash.bytes.clone();
     assert_eq!(store.write(&mut flash, &full_state()), Err(RecordError::UsedUp));
     let store = RecordStore::load(&mut flash, ranges);
     assert_eq!(store.state(), Some(&BootState::default()));
-    assert_eq!(flash.bytes[..1024], before[..1024]);
+    assert_eq!(flash.bytes[..1536], before[..1536]);
 }
 
 /// A number that does not fit its place is garbage with a checksum; the record goes on behind it.

@@ -309,7 +309,7 @@ pub(crate) mod tests {
         }
 
         fn block_at(&self, address: u32) -> Option<Range> {
-            Some(Range { start: address / 1024 * 1024, len_bytes: 1024 })
+            Some(Range { start: address / 512 * 512, len_bytes: 512 })
         }
 
         fn read(&mut self, address: u32, buffer: &mut [u8]) -> Result<(), FlashError> {
@@ -324,7 +324,7 @@ pub(crate) mod tests {
 
         fn erase(&mut self, block: Range) -> Result<(), FlashError> {
             let start = usize::try_from(block.start).unwrap();
-            self.0.bytes[start..start + 1024].fill(self.0.erased);
+            self.0.bytes[start..start + 512].fill(self.0.erased);
             Ok(())
         }
     }
@@ -367,12 +367,12 @@ pub(crate) mod tests {
 
     #[test]
     fn ranges_of_unequal_length_are_told_by_the_person_and_noticed_when_they_are_not() {
-        let bytes = dump(&floors(8), [1024, 3072], 0xff);
+        let bytes = dump(&floors(10), [2048, 3072], 0xff);
         let floor = |first| Some(read(&bytes, Some(first)).ok()?.state()?.accept_floor);
-        assert_eq!(floor(1024), Some(8));
+        assert_eq!(floor(2048), Some(10));
         let error = read(&bytes, None).unwrap_err();
-        assert!(matches!(error, RecordFileError::Ranges { ranges: [2048, 2048], .. }), "{error}");
-        for first in [0, 1000, 4096, 9000] {
+        assert!(matches!(error, RecordFileError::Ranges { ranges: [2560, 2560], .. }), "{error}");
+        for first in [0, 1000, 5120, 9000] {
             let error = read(&bytes, Some(first)).unwrap_err();
             assert!(matches!(error, RecordFileError::FirstRange { .. }), "{first}: {error}");
         }
@@ -405,7 +405,7 @@ pub(crate) mod tests {
             let record = read(&[blank; 2048], None).unwrap();
             assert_eq!((record.state(), record.entries()), (None, 0));
         }
-        let mut torn = dump(&floors(1), [1024, 1024], 0xff);
+        let mut torn = dump(&floors(1), [1536, 1536], 0xff);
         torn[100] ^= 1;
         let record = read(&torn, None).unwrap();
         assert_eq!((record.state(), record.entries()), (None, 0));
@@ -426,7 +426,7 @@ pub(crate) mod tests {
         let mut state = floors(1).remove(0);
         state.carried.version = RECORD_VERSION + 1;
         state.carried.bytes.resize(CARRIED_BYTES, 7).unwrap();
-        let record = read(&dump(&[state], [1024, 1024], 0xff), None).unwrap();
+        let record = read(&dump(&[state], [1536, 1536], 0xff), None).unwrap();
         assert_eq!(record.version(), RECORD_VERSION + 1);
         assert_eq!(record.state().map(|state| state.accept_floor), Some(1));
     }
@@ -434,7 +434,7 @@ pub(crate) mod tests {
     /// No byte of a file makes it panic, wherever it is damaged.
     #[test]
     fn every_damaged_byte_gives_a_record_or_an_error() {
-        let whole = dump(&floors(5), [1024, 1024], 0xff);
+        let whole = dump(&floors(5), [1536, 1536], 0xff);
         for at in 0..whole.len() {
             for bits in [0x01, 0x80, 0xff] {
                 let mut bytes = whole.clone();

@@ -5,7 +5,7 @@ use crate::flash::{Flash, Range};
 use crate::planted::Mistake;
 
 use super::entry::decode;
-use super::place::{Place, address_of, places_in};
+use super::place::{Mark, Place, address_of, places_in};
 use super::{RecordStore, Writes};
 
 impl RecordStore {
@@ -41,7 +41,8 @@ impl RecordStore {
         for index in 0..places_in(range) {
             let place = Place::look(flash, address_of(range, index));
             let was_begun = found.begun && !Mistake::BegunIgnored.is_planted();
-            found.begun = place.begun_next;
+            found.begun = place.begun.may_be_set();
+            found.is_left = place.begun == Mark::Set;
             let entry = place.entry.as_ref().and_then(decode);
             if entry.is_none() && Mistake::TornPlaceReused.is_planted() {
                 continue;
@@ -51,8 +52,9 @@ impl RecordStore {
             }
             let Some((sequence, state)) = entry else { continue };
             found.entries = true;
-            let is_sealed = place.sealed || Mistake::SealIgnored.is_planted();
-            if is_sealed {
+            let is_sealed = place.seal == Mark::Set || Mistake::SealIgnored.is_planted();
+            // One that cannot be read may be the only one that is: its range is not erased for that.
+            if is_sealed || place.seal.may_be_set() {
                 found.sealed = found.sealed.max(Some(sequence));
             }
             let revived = Mistake::OldEntryRevived.is_planted();
@@ -82,8 +84,9 @@ impl RecordStore {
         }
         self.settled &= (is_last && !has_moved && !hides) || Mistake::SealIgnored.is_planted();
         self.home = self.current;
-        // One that was about to be erased is no longer what it reads as.
-        if other.sealed > here.sealed && !has_moved {
+        // Sealed entries that were about to be erased are no longer what they read as. A mark that cannot be read says
+        // nothing of that.
+        if other.sealed > here.sealed && !(has_moved && here.is_left) {
             self.home = elsewhere;
             self.first = self.first.saturating_sub(self.places(elsewhere));
         }
@@ -97,8 +100,10 @@ struct Found {
     used: u32,
     /// Some hold an entry that can be read.
     entries: bool,
-    /// The highest number of one that is sealed.
+    /// The highest number of one that is sealed, or may be.
     sealed: Option<u32>,
-    /// The last place says that what comes behind it was begun.
+    /// The last place may say that what comes behind it was begun.
     begun: bool,
+    /// It does say so.
+    is_left: bool,
 }

@@ -24,10 +24,10 @@ pub(super) struct Place {
     /// The entry's bytes; `None` when they cannot be read.
     pub(super) entry: Option<[u8; ENTRY_BYTES]>,
     is_blank: bool,
-    /// The entry was read back before this was begun.
-    pub(super) sealed: bool,
-    /// The next place may have been written to.
-    pub(super) begun_next: bool,
+    /// Set: the entry was read back before this was begun.
+    pub(super) seal: Mark,
+    /// Set: the next place may have been written to.
+    pub(super) begun: Mark,
 }
 
 impl Place {
@@ -36,15 +36,15 @@ impl Place {
         let entry = read::<F, ENTRY_BYTES>(flash, address);
         Self {
             is_blank: entry.as_ref().is_some_and(|bytes| is_blank(bytes, erased)),
-            sealed: Mark::read(flash, address.saturating_add(SEAL_AT)) == Mark::Set,
-            begun_next: Mark::read(flash, address.saturating_add(BEGUN_AT)) != Mark::Blank,
+            seal: Mark::read(flash, address.saturating_add(SEAL_AT)),
+            begun: Mark::read(flash, address.saturating_add(BEGUN_AT)),
             entry,
         }
     }
 
     /// Whether the place may have been written to; `was_begun`: the one before says so.
     pub(super) const fn is_touched(&self, was_begun: bool) -> bool {
-        was_begun || !self.is_blank || self.sealed || self.begun_next
+        was_begun || !self.is_blank || self.seal.is_set() || self.begun.may_be_set()
     }
 }
 
@@ -57,14 +57,22 @@ pub(super) fn is_untouched<F: Flash>(flash: &mut F, address: u32) -> bool {
 
 /// A word that is programmed to say something by being there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mark {
+pub(super) enum Mark {
     Blank,
     Set,
-    /// On the safe side it is no seal, and the next place is begun.
+    /// On the safe side: what it would prove is not proven, and what it would warn of is so.
     Unreadable,
 }
 
 impl Mark {
+    const fn is_set(self) -> bool {
+        matches!(self, Self::Set)
+    }
+
+    pub(super) const fn may_be_set(self) -> bool {
+        !matches!(self, Self::Blank)
+    }
+
     fn read<F: Flash>(flash: &mut F, address: u32) -> Self {
         let erased = flash.geometry().erased;
         match read::<F, MARK_BYTES>(flash, address) {
@@ -98,6 +106,11 @@ pub(super) fn mark_begun<F: Flash>(flash: &mut F, address: u32) -> Result<(), Fl
         Mark::program(flash, begun)?;
     }
     if Mark::read(flash, begun) == Mark::Blank { Err(FlashError::Failed) } else { Ok(()) }
+}
+
+/// Whether the place at `address` says that what comes behind it was begun.
+pub(super) fn is_begun<F: Flash>(flash: &mut F, address: u32) -> bool {
+    Mark::read(flash, address.saturating_add(BEGUN_AT)) == Mark::Set
 }
 
 fn read<F: Flash, const N: usize>(flash: &mut F, address: u32) -> Option<[u8; N]> {

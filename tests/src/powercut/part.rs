@@ -69,7 +69,7 @@ enum Shape {
     Uneven,
     /// One block for each range.
     Coarse,
-    /// As `Coarse`, and two places in each range of the record.
+    /// As `Coarse`, and three places in each range of the record.
     Small,
 }
 
@@ -87,7 +87,7 @@ fn part(word_bytes: u32, erased: u8, shape: Shape, ecc: Ecc) -> Part {
     };
     let geometry = Geometry { word_bytes, page_bytes, erased };
     let unequal_bytes = if shape == Shape::Uneven { 512 } else { 0 };
-    let record_bytes = if shape == Shape::Small { 1024 } else { 2048 };
+    let record_bytes = if shape == Shape::Small { 1536 } else { 2048 };
     let (blocks, places) = cutter.lay_out(record_bytes, unequal_bytes);
     let mut spec = FlashSpec::new(geometry, blocks);
     spec.ecc = ecc;
