@@ -6,11 +6,13 @@ use crate::message::{How, Reply};
 use crate::planted::Mistake;
 use crate::receiver::{Receiver, Run};
 use crate::refusal::Refusal;
+use crate::root::CertificateNeed;
 use crate::scan;
 use crate::slot::{SlotId, SlotState};
 use crate::trust;
 
 use super::admission::{self, Place, Running};
+use super::certified::is_certified;
 use super::document_store::StoreCursor;
 use super::job::{Job, Then};
 use super::link::Asked;
@@ -41,6 +43,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         let place = Place {
             info: self.board.info(),
             layout: &self.layout,
+            root: &root,
             state: &state,
             running: match self.handover.start {
                 Start::Slot(_) => Some(Running(self.running_version.as_ref())),
@@ -50,6 +53,9 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             window_bytes: self.window.as_ref().len(),
         };
         let mut target = admission::admit(&manifest, &place, &self.flash)?;
+        if let need @ CertificateNeed::BeforeStage { .. } = root.policy.certificate {
+            is_certified(self.certified, need, target.bundle)?;
+        }
         target.suspect = self.suspect;
         fits(document, self.layout.slot(spare).manifest)?;
         let bundle = target.bundle;

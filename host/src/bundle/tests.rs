@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use firmware_protocol::digest::Digest;
-use firmware_protocol::manifest::RootRecord;
+use firmware_protocol::root::RootRecord;
 use firmware_protocol::slot::SlotId;
 use firmware_protocol::trust::BodyType;
 
