@@ -72,13 +72,7 @@ impl CommandError {
             Self::RunUnfit { .. } => {
                 Some("noflake qualify the bundle, then name the folder of that run")
             }
-            Self::NotCertified { source, .. } => Some(match source {
-                CertificateError::Plan { .. } => {
-                    "run it by the plan that the bundle is certified for: noflake bundle show names it"
-                }
-                _ => "noflake bundle certify, by whoever holds the qualify key; nothing was sent",
-            }),
-            Self::Certificate(_) => None,
+            Self::NotCertified { source, .. } => Some(after_not_certified(source)),
             Self::Key(KeyError::Read { .. } | KeyError::Public { .. }) => {
                 Some("name a key file that noflake key generate made")
             }
@@ -100,8 +94,17 @@ impl CommandError {
             | Self::Spec(_)
             | Self::Write(_)
             | Self::Folder { .. }
-            | Self::WrongRole { .. } => None,
+            | Self::WrongRole { .. }
+            | Self::Certificate(_) => None,
         }
+    }
+}
+
+const fn after_not_certified(error: &CertificateError) -> &'static str {
+    if matches!(error, CertificateError::Plan { .. }) {
+        "run it by the plan that the bundle is certified for: noflake bundle show names it"
+    } else {
+        "noflake bundle certify, by whoever holds the qualify key; nothing was sent"
     }
 }
 

@@ -46,14 +46,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let claims = root.as_ref().map(|root| root.record().claims());
     let certified: Vec<Certified<'_>> =
         certificates.iter().map(|certificate| Certified::new(certificate, claims)).collect();
-    let mut human = format!(
-        "{trust}\n{sheet}\nsigned by   {} (hints; not proof)\nattached    {} attachment(s), unsigned",
-        hints.join(", "),
-        bundle.attachments().len(),
-    );
-    for certificate in &certified {
-        human.push_str(&format!("\n{certificate}"));
-    }
+    let mut lines = vec![
+        trust.to_string(),
+        sheet.to_string(),
+        format!("signed by   {} (hints; not proof)", hints.join(", ")),
+        format!("attached    {} attachment(s), unsigned", bundle.attachments().len()),
+    ];
+    lines.extend(certified.iter().map(Certified::to_string));
+    let human = lines.join("\n");
     let mut machine = sheet.to_json();
     if let Value::Object(fields) = &mut machine {
         fields.insert("trust".into(), trust.word().into());
