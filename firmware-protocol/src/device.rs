@@ -10,6 +10,7 @@
 
 mod admission;
 mod board;
+mod certified;
 mod describe;
 mod document_store;
 mod documents;
@@ -37,6 +38,7 @@ use crate::version::Version;
 pub use self::board::{Board, BoardInfo, MAX_TEXT_BYTES, RandomFault};
 pub use self::link::{Outgoing, SESSION_IDLE_MS};
 
+use self::certified::Certified;
 use self::job::{Job, Then};
 use self::link::{Asked, Received, Sender, Session};
 use self::retry::Retries;
@@ -118,6 +120,8 @@ pub struct Device<W, F, B> {
     session: Session,
     trial_clock: TrialClock,
     document_bytes: usize,
+    /// The certificate that was shown in this boot.
+    certified: Option<Certified>,
     receiver: Option<Receiver>,
     /// The request that began the transfer.
     staged_by: Option<Asked>,
@@ -185,6 +189,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             session: Session::default(),
             trial_clock: TrialClock::new(0),
             document_bytes: 0,
+            certified: None,
             receiver: None,
             staged_by: None,
             put_off: None,

@@ -25,6 +25,7 @@
 extern crate std;
 
 pub mod boot;
+pub mod certificate;
 pub mod device;
 pub mod digest;
 pub mod flash;
@@ -36,6 +37,7 @@ pub mod planted;
 pub mod receiver;
 pub mod record;
 pub mod refusal;
+pub mod root;
 pub mod scan;
 pub mod slot;
 pub mod start;

@@ -1,4 +1,4 @@
-//! What a bundle claims (BUNDLE.md, "Manifest"), and what a root record says.
+//! What a bundle claims (BUNDLE.md, "Manifest").
 //!
 //! These types are only the meaning of bytes. Whether anybody may act on them is decided in
 //! [`crate::trust`], over the bytes as they were received.
@@ -12,8 +12,6 @@ use crate::flash::{MAX_COMPONENTS, NAME_BYTES};
 use crate::slot::SlotId;
 use crate::version::Version;
 
-/// Most keys of one role.
-pub const MAX_KEYS: usize = 5;
 /// Most hardware ranges in one manifest.
 pub const MAX_HARDWARE: usize = 4;
 /// Most variants of one component: slot A, slot B, any.
@@ -24,9 +22,6 @@ pub const MIN_BLOCK_BYTES: u32 = 512;
 pub const MAX_BLOCK_BYTES: u32 = 1 << 20;
 /// Most blocks of one variant: bounds the device's map of blocks to 512 bytes.
 pub const MAX_BLOCKS: u32 = 4096;
-
-/// An Ed25519 public key.
-pub type PublicKey = [u8; 32];
 
 /// The signed claims of one bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +35,8 @@ pub struct Manifest<'a> {
     pub version: Version,
     /// Security version, held against the device's floor; grows when going back must end.
     pub security_version: u64,
+    /// Held against the lowest that the root record lets count; grows when everything signed before is taken back.
+    pub epoch: u32,
     /// Oldest running version it can be installed over.
     pub from_version: Option<Version>,
     /// After the confirm, the version before may not be fallen back to.
@@ -187,71 +184,6 @@ pub enum Encoding {
     Unknown,
 }
 
-/// The signed word of the root: whose signatures count (TRUST.md).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RootRecord {
-    /// Counts rotations, from 1.
-    pub version: u32,
-    /// Keys of the root role.
-    pub root: RoleKeys,
-    /// Keys of the release role.
-    pub release: RoleKeys,
-    /// The life cycle that enrolment puts a device into.
-    pub life_cycle: LifeCycle,
-    /// What the device allows a trial to ask for.
-    pub policy: Policy,
-    /// When it was made, in seconds since 1970-01-01 UTC.
-    pub made_at_s: u64,
-}
-
-/// The keys of a role, and how many of them must sign.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RoleKeys {
-    /// The keys, each once.
-    pub keys: Vec<PublicKey, MAX_KEYS>,
-    /// How many must sign, at least one.
-    pub threshold: u8,
-}
-
-impl RoleKeys {
-    /// True when the keys are unique, and enough for the threshold.
-    #[must_use]
-    pub fn is_sound(&self) -> bool {
-        let unique = self.keys.iter().enumerate().all(|(index, key)| {
-            self.keys.iter().skip(index.saturating_add(1)).all(|other| other != key)
-        });
-        unique && self.threshold >= 1 && usize::from(self.threshold) <= self.keys.len()
-    }
-}
-
-/// Life cycle of a device. The number is the on-flash contract: append only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[repr(u8)]
-pub enum LifeCycle {
-    /// Takes one root record, installs nothing.
-    #[default]
-    Factory,
-    /// Takes bundles signed by release keys, on plain links.
-    Development,
-}
-
-/// Bounds on what a trial may ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Policy {
-    /// Most boots of one trial.
-    pub max_boots: u16,
-    /// Longest boot of a trial, in milliseconds.
-    pub max_boot_ms: u32,
-    /// Longest lease, in milliseconds.
-    pub max_lease_ms: u32,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self { max_boots: 200, max_boot_ms: 4 * 3_600_000, max_lease_ms: 600_000 }
-    }
-}
-
 /// A body that does not decode, or breaks a rule of its format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum DecodeError {
@@ -286,19 +218,6 @@ pub fn decode_manifest(body: &[u8]) -> Result<Manifest<'_>, DecodeError> {
     Ok(manifest)
 }
 
-/// Decodes a root record and checks that it can be satisfied.
-///
-/// # Errors
-/// When the body does not decode whole, or its keys and thresholds make no sense.
-pub fn decode_root(body: &[u8]) -> Result<RootRecord, DecodeError> {
-    let root: RootRecord = decode(body)?;
-    check(root.version >= 1, "root versions start at 1")?;
-    check(root.root.is_sound(), "root keys are unique and enough for their threshold")?;
-    check(root.release.is_sound(), "release keys are unique and enough for their threshold")?;
-    check(root.life_cycle != LifeCycle::Factory, "a root record ends the factory state")?;
-    Ok(root)
-}
-
 fn check_component(component: &Component<'_>) -> Result<(), DecodeError> {
     let named = (1..=NAME_BYTES).contains(&component.name.len())
         && component.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
@@ -318,11 +237,11 @@ fn check_component(component: &Component<'_>) -> Result<(), DecodeError> {
     Ok(())
 }
 
-fn check(holds: bool, rule: &'static str) -> Result<(), DecodeError> {
+pub(crate) fn check(holds: bool, rule: &'static str) -> Result<(), DecodeError> {
     if holds { Ok(()) } else { Err(DecodeError::Rule(rule)) }
 }
 
-fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, DecodeError> {
+pub(crate) fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, DecodeError> {
     let (value, rest) = postcard::take_from_bytes(body).map_err(|_| DecodeError::Encoding)?;
     if rest.is_empty() { Ok(value) } else { Err(DecodeError::Trailing) }
 }

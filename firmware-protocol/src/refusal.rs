@@ -214,6 +214,41 @@ pub enum Refusal {
         /// Its version.
         version: u32,
     },
+    /// Everything of this epoch was taken back.
+    #[error("signed in epoch {offered}, the device's root record lets {lowest} and later count")]
+    BelowEpoch {
+        /// The document's.
+        offered: u32,
+        /// The root record's.
+        lowest: u32,
+    },
+    /// The security version rises by more than the root record lets it at once.
+    #[error(
+        "security version {offered} is too far above the device's floor: it takes {most} at most"
+    )]
+    SecurityStep {
+        /// The bundle's.
+        offered: u64,
+        /// The highest that the device takes next.
+        most: u64,
+    },
+    /// The root record wants a certificate for this bundle, and none was shown in this boot.
+    #[error("the device wants a certificate of level {level} or higher for this bundle")]
+    CertificateNeeded {
+        /// Lowest level.
+        level: u8,
+    },
+    /// The certificate is of a lower level than the root record wants.
+    #[error("the certificate has level {got}, the device wants {lowest} or higher")]
+    CertificateLevel {
+        /// The certificate's.
+        got: u8,
+        /// The root record's.
+        lowest: u8,
+    },
+    /// The trial's plan is not the one that the certificate was made for.
+    #[error("the trial runs by another plan than the one the bundle is certified for")]
+    CertificatePlan,
 }
 
 /// When a bundle was rejected, in words; outside a trial there is no number.

@@ -9,9 +9,11 @@ use ed25519_dalek::{Signature, VerifyingKey};
 use heapless::Vec;
 use thiserror::Error;
 
+use crate::certificate::{Certificate, decode_certificate};
 use crate::digest::Digest;
-use crate::manifest::{self, DecodeError, MAX_KEYS, Manifest, PublicKey, RoleKeys, RootRecord};
+use crate::manifest::{self, DecodeError, Manifest};
 use crate::refusal::Refusal;
+use crate::root::{self, MAX_KEYS, PublicKey, RoleKeys, RootRecord};
 
 /// First bytes of every envelope: keeps these signatures apart from all others a key may make.
 pub const DOMAIN: [u8; 16] = *b"noflake-signed-1";
@@ -33,6 +35,8 @@ pub enum BodyType {
     Root = 1,
     /// A bundle's manifest.
     Manifest = 2,
+    /// A certificate.
+    Certificate = 3,
 }
 
 /// Why bytes are not an envelope.
@@ -234,6 +238,20 @@ pub fn verify_manifest<'a>(
     Ok(Verified { claims, digest: envelope.body_digest() })
 }
 
+/// Verifies a certificate under the qualify keys.
+///
+/// # Errors
+/// When it is no envelope, too few qualify keys signed it, or its body breaks the format.
+pub fn verify_certificate<'a>(
+    bytes: &'a [u8],
+    root: &RootRecord,
+) -> Result<Verified<Certificate<'a>>, TrustError> {
+    let envelope = Envelope::parse(bytes, BodyType::Certificate)?;
+    meet_threshold(&envelope, &root.qualify)?;
+    let claims = decode_certificate(envelope.body)?;
+    Ok(Verified { claims, digest: envelope.body_digest() })
+}
+
 /// Verifies a first root record: it must be signed under its own root keys. That proves that whoever
 /// made it holds the keys it names; whom a device should believe is decided by who may enrol it.
 ///
@@ -241,7 +259,7 @@ pub fn verify_manifest<'a>(
 /// When it is no envelope, its own root keys did not sign it, or its body breaks the format.
 pub fn verify_first_root(bytes: &[u8]) -> Result<Verified<RootRecord>, TrustError> {
     let envelope = Envelope::parse(bytes, BodyType::Root)?;
-    let claims = manifest::decode_root(envelope.body)?;
+    let claims = root::decode_root(envelope.body)?;
     meet_threshold(&envelope, &claims.root)?;
     Ok(Verified { claims, digest: envelope.body_digest() })
 }
@@ -276,7 +294,7 @@ pub fn verify_next_root(
 ) -> Result<Verified<RootRecord>, NextRootError> {
     let envelope = Envelope::parse(bytes, BodyType::Root).map_err(TrustError::from)?;
     meet_threshold(&envelope, &current.root).map_err(|_| NextRootError::Stranger)?;
-    let claims = manifest::decode_root(envelope.body).map_err(TrustError::from)?;
+    let claims = root::decode_root(envelope.body).map_err(TrustError::from)?;
     let expected = current.version.saturating_add(1);
     if claims.version != expected || claims.version == current.version {
         return Err(NextRootError::Version { expected, got: claims.version });
@@ -311,7 +329,7 @@ pub fn admitted_root(bytes: &[u8], recorded: Digest) -> Result<Verified<RootReco
     if envelope.body_digest() != recorded {
         return Err(TrustError::Body(DecodeError::Rule("its digest is the recorded one")));
     }
-    Ok(Verified { claims: manifest::decode_root(envelope.body)?, digest: recorded })
+    Ok(Verified { claims: root::decode_root(envelope.body)?, digest: recorded })
 }
 
 /// Takes back a manifest that was admitted before and whose digest was recorded then.
@@ -341,7 +359,7 @@ pub fn key_hint(key: &PublicKey) -> [u8; HINT_BYTES] {
 
 fn meet_threshold(envelope: &Envelope<'_>, role: &RoleKeys) -> Result<(), TrustError> {
     let valid = u8::try_from(envelope.signed_by(role).len()).unwrap_or(u8::MAX);
-    // A threshold of zero never gets this far: decode_root refuses it.
+    // A role that is not used has a threshold of zero, and nobody speaks for it.
     if valid >= role.threshold && role.threshold > 0 {
         Ok(())
     } else {

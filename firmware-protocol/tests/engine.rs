@@ -5,9 +5,9 @@ mod support;
 use firmware_protocol::boot::{BootRow, ResetCause, Start};
 use firmware_protocol::device::Effect;
 use firmware_protocol::digest::Digest;
-use firmware_protocol::manifest::RootRecord;
 use firmware_protocol::message::{How, Reply, Request, TrialTerms};
 use firmware_protocol::refusal::Refusal;
+use firmware_protocol::root::RootRecord;
 use firmware_protocol::slot::{RejectReason, SlotId, SlotState};
 
 use support::bench::{Bench, PLAN, TERMS};

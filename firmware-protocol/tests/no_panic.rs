@@ -5,9 +5,10 @@ mod support;
 
 use firmware_protocol::boot::ResetCause;
 use firmware_protocol::frame::{Decoder, Framing, Header, Kind, Unit};
-use firmware_protocol::manifest::{decode_manifest, decode_root};
+use firmware_protocol::manifest::decode_manifest;
 use firmware_protocol::message::{self, Chunk, FromDevice, Request, ToDevice};
 use firmware_protocol::record::RecordStore;
+use firmware_protocol::root::decode_root;
 use firmware_protocol::trust::{BodyType, Envelope, verify_first_root, verify_manifest};
 use proptest::prelude::*;
 

@@ -13,10 +13,10 @@ use firmware_protocol::boot::{BootState, CARRIED_BYTES, Carried, Trial};
 use firmware_protocol::digest::Digest;
 use firmware_protocol::flash::{Geometry, Range};
 use firmware_protocol::frame::crc32c;
-use firmware_protocol::manifest::LifeCycle;
 use firmware_protocol::record::{
     ENTRY_BYTES, EntryHead, PLACE_BYTES, RecordError, RecordStore, WriteStep, read_entry,
 };
+use firmware_protocol::root::LifeCycle;
 use firmware_protocol::slot::{PerSlot, RejectReason, SlotId, SlotState};
 
 use support::flash::{Cut, Mood, RamFlash};

@@ -10,8 +10,8 @@ mod support;
 use firmware_protocol::boot::{BootState, Carried, RECORD_VERSION, Trial};
 use firmware_protocol::digest::Digest;
 use firmware_protocol::flash::Range;
-use firmware_protocol::manifest::LifeCycle;
 use firmware_protocol::record::{ENTRY_BYTES, PLACE_BYTES, RecordStore, read_entry};
+use firmware_protocol::root::LifeCycle;
 use firmware_protocol::slot::{PerSlot, RejectReason, SlotId, SlotState};
 
 use support::flash::RamFlash;

@@ -5,10 +5,10 @@ mod support;
 use firmware_protocol::boot::{BootState, ResetCause};
 use firmware_protocol::digest::Digest;
 use firmware_protocol::flash::Range;
-use firmware_protocol::manifest::{LifeCycle, RootRecord};
 use firmware_protocol::message::{How, Reply, Request, RootStatus};
 use firmware_protocol::record::read_entry;
 use firmware_protocol::refusal::Refusal;
+use firmware_protocol::root::{LifeCycle, RootRecord};
 use firmware_protocol::trust::{self, NextRootError, TrustError};
 
 use support::bench::{Answer, Bench};

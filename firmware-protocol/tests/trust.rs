@@ -4,10 +4,10 @@ mod support;
 
 use firmware_protocol::digest::Digest;
 use firmware_protocol::manifest::{
-    DecodeError, Encoding, LifeCycle, Manifest, RoleKeys, RootRecord, Variant, VariantSlot,
-    decode_manifest, decode_root,
+    DecodeError, Encoding, Manifest, Variant, VariantSlot, decode_manifest,
 };
 use firmware_protocol::refusal::Refusal;
+use firmware_protocol::root::{LifeCycle, RoleKeys, RootRecord, decode_root};
 use firmware_protocol::trust::{
     BodyType, TrustError, admitted_manifest, key_hint, verify_first_root, verify_manifest,
 };

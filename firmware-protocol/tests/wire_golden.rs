@@ -5,13 +5,13 @@
 use firmware_protocol::boot::{BootRow, ResetCause, Start};
 use firmware_protocol::digest::Digest;
 use firmware_protocol::frame::{Framing, Header, Kind};
-use firmware_protocol::manifest::LifeCycle;
 use firmware_protocol::message::{
     Ack, AreaInfo, CheckGives, CheckInfo, CheckStatus, Chunk, FromDevice, How, Identity,
     LinkCounters, MAX_PIECE_BYTES, MAX_RECORD_PIECE_BYTES, MAX_REPLY_BYTES, MAX_REQUEST_BYTES,
     Reading, Reply, Request, RootStatus, Status, ToDevice, TrialStatus, TrialTerms, Wear, encode,
 };
 use firmware_protocol::refusal::Refusal;
+use firmware_protocol::root::LifeCycle;
 use firmware_protocol::slot::{PerSlot, RejectReason, SlotId, SlotState};
 use firmware_protocol::version::Version;
 
@@ -22,7 +22,7 @@ const TERMS: TrialTerms =
 #[test]
 fn every_request_has_its_frozen_bytes() {
     let d = "d1".repeat(32);
-    let cases: [(Request<'_>, String); 26] = [
+    let cases: [(Request<'_>, String); 27] = [
         (Request::Hello { min: 1, current: 2 }, "000102".into()),
         (Request::Identify, "01".into()),
         (Request::Status, "02".into()),
@@ -55,6 +55,7 @@ fn every_request_has_its_frozen_bytes() {
         (Request::Wear, "17".into()),
         (Request::RecordBytes { offset: 512, length: 256 }, "1880048002".into()),
         (Request::RootStatus, "19".into()),
+        (Request::Certify, "1a".into()),
     ];
     for (request, bytes) in cases {
         let asked = ToDevice { id: 7, session: 300, request };
@@ -153,6 +154,11 @@ fn every_refusal_has_its_frozen_bytes() {
         (Refusal::InRecovery, "22"),
         (Refusal::RootVersion { expected: 2, got: 4 }, "230204"),
         (Refusal::RootLost { version: 3 }, "2403"),
+        (Refusal::BelowEpoch { offered: 2, lowest: 300 }, "2502ac02"),
+        (Refusal::SecurityStep { offered: 300, most: 2 }, "26ac0202"),
+        (Refusal::CertificateNeeded { level: 3 }, "2703"),
+        (Refusal::CertificateLevel { got: 1, lowest: 3 }, "280103"),
+        (Refusal::CertificatePlan, "29"),
     ];
     for (refusal, bytes) in cases {
         let said = FromDevice::Reply { id: 7, reply: Err(refusal) };

@@ -1,5 +1,6 @@
 //! Carries out what a deployment's machine asks for: on a device, on this host, in the record.
 
+mod certificate;
 mod command;
 mod device;
 mod facts;

@@ -9,6 +9,7 @@
 //! - bytes nobody signed: only the trailer's attachments and the key hints, and nothing acts on them;
 //! - claims acted on too early: [`VerifiedBundle`] can only be had from [`Bundle::verify`].
 
+mod attached;
 mod container;
 mod create;
 mod error;
@@ -22,6 +23,7 @@ mod spec;
 #[cfg(test)]
 mod tests;
 
+pub use attached::CERTIFICATE;
 pub use container::{
     Attachment, FormatError, MAX_ATTACHMENT_BYTES, MAX_ATTACHMENTS, MAX_PLAN_BYTES,
 };

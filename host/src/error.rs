@@ -18,7 +18,9 @@ use crate::evidence::{EvidenceError, RecordError};
 use crate::link::{Address, AddressError};
 use crate::plan::PlanError;
 use crate::report::ReportError;
-use crate::trust::{KeyError, PassphraseError, RootError, RootSpecError, WriteError};
+use crate::trust::{
+    CertificateError, KeyError, PassphraseError, RootError, RootSpecError, WriteError,
+};
 
 pub use self::exit::Exit;
 
@@ -96,6 +98,35 @@ pub enum CommandError {
         expected: &'static str,
         /// Role of the key.
         got: &'static str,
+    },
+    /// A key that is none of the role's, by the root record.
+    #[error("key {hint} ({}) is no {role} key of the root record", path.display())]
+    NotOfRole {
+        /// The key file.
+        path: PathBuf,
+        /// Hint of the key.
+        hint: String,
+        /// The role.
+        role: &'static str,
+    },
+    /// A run that no certificate can be made from.
+    #[error("no certificate can be made from {}: {why}", path.display())]
+    RunUnfit {
+        /// The run folder.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// A certificate was not made.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// Devices will want to see a certificate that the bundle does not carry.
+    #[error("{} cannot be deployed", path.display())]
+    NotCertified {
+        /// The bundle.
+        path: PathBuf,
+        /// What is missing.
+        source: CertificateError,
     },
     /// What was typed is no command.
     #[error("{problem}")]

@@ -4,6 +4,7 @@
 //! signs does so through [`Signer`], so that a key may as well live elsewhere. Whether a signature
 //! counts is decided by [`firmware_protocol::trust`] alone, on host and device alike.
 
+mod certificate;
 mod draft;
 mod envelope;
 mod files;
@@ -15,6 +16,9 @@ mod root;
 mod root_spec;
 mod signer;
 
+pub use certificate::{
+    CarriedCertificate, CertificateError, certified_hardware, fitting_certificate, sign_certificate,
+};
 pub use draft::{RootDraft, Signed};
 pub use envelope::{EncodeError, seal};
 pub use files::{Secrecy, WriteError, replace_file, write_new_file};

@@ -180,6 +180,7 @@ fn filler_bundle(scenario: &Scenario) -> Result<FactoryBundle, FactoryError> {
         hardware: heapless::Vec::from_iter([range]),
         version: Version::new(1, 0, 0),
         security_version: 0,
+        epoch: 0,
         from_version: None,
         retires_fallback: false,
         data_schema: 1,

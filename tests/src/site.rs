@@ -7,7 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use firmware_protocol::manifest::{ComponentKind, PublicKey, RootRecord, VariantSlot};
+use firmware_protocol::manifest::{ComponentKind, VariantSlot};
+use firmware_protocol::root::{PublicKey, RootRecord};
 use noflake::bundle::{ComponentSpec, HardwareSpec, Provenance, Spec, VariantSpec, prepare};
 use noflake::plan::Plan;
 use noflake::trust::{RootKeys, Signer, SignerError, first_root, sign_root};
@@ -299,6 +300,7 @@ impl Release {
             product: self.product.clone(),
             version: self.version.clone(),
             security_version: self.security_version,
+            epoch: 0,
             from_version: self.from_version.clone(),
             retires_fallback: false,
             data_schema: 1,

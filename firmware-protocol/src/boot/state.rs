@@ -2,8 +2,8 @@
 
 use crate::digest::Digest;
 use crate::flash::Range;
-use crate::manifest::LifeCycle;
 use crate::planted::Mistake;
+use crate::root::LifeCycle;
 use crate::slot::{PerSlot, RejectReason, SlotId, SlotState};
 
 use super::{CONFIRMED_CRASH_BUDGET, RECORD_VERSION};

@@ -5,9 +5,10 @@ use heapless::Vec;
 use crate::boot::BootState;
 use crate::flash::{Flash, Range};
 use crate::layout::Layout;
-use crate::manifest::{Component, Encoding, Manifest};
+use crate::manifest::{Component, Encoding, HardwareRange, Manifest};
 use crate::receiver::{Part, Target};
 use crate::refusal::Refusal;
+use crate::root::{Policy, RootRecord};
 use crate::slot::{SlotId, SlotState};
 use crate::trust::Verified;
 use crate::version::Version;
@@ -19,6 +20,8 @@ use super::board::BoardInfo;
 pub(super) struct Place<'a> {
     pub(super) info: BoardInfo<'a>,
     pub(super) layout: &'a Layout,
+    /// The root record in force.
+    pub(super) root: &'a RootRecord,
     pub(super) state: &'a BootState,
     /// `None` in recovery: nothing runs that could be too old.
     pub(super) running: Option<Running<'a>>,
@@ -37,11 +40,9 @@ pub(super) fn admit<F: Flash>(
     flash: &F,
 ) -> Result<Target, Refusal> {
     let claims = manifest.claims();
-    fits_device(claims, place.info)?;
-    let floor = place.state.accept_floor;
-    if claims.security_version < floor {
-        return Err(Refusal::BelowFloor { offered: claims.security_version, floor });
-    }
+    fits_product(claims.product, &claims.hardware, place.info)?;
+    not_taken_back(claims.epoch, place.root.epochs.release)?;
+    fits_floor(claims.security_version, place.state.accept_floor, &place.root.policy)?;
     if let (Some(oldest), Some(Running(version))) = (&claims.from_version, place.running)
         && version.ok_or(Refusal::Flash)? < oldest
     {
@@ -68,15 +69,38 @@ pub(super) fn admit<F: Flash>(
     })
 }
 
-fn fits_device(claims: &Manifest<'_>, info: BoardInfo<'_>) -> Result<(), Refusal> {
-    if claims.product != info.product {
+/// A signed document is for this product, and this hardware and revision.
+pub(super) fn fits_product(
+    product: &str,
+    hardware: &[HardwareRange<'_>],
+    info: BoardInfo<'_>,
+) -> Result<(), Refusal> {
+    if product != info.product {
         return Err(Refusal::WrongProduct);
     }
-    let fits = claims.hardware.iter().any(|range| {
+    let fits = hardware.iter().any(|range| {
         range.id == info.hardware
             && (range.first_revision..=range.last_revision).contains(&info.revision)
     });
     if fits { Ok(()) } else { Err(Refusal::WrongHardware { revision: info.revision }) }
+}
+
+/// A signed document is of an epoch that still counts.
+pub(super) const fn not_taken_back(offered: u32, lowest: u32) -> Result<(), Refusal> {
+    if offered < lowest { Err(Refusal::BelowEpoch { offered, lowest }) } else { Ok(()) }
+}
+
+/// Neither below what the device has confirmed, nor so far above that the numbers would be used up.
+fn fits_floor(offered: u64, accept_floor: u64, policy: &Policy) -> Result<(), Refusal> {
+    let floor = accept_floor.max(policy.lowest_security_version);
+    let most = floor.saturating_add(policy.max_security_step);
+    if offered < floor {
+        Err(Refusal::BelowFloor { offered, floor })
+    } else if offered > most {
+        Err(Refusal::SecurityStep { offered, most })
+    } else {
+        Ok(())
+    }
 }
 
 fn admit_component<F: Flash>(

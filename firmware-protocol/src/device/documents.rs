@@ -3,10 +3,10 @@
 use crate::boot::BootState;
 use crate::digest::Digest;
 use crate::flash::{Flash, Range};
-use crate::manifest::{LifeCycle, RootRecord};
 use crate::message::{How, Reply, RootStatus};
 use crate::planted::Mistake;
 use crate::refusal::Refusal;
+use crate::root::{LifeCycle, RootRecord};
 use crate::stored;
 use crate::trust::{self, BodyType, MAX_ENVELOPE_BYTES, NextRootError, Verified};
 
@@ -78,6 +78,8 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             return Err(Refusal::InRecovery);
         }
         let claims = root.claims();
+        // It was shown under the keys before.
+        self.certified = None;
         // An entry that is in doubt could name the root record that is about to be written.
         let is_in_doubt = self.store.state().is_none() || !self.store.is_settled();
         let enrolled = BootState {

@@ -5,10 +5,12 @@ use crate::digest::Digest;
 use crate::flash::Flash;
 use crate::message::{How, TrialTerms};
 use crate::refusal::Refusal;
+use crate::root::CertificateNeed;
 use crate::slot::RejectReason;
 use crate::start::read_manifest;
 use crate::trust;
 
+use super::certified::is_certified_by;
 use super::job::{Job, Then};
 use super::link::Asked;
 use super::requests::{Answer, done, trial_reply};
@@ -31,6 +33,9 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         let bytes = read_manifest(&mut self.flash, self.layout.slot(spare), scratch)
             .map_err(|_| Refusal::NotStaged)?;
         let manifest = trust::admitted_manifest(bytes, bundle).map_err(|_| Refusal::NotStaged)?;
+        if let need @ CertificateNeed::BeforeStage { .. } = policy.certificate {
+            is_certified_by(self.certified, need, (bundle, plan))?;
+        }
         match trial::open(&state, spare, &manifest, plan, terms, &policy)? {
             Some(opened) => {
                 self.trial_clock = trial::TrialClock::new(self.now_ms);
@@ -67,12 +72,16 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         if state.trial.is_none() && state.confirmed_trial_id == trial_id && trial_id != 0 {
             return done(How::FoundDone);
         }
-        trial::named(&state, trial_id)?;
+        let open = trial::named(&state, trial_id)?;
         if boot_nonce != self.boot_nonce {
             return Err(Refusal::WrongBoot);
         }
         if !self.in_trial() {
             return Err(Refusal::NotInTrial);
+        }
+        if let need @ CertificateNeed::BeforeConfirm { .. } = self.root()?.policy.certificate {
+            let bundle = state.slots.get(open.slot).bundle().unwrap_or_default();
+            is_certified_by(self.certified, need, (bundle, open.plan))?;
         }
         confirm_trial(&mut state);
         self.job = Job::write_record(state, Then::Done, Some(asked));

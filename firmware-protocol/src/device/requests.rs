@@ -159,6 +159,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             Request::CloseSession => self.close_session(),
             Request::Offer { total_bytes, offset, bytes } => self.offer(total_bytes, offset, bytes),
             Request::Enroll => self.enroll(asked),
+            Request::Certify => self.certify(),
             Request::Stage { again } => self.stage(asked, again),
             Request::OpenComponent { index } => self.open_component(index),
             Request::BlockList { first_block, digests } => {

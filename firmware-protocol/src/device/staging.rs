@@ -6,11 +6,13 @@ use crate::message::{How, Reply};
 use crate::planted::Mistake;
 use crate::receiver::{Receiver, Run};
 use crate::refusal::Refusal;
+use crate::root::{CertificateNeed, RootRecord};
 use crate::scan;
 use crate::slot::{SlotId, SlotState};
 use crate::trust;
 
 use super::admission::{self, Place, Running};
+use super::certified::is_certified;
 use super::document_store::StoreCursor;
 use super::job::{Job, Then};
 use super::link::Asked;
@@ -38,18 +40,11 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         let spare = self.spare(&state);
         let document = self.window.as_ref().get(..self.document_bytes).unwrap_or_default();
         let manifest = trust::verify_manifest(document, &root)?;
-        let place = Place {
-            info: self.board.info(),
-            layout: &self.layout,
-            state: &state,
-            running: match self.handover.start {
-                Start::Slot(_) => Some(Running(self.running_version.as_ref())),
-                Start::Recovery => None,
-            },
-            spare,
-            window_bytes: self.window.as_ref().len(),
-        };
+        let place = self.admission_place(&root, &state, spare);
         let mut target = admission::admit(&manifest, &place, &self.flash)?;
+        if let need @ CertificateNeed::BeforeStage { .. } = root.policy.certificate {
+            is_certified(self.certified, need, target.bundle)?;
+        }
         target.suspect = self.suspect;
         fits(document, self.layout.slot(spare).manifest)?;
         let bundle = target.bundle;
@@ -92,6 +87,27 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         let store = StoreCursor::new(range, self.document_bytes);
         self.job = store.behind(writing, Then::Stage { how }, asked);
         Ok(Answer::Later)
+    }
+
+    /// What a bundle for the slot `spare` is held against.
+    fn admission_place<'a>(
+        &'a self,
+        root: &'a RootRecord,
+        state: &'a BootState,
+        spare: SlotId,
+    ) -> Place<'a> {
+        Place {
+            info: self.board.info(),
+            layout: &self.layout,
+            root,
+            state,
+            running: match self.handover.start {
+                Start::Slot(_) => Some(Running(self.running_version.as_ref())),
+                Start::Recovery => None,
+            },
+            spare,
+            window_bytes: self.window.as_ref().len(),
+        }
     }
 
     pub(super) fn open_component(&mut self, index: u8) -> Result<Answer<'static>, Refusal> {

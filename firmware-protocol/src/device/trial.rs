@@ -2,10 +2,11 @@
 
 use crate::boot::{BootRow, BootState, MAX_ARMED, Start, Trial};
 use crate::digest::Digest;
-use crate::manifest::{Manifest, Policy};
+use crate::manifest::Manifest;
 use crate::message::TrialTerms;
 use crate::planted::Mistake;
 use crate::refusal::Refusal;
+use crate::root::Policy;
 use crate::slot::{RejectReason, SlotId, SlotState};
 use crate::start::Handover;
 use crate::trust::Verified;

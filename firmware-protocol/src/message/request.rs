@@ -149,6 +149,8 @@ pub enum Request<'a> {
     },
     /// Which root record is in force, and does flash still hold it?
     RootStatus,
+    /// Take the offered document as the certificate of a bundle, until the next boot.
+    Certify,
 }
 
 impl Request<'_> {

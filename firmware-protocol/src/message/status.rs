@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::boot::{BootRow, ResetCause, Start};
 use crate::digest::Digest;
 use crate::flash::Name;
-use crate::manifest::LifeCycle;
+use crate::root::LifeCycle;
 use crate::slot::{PerSlot, SlotId, SlotState};
 use crate::version::Version;
 

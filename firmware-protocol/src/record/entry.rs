@@ -7,8 +7,8 @@ use crate::boot::{BootState, CARRIED_BYTES, Carried, RECORD_VERSION, Trial};
 use crate::digest::Digest;
 use crate::flash::{Geometry, Range};
 use crate::frame::crc32c;
-use crate::manifest::LifeCycle;
 use crate::planted::Mistake;
+use crate::root::LifeCycle;
 use crate::slot::{PerSlot, RejectReason, SlotId, SlotState};
 
 /// Room for one entry; what lies behind its end stays erased.

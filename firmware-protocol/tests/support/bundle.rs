@@ -3,9 +3,10 @@
 use ed25519_dalek::{Signer, SigningKey};
 use firmware_protocol::digest::Digest;
 use firmware_protocol::manifest::{
-    Component, ComponentKind, Encoding, HardwareRange, LifeCycle, Manifest, Payload, Policy,
-    Provenance, RoleKeys, RootRecord, Variant, VariantSlot,
+    Component, ComponentKind, Encoding, HardwareRange, Manifest, Payload, Provenance, Variant,
+    VariantSlot,
 };
+use firmware_protocol::root::{Epochs, LifeCycle, Policy, RoleKeys, RootRecord};
 use firmware_protocol::trust::{BodyType, DOMAIN, key_hint};
 use firmware_protocol::version::Version;
 
@@ -32,8 +33,10 @@ pub fn root_record() -> RootRecord {
         version: 1,
         root: role(&[ROOT], 1),
         release: role(&[RELEASE], 1),
+        qualify: RoleKeys::default(),
         life_cycle: LifeCycle::Development,
         policy: Policy::default(),
+        epochs: Epochs::default(),
         made_at_s: 1_700_000_000,
     }
 }
@@ -143,6 +146,7 @@ pub fn manifest(payloads: &[Vec<u8>], block_size: u32) -> Manifest<'static> {
             .collect(),
         version: Version::new(1, 2, 3),
         security_version: 7,
+        epoch: 0,
         from_version: None,
         retires_fallback: false,
         data_schema: 1,

@@ -47,6 +47,7 @@ pub fn every(named: Named<'_>) -> Vec<Request<'_>> {
         Request::Wear,
         Request::RecordBytes { offset: 0, length: 256 },
         Request::RootStatus,
+        Request::Certify,
     ]
 }
 
@@ -70,6 +71,7 @@ fn needs_session(request: &Request<'_>) -> bool {
         Request::CloseSession
         | Request::Offer { .. }
         | Request::Enroll
+        | Request::Certify
         | Request::Stage { .. }
         | Request::OpenComponent { .. }
         | Request::BlockList { .. }

@@ -1,10 +1,10 @@
 //! From the wire's words to the runner's: the only place that knows both.
 
 use firmware_protocol::boot::Start;
-use firmware_protocol::manifest::LifeCycle;
 use firmware_protocol::message::{
     CheckGives, CheckInfo as WireCheck, CheckStatus, Identity, Reading, Status,
 };
+use firmware_protocol::root::LifeCycle;
 use firmware_protocol::slot::{RejectReason, SlotId, SlotState as WireSlot};
 
 use crate::evidence::escape_text;

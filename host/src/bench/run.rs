@@ -8,6 +8,7 @@ use firmware_protocol::refusal::Refusal;
 use thiserror::Error;
 use tokio::sync::watch;
 
+use super::certificate::ShownCertificate;
 use super::command;
 use super::device::{Device, DeviceError, FLASH_FAILED, STAGE_AGAIN, Waiting};
 use super::facts::{place, slot_of};
@@ -31,6 +32,8 @@ const POWER_FAILURES: u8 = 5;
 pub struct RunSetup<'a> {
     /// The bundle.
     pub bundle: &'a VerifiedBundle,
+    /// The certificate of it that the device is shown, if there is one: its envelope.
+    pub certificate: Option<Vec<u8>>,
     /// The device.
     pub device: Device,
     /// The machine.
@@ -73,7 +76,9 @@ pub async fn run(
     setup: RunSetup<'_>,
     show: &mut dyn FnMut(Progressed<'_>),
 ) -> (Ended, Option<RunError>) {
-    let RunSetup { bundle, mut device, mut runner, mut recorder, mut interrupts } = setup;
+    let RunSetup { bundle, certificate, mut device, mut runner, mut recorder, mut interrupts } =
+        setup;
+    let mut certificate = ShownCertificate::new(certificate);
     let began = (SystemTime::now(), device.now_ms());
     let mut lost: Option<EvidenceError> = None;
     loop {
@@ -116,7 +121,7 @@ pub async fn run(
                 let saw = tokio::select! {
                     biased;
                     Ok(()) = interrupts.changed() => None,
-                    saw = perform(&mut device, bundle, act, show) => Some(saw),
+                    saw = perform(&mut device, bundle, &mut certificate, act, show) => Some(saw),
                 };
                 let now_ms = device.now_ms();
                 match saw {
@@ -145,9 +150,15 @@ fn wall_time((began, began_ms): (SystemTime, u64), at_ms: u64) -> SystemTime {
 async fn perform(
     device: &mut Device,
     bundle: &VerifiedBundle,
+    certificate: &mut ShownCertificate,
     act: Act,
     show: &mut dyn FnMut(Progressed<'_>),
 ) -> Saw {
+    if matches!(act, Act::Stage { .. } | Act::OpenTrial { .. } | Act::Confirm { .. })
+        && let Err(error) = certificate.show(device).await
+    {
+        return failed(&error, bundle);
+    }
     let done = match act {
         Act::Connect { until_ms, not_boot } => {
             connect(device, until_ms, not_boot, true, show).await
@@ -173,7 +184,15 @@ async fn perform(
         Act::WaitUntil { at_ms } => device.wait_until(at_ms).await.map(|()| Saw::Done),
         Act::Record { .. } | Act::End(_) => Ok(Saw::Done),
     };
-    done.unwrap_or_else(|error| failed(&error, bundle))
+    done.unwrap_or_else(|error| match (refusal_of(&error), failed(&error, bundle)) {
+        (Some(refusal), Saw::Refused { reason, is_stale, next }) => {
+            let behind = certificate.behind(refusal);
+            let behind =
+                behind.map_or(String::new(), |own| format!("; it refused the bundle's: {own}"));
+            Saw::Refused { reason: format!("{reason}{behind}"), is_stale, next }
+        }
+        (_, saw) => saw,
+    })
 }
 
 async fn connect(
@@ -197,8 +216,8 @@ fn wire_id(trial_id: u64) -> u32 {
     u32::try_from(trial_id).unwrap_or(u32::MAX)
 }
 
-fn failed(error: &DeviceError, bundle: &VerifiedBundle) -> Saw {
-    let refusal = match error {
+fn refusal_of(error: &DeviceError) -> Option<Refusal> {
+    match error {
         DeviceError::Refused(refusal) | DeviceError::Held(refusal) => Some(*refusal),
         DeviceError::Driver(DriverError::Transfer(TransferError::Refused(refusal))) => {
             Some(*refusal)
@@ -207,8 +226,11 @@ fn failed(error: &DeviceError, bundle: &VerifiedBundle) -> Saw {
         | DeviceError::OutOfTurn(_)
         | DeviceError::Version { .. }
         | DeviceError::NotReached { .. } => None,
-    };
-    match refusal {
+    }
+}
+
+fn failed(error: &DeviceError, bundle: &VerifiedBundle) -> Saw {
+    match refusal_of(error) {
         Some(Refusal::SessionHeld { .. } | Refusal::Busy) | None => {
             Saw::Lost { missing: missing(error), reason: sentence(error), next: error.next() }
         }
@@ -251,6 +273,18 @@ const fn after_refusal(refusal: Refusal) -> &'static str {
         }
         Refusal::RejectedBefore { .. } => "mend the bundle, or add --again to try it once more",
         Refusal::BelowFloor { .. } => "take a bundle with a newer security version",
+        Refusal::BelowEpoch { .. } => {
+            "take a bundle that was signed since the epoch was raised, or have this one signed anew"
+        }
+        Refusal::SecurityStep { .. } => {
+            "deploy a bundle with a security version in between first, or see the root's policy"
+        }
+        Refusal::CertificateNeeded { .. } | Refusal::CertificateLevel { .. } => {
+            "noflake bundle certify, by whoever holds the qualify key, then run the same command again"
+        }
+        Refusal::CertificatePlan => {
+            "run it by the plan that the bundle is certified for: noflake bundle show names it"
+        }
         Refusal::TooOldToComeFrom => "deploy a version in between first",
         Refusal::WrongProduct | Refusal::WrongHardware { .. } => {
             "take the bundle for this hardware; nothing was written"

@@ -157,6 +157,7 @@ pub fn prepare(
         hardware: hardware.collect(),
         version,
         security_version: spec.security_version,
+        epoch: spec.epoch,
         from_version,
         retires_fallback: spec.retires_fallback,
         data_schema: spec.data_schema,

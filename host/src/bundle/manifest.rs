@@ -22,6 +22,8 @@ pub struct OwnedManifest {
     pub version: Version,
     /// Security version, held against the device's floor.
     pub security_version: u64,
+    /// Held against the lowest epoch that the device's root record lets count.
+    pub epoch: u32,
     /// Oldest running version it can be installed over.
     pub from_version: Option<Version>,
     /// After the confirm, the version before may not be fallen back to.
@@ -107,6 +109,7 @@ impl OwnedManifest {
             hardware: bounded("hardware ids", self.hardware.iter().map(HardwareClaim::borrow))?,
             version: self.version.clone(),
             security_version: self.security_version,
+            epoch: self.epoch,
             from_version: self.from_version.clone(),
             retires_fallback: self.retires_fallback,
             data_schema: self.data_schema,
@@ -145,6 +148,7 @@ impl From<&Manifest<'_>> for OwnedManifest {
             hardware: manifest.hardware.iter().map(HardwareClaim::from).collect(),
             version: manifest.version.clone(),
             security_version: manifest.security_version,
+            epoch: manifest.epoch,
             from_version: manifest.from_version.clone(),
             retires_fallback: manifest.retires_fallback,
             data_schema: manifest.data_schema,
@@ -158,7 +162,9 @@ impl From<&Manifest<'_>> for OwnedManifest {
 }
 
 impl HardwareClaim {
-    fn borrow(&self) -> HardwareRange<'_> {
+    /// As a manifest or a certificate holds it.
+    #[must_use]
+    pub fn borrow(&self) -> HardwareRange<'_> {
         HardwareRange {
             id: &self.id,
             first_revision: self.first_revision,
@@ -259,6 +265,7 @@ pub(super) mod tests {
             hardware: vec![HardwareClaim { id: "nav".into(), first_revision: 2, last_revision: 3 }],
             version: "1.2.3-rc.1".parse().unwrap(),
             security_version: 7,
+            epoch: 3,
             from_version: Some(Version::new(1, 0, 0)),
             retires_fallback: true,
             data_schema: 3,

@@ -1,7 +1,8 @@
 //! Every defect of a bundle, as data: one damaged payload does not hide the next.
 
 use firmware_protocol::digest::Digest;
-use firmware_protocol::manifest::{RootRecord, Variant};
+use firmware_protocol::manifest::Variant;
+use firmware_protocol::root::RootRecord;
 use thiserror::Error;
 
 use super::create::PlanDigest;
@@ -28,6 +29,12 @@ pub enum Problem {
         /// As found.
         got: Digest,
     },
+    /// An attachment says that it is a certificate.
+    #[error("{count} of its certificates are of another bundle, or no certificates")]
+    Certificates {
+        /// How many.
+        count: usize,
+    },
     /// The plan does not mean anything.
     #[error("the plan cannot be used: {reason}")]
     Plan {
@@ -44,6 +51,8 @@ impl Bundle {
             self.check_signatures(root).err().into_iter().map(Problem::from).collect();
         problems.extend(self.check_payloads());
         problems.extend(self.check_plan(plan_digest));
+        let count = self.stray_certificates();
+        problems.extend((count > 0).then_some(Problem::Certificates { count }));
         problems
     }
 

@@ -5,7 +5,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use firmware_protocol::digest::Digest;
-use firmware_protocol::manifest::{Payload, RootRecord, Variant};
+use firmware_protocol::manifest::{Payload, Variant};
+use firmware_protocol::root::RootRecord;
 use firmware_protocol::trust::verify_manifest;
 
 use super::container::Attachment;
@@ -96,6 +97,10 @@ impl Bundle {
     #[must_use]
     pub fn attachments(&self) -> &[Attachment] {
         &self.attachments
+    }
+
+    pub(super) const fn file(&self) -> &File {
+        &self.file
     }
 
     /// Every payload with its role, in the order of the file.

@@ -21,6 +21,9 @@ pub struct Spec {
     /// Security version.
     #[serde(default)]
     pub security_version: u64,
+    /// Epoch of its release keys' signatures.
+    #[serde(default)]
+    pub epoch: u32,
     /// Oldest running version it can be installed over.
     pub from_version: Option<String>,
     /// After the confirm, the version before may not be fallen back to.

@@ -1,5 +1,6 @@
 //! `noflake bundle`: makes, shows and verifies bundles.
 
+mod certify;
 mod create;
 mod show;
 mod verify;
@@ -9,7 +10,7 @@ use crate::cli::Context;
 use crate::error::CommandError;
 use crate::plan::Plan;
 
-/// Make, show and verify bundles
+/// Make, show, verify and certify bundles
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -21,6 +22,7 @@ enum Command {
     Create(create::Args),
     Show(show::Args),
     Verify(verify::Args),
+    Certify(certify::Args),
 }
 
 /// Runs `noflake bundle`.
@@ -32,6 +34,7 @@ pub fn run(args: Args, context: &Context) -> Result<(), CommandError> {
         Command::Create(args) => create::run(args, context),
         Command::Show(args) => show::run(&args, context),
         Command::Verify(args) => verify::run(&args, context),
+        Command::Certify(args) => certify::run(&args, context),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::SystemTime;
 
+use firmware_protocol::digest::Digest;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -27,7 +28,7 @@ use crate::progress::Screen;
 use crate::qualify::observation::{DeviceFacts, StatusFacts};
 use crate::qualify::runner::{Ended, Order, Runner};
 use crate::report::write_reports;
-use crate::trust::LoadedRoot;
+use crate::trust::{LoadedRoot, fitting_certificate};
 
 /// What both verbs are told.
 #[derive(Debug, clap::Args)]
@@ -69,6 +70,7 @@ pub(super) struct Deployment {
     verb: Verb,
     plan: Plan,
     plan_path: String,
+    certificate: Option<Vec<u8>>,
     again: bool,
     take_over: bool,
     runs: PathBuf,
@@ -108,13 +110,26 @@ impl Deployment {
         let bundle = Bundle::open(bundle)?.verify(root.record().claims())?;
         check_payloads(&bundle)?;
         let (plan, plan_path) = load_plan(&bundle, plan)?;
+        let certificate = certificate(&bundle, &root, verb, &plan)?;
         let runs = match &args.runs {
             Some(runs) => runs.clone(),
             None => context.config()?.runs.unwrap_or_else(|| PathBuf::from("runs")),
         };
         let screen = Screen::new(context.output.format());
         let (again, take_over) = (args.again, args.target.take_over());
-        Ok(Self { bundle, root, root_path, verb, plan, plan_path, again, take_over, runs, screen })
+        Ok(Self {
+            bundle,
+            root,
+            root_path,
+            verb,
+            plan,
+            plan_path,
+            certificate,
+            again,
+            take_over,
+            runs,
+            screen,
+        })
     }
 
     /// The root record that vouches for the bundle.
@@ -181,6 +196,26 @@ fn check_payloads(bundle: &VerifiedBundle) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// The certificate that devices are shown. A deployment that lacks one which the root record wants ends here; a
+/// qualification may be what it will be made from, so there the device decides.
+fn certificate(
+    bundle: &VerifiedBundle,
+    root: &LoadedRoot,
+    verb: Verb,
+    plan: &Plan,
+) -> Result<Option<Vec<u8>>, CommandError> {
+    let carried = bundle.bundle().certificates();
+    let plan = Digest(plan.digest());
+    match fitting_certificate(&carried, root.record().claims(), plan) {
+        Ok(found) => Ok(found.map(|certificate| certificate.bytes.clone())),
+        Err(_) if verb == Verb::Qualify => Ok(None),
+        Err(source) => {
+            let path = bundle.bundle().path().to_path_buf();
+            Err(CommandError::NotCertified { path, source })
+        }
+    }
+}
+
 fn load_plan(
     bundle: &VerifiedBundle,
     named: Option<&Path>,
@@ -238,7 +273,9 @@ async fn run_one(
     recorder.append(Entry::RunStart(Box::new(start)), SystemTime::now())?;
     let runner = Runner::new(order(shared, &address), device.now_ms());
     let mut progress = shared.screen.device(&name);
-    let setup = RunSetup { bundle: &shared.bundle, device, runner, recorder, interrupts };
+    let certificate = shared.certificate.clone();
+    let setup =
+        RunSetup { bundle: &shared.bundle, certificate, device, runner, recorder, interrupts };
     let span = tracing::info_span!("run", run = %id, device = %name);
     let mut show = |what: crate::bench::Progressed<'_>| progress.show(what);
     let work = run(setup, &mut show);
@@ -284,7 +321,7 @@ fn run_start(shared: &Deployment, address: &str, seed: u64) -> RunStart {
         plan: PlanRef {
             id: shared.plan.id.clone(),
             version: shared.plan.version.clone(),
-            digest: firmware_protocol::digest::Digest(shared.plan.digest()).to_string(),
+            digest: Digest(shared.plan.digest()).to_string(),
             path: shared.plan_path.clone(),
         },
         bundle: BundleRef {

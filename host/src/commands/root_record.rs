@@ -5,7 +5,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use firmware_protocol::manifest::{LifeCycle, Policy, PublicKey, RoleKeys, RootRecord};
+use firmware_protocol::root::{
+    CertificateNeed, Epochs, LifeCycle, Policy, PublicKey, RoleKeys, RootRecord,
+};
 use firmware_protocol::trust::key_hint;
 use serde_json::{Value, json};
 
@@ -197,6 +199,9 @@ fn report(
         "life_cycle": life_cycle_word(record.life_cycle),
         "root": role_json(&record.root),
         "release": role_json(&record.release),
+        "qualify": role_json(&record.qualify),
+        "epochs": { "release": record.epochs.release, "qualify": record.epochs.qualify },
+        "policy": policy_json(&record.policy),
         "signed": signed_json(&own),
         "signed_before": before.as_ref().map(signed_json),
         "complete": missing == 0 && (record.version == 1 || before.is_some()),
@@ -241,15 +246,25 @@ struct Sheet<'a>(&'a RootDraft);
 
 impl fmt::Display for Sheet<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let RootRecord { version, root, release, life_cycle, policy, made_at_s } = self.0.record();
+        let RootRecord { version, root, release, qualify, life_cycle, policy, epochs, made_at_s } =
+            self.0.record();
         let made_at = UNIX_EPOCH.checked_add(Duration::from_secs(*made_at_s)).unwrap_or(UNIX_EPOCH);
         writeln!(f, "root record {version} ({})", life_cycle_word(*life_cycle))?;
         writeln!(f, "digest      {}", self.0.digest())?;
         writeln!(f, "made        {}", humantime::format_rfc3339_seconds(made_at))?;
-        for (name, role) in [("root", root), ("release", release)] {
+        let roles = [("root", root), ("release", release), ("qualify", qualify)];
+        for (name, role) in roles.into_iter().filter(|(_, role)| !role.is_unused()) {
             writeln!(f, "{name:<11} {} of {}", role.threshold, hints(&role.keys))?;
         }
-        let Policy { max_boots, max_boot_ms, max_lease_ms } = policy;
+        let Epochs { release, qualify } = epochs;
+        writeln!(f, "epochs      from {release} of bundles, from {qualify} of certificates")?;
+        let Policy { max_boots, max_boot_ms, max_lease_ms, .. } = policy;
+        writeln!(
+            f,
+            "security    versions from {}, at most {} above what was confirmed",
+            policy.lowest_security_version, policy.max_security_step
+        )?;
+        writeln!(f, "certificate {}", certificate_words(policy.certificate))?;
         let time = |ms: u32| humantime::format_duration(Duration::from_millis(u64::from(ms)));
         write!(
             f,
@@ -258,6 +273,35 @@ impl fmt::Display for Sheet<'_> {
             time(*max_lease_ms)
         )
     }
+}
+
+fn certificate_words(need: CertificateNeed) -> String {
+    match need {
+        CertificateNeed::Never => "not needed".to_owned(),
+        CertificateNeed::BeforeConfirm { level } => {
+            format!("of level {level} or higher, before a trial is confirmed")
+        }
+        CertificateNeed::BeforeStage { level } => {
+            format!("of level {level} or higher, before anything is staged")
+        }
+    }
+}
+
+fn policy_json(policy: &Policy) -> Value {
+    let (needed, level) = match policy.certificate {
+        CertificateNeed::Never => ("never", None),
+        CertificateNeed::BeforeConfirm { level } => ("before-confirm", Some(level)),
+        CertificateNeed::BeforeStage { level } => ("before-stage", Some(level)),
+    };
+    json!({
+        "max_boots": policy.max_boots,
+        "max_boot_ms": policy.max_boot_ms,
+        "max_lease_ms": policy.max_lease_ms,
+        "lowest_security_version": policy.lowest_security_version,
+        "max_security_step": policy.max_security_step,
+        "certificate": needed,
+        "certificate_level": level,
+    })
 }
 
 const fn life_cycle_word(life_cycle: LifeCycle) -> &'static str {

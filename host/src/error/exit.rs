@@ -108,6 +108,10 @@ impl CommandError {
             | Self::AlreadyInitialised { .. }
             | Self::NotNamed { .. }
             | Self::WrongRole { .. }
+            | Self::NotOfRole { .. }
+            | Self::Certificate(_)
+            | Self::RunUnfit { .. }
+            | Self::NotCertified { .. }
             | Self::Arguments { .. } => Exit::Usage,
             Self::Address(_)
             | Self::OneDevice

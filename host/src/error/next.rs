@@ -6,7 +6,7 @@ use super::CommandError;
 use crate::boot_record::RecordFileError;
 use crate::bundle::{BundleError, CreateError, FormatError, SpecError};
 use crate::evidence::RecordError;
-use crate::trust::{KeyError, RootError, WriteError};
+use crate::trust::{CertificateError, KeyError, RootError, WriteError};
 
 impl CommandError {
     /// What to do next, if there is something to say.
@@ -68,6 +68,11 @@ impl CommandError {
             Self::RootSpec(_) => {
                 Some("see docs/TRUST.md, \"The ceremony\", for every key of such a file")
             }
+            Self::NotOfRole { .. } => Some("noflake root show names the keys of each role"),
+            Self::RunUnfit { .. } => {
+                Some("noflake qualify the bundle, then name the folder of that run")
+            }
+            Self::NotCertified { source, .. } => Some(after_not_certified(source)),
             Self::Key(KeyError::Read { .. } | KeyError::Public { .. }) => {
                 Some("name a key file that noflake key generate made")
             }
@@ -89,8 +94,17 @@ impl CommandError {
             | Self::Spec(_)
             | Self::Write(_)
             | Self::Folder { .. }
-            | Self::WrongRole { .. } => None,
+            | Self::WrongRole { .. }
+            | Self::Certificate(_) => None,
         }
+    }
+}
+
+const fn after_not_certified(error: &CertificateError) -> &'static str {
+    if matches!(error, CertificateError::Plan { .. }) {
+        "run it by the plan that the bundle is certified for: noflake bundle show names it"
+    } else {
+        "noflake bundle certify, by whoever holds the qualify key; nothing was sent"
     }
 }
 

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use firmware_protocol::digest::Digest;
-use firmware_protocol::manifest::{PublicKey, RoleKeys, RootRecord, decode_root};
+use firmware_protocol::root::{PublicKey, RoleKeys, RootRecord, decode_root};
 use firmware_protocol::trust::{
     BodyType, Envelope, HINT_BYTES, MAX_ENVELOPE_BYTES, TrustError, key_hint,
 };

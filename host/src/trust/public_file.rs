@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::VerifyingKey;
-use firmware_protocol::manifest::PublicKey;
+use firmware_protocol::root::PublicKey;
 use firmware_protocol::trust::key_hint;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -20,6 +20,8 @@ pub enum KeyRole {
     Root,
     /// Signs manifests.
     Release,
+    /// Signs certificates.
+    Qualify,
 }
 
 impl KeyRole {
@@ -29,6 +31,7 @@ impl KeyRole {
         match self {
             Self::Root => "root",
             Self::Release => "release",
+            Self::Qualify => "qualify",
         }
     }
 }

@@ -4,8 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use firmware_protocol::digest::Digest;
-use firmware_protocol::manifest::{
-    DecodeError, LifeCycle, Policy, PublicKey, RoleKeys, RootRecord, decode_root,
+use firmware_protocol::manifest::DecodeError;
+use firmware_protocol::root::{
+    Epochs, LifeCycle, Policy, PublicKey, RoleKeys, RootRecord, decode_root,
 };
 use firmware_protocol::trust::{
     BodyType, HINT_BYTES, MAX_ENVELOPE_BYTES, TrustError, Verified, verify_first_root,
@@ -117,8 +118,10 @@ pub fn first_root(
         version: 1,
         root: role_keys(root)?,
         release: role_keys(release)?,
+        qualify: RoleKeys::default(),
         life_cycle: LifeCycle::Development,
         policy: Policy::default(),
+        epochs: Epochs::default(),
         made_at_s,
     })
 }
@@ -157,7 +160,7 @@ pub fn read_root(path: &Path) -> Result<LoadedRoot, RootError> {
     Ok(LoadedRoot { bytes, record })
 }
 
-fn role_keys(role: RootKeys<'_>) -> Result<RoleKeys, RootError> {
+pub(super) fn role_keys(role: RootKeys<'_>) -> Result<RoleKeys, RootError> {
     for key in role.keys {
         refuse_weak(key).map_err(|_| RootError::WeakKey)?;
     }

@@ -4,14 +4,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use firmware_protocol::manifest::{Policy, PublicKey, RootRecord};
+use firmware_protocol::root::{CertificateNeed, Epochs, Policy, PublicKey, RoleKeys, RootRecord};
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 use thiserror::Error;
 
 use super::key_file::KeyError;
 use super::public_file::{KeyRole, PublicKeyFile};
-use super::root::{RootError, RootKeys, first_root};
+use super::root::{RootError, RootKeys, first_root, role_keys};
 use crate::input;
 
 /// Longest file that is read, in bytes.
@@ -23,6 +23,9 @@ const MAX_FILE_BYTES: u64 = 64 * 1024;
 pub struct RootSpec {
     root: RoleSpec,
     release: RoleSpec,
+    qualify: Option<RoleSpec>,
+    #[serde(default)]
+    epochs: EpochSpec,
     #[serde(default)]
     policy: PolicySpec,
     #[serde(skip)]
@@ -39,16 +42,36 @@ struct RoleSpec {
     threshold: u8,
 }
 
-/// What trials may ask for.
+/// The lowest epochs that count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct EpochSpec {
+    release: u32,
+    qualify: u32,
+}
+
+/// What trials may ask for, and what bundles have to bring.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(clippy::struct_field_names, reason = "the keys of the file")]
 struct PolicySpec {
+    lowest_security_version: Option<u64>,
+    max_security_step: Option<u64>,
+    certificate: Option<CertificateWord>,
+    certificate_level: Option<u8>,
     max_boots: Option<u16>,
     #[serde(default, deserialize_with = "duration")]
     max_boot: Option<Duration>,
     #[serde(default, deserialize_with = "duration")]
     max_lease: Option<Duration>,
+}
+
+/// When a certificate is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum CertificateWord {
+    Never,
+    BeforeConfirm,
+    BeforeStage,
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
@@ -129,7 +152,15 @@ impl RootSpec {
             made_at_s,
         )?;
         let version = after.map_or(1, |after| after.version.saturating_add(1));
-        Ok(RootRecord { version, policy: self.policy(first.policy)?, ..first })
+        let qualify = match &self.qualify {
+            Some(role) => {
+                let keys = self.keys(role, KeyRole::Qualify)?;
+                role_keys(RootKeys { keys: &keys, threshold: role.threshold })?
+            }
+            None => RoleKeys::default(),
+        };
+        let epochs = Epochs { release: self.epochs.release, qualify: self.epochs.qualify };
+        Ok(RootRecord { version, qualify, epochs, policy: self.policy(first.policy)?, ..first })
     }
 
     fn keys(&self, role: &RoleSpec, expected: KeyRole) -> Result<Vec<PublicKey>, RootSpecError> {
@@ -152,7 +183,19 @@ impl RootSpec {
                 u32::try_from(duration.as_millis()).map_err(|_| RootSpecError::TooLong { key })
             }
         };
+        let level = self.policy.certificate_level.unwrap_or(0);
         Ok(Policy {
+            lowest_security_version: self
+                .policy
+                .lowest_security_version
+                .unwrap_or(usual.lowest_security_version),
+            max_security_step: self.policy.max_security_step.unwrap_or(usual.max_security_step),
+            certificate: match self.policy.certificate {
+                None => usual.certificate,
+                Some(CertificateWord::Never) => CertificateNeed::Never,
+                Some(CertificateWord::BeforeConfirm) => CertificateNeed::BeforeConfirm { level },
+                Some(CertificateWord::BeforeStage) => CertificateNeed::BeforeStage { level },
+            },
             max_boots: self.policy.max_boots.unwrap_or(usual.max_boots),
             max_boot_ms: ms("policy.max_boot", self.policy.max_boot, usual.max_boot_ms)?,
             max_lease_ms: ms("policy.max_lease", self.policy.max_lease, usual.max_lease_ms)?,

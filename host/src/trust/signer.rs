@@ -3,7 +3,7 @@
 use std::fmt;
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use firmware_protocol::manifest::PublicKey;
+use firmware_protocol::root::PublicKey;
 use thiserror::Error;
 
 /// Why a signer gave no signature.

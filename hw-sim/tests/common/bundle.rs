@@ -4,10 +4,11 @@ use ed25519_dalek::{Signer, SigningKey};
 use firmware_protocol::digest::{Digest, Hasher};
 use firmware_protocol::frame::Kind;
 use firmware_protocol::manifest::{
-    Component, ComponentKind, Encoding, HardwareRange, LifeCycle, Manifest, Payload, Policy,
-    Provenance, RoleKeys, RootRecord, Variant, VariantSlot,
+    Component, ComponentKind, Encoding, HardwareRange, Manifest, Payload, Provenance, Variant,
+    VariantSlot,
 };
 use firmware_protocol::message::{Chunk, FromDevice, Reply, Request, TrialTerms};
+use firmware_protocol::root::{Epochs, LifeCycle, Policy, RoleKeys, RootRecord};
 use firmware_protocol::trust::{BodyType, DOMAIN, key_hint};
 use firmware_protocol::version::Version;
 
@@ -49,8 +50,10 @@ pub fn root() -> Vec<u8> {
         version: 1,
         root: role.clone(),
         release: role,
+        qualify: RoleKeys::default(),
         life_cycle: LifeCycle::Development,
         policy: Policy::default(),
+        epochs: Epochs::default(),
         made_at_s: 0,
     };
     signed(&postcard::to_stdvec(&root).unwrap(), BodyType::Root)
@@ -73,6 +76,7 @@ pub fn bundle(version: &str, len_bytes: usize) -> Bundle {
         hardware: heapless::Vec::from_iter([hardware]),
         version,
         security_version: 1,
+        epoch: 0,
         from_version: None,
         retires_fallback: false,
         data_schema: 1,

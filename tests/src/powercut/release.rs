@@ -3,9 +3,10 @@
 use ed25519_dalek::{Signer as _, SigningKey};
 use firmware_protocol::digest::Digest;
 use firmware_protocol::manifest::{
-    Component, ComponentKind, Encoding, HardwareRange, LifeCycle, Manifest, Payload, Policy,
-    Provenance, RoleKeys, RootRecord, Variant, VariantSlot,
+    Component, ComponentKind, Encoding, HardwareRange, Manifest, Payload, Provenance, Variant,
+    VariantSlot,
 };
+use firmware_protocol::root::{Epochs, LifeCycle, Policy, RoleKeys, RootRecord};
 use firmware_protocol::trust::{BodyType, DOMAIN, key_hint};
 use firmware_protocol::version::Version;
 
@@ -107,6 +108,7 @@ fn release(number: u8, (app_bytes, security_version, retires): (usize, u64, bool
             .collect(),
         version: Version::new(1, u32::from(number), 0),
         security_version,
+        epoch: 0,
         from_version: None,
         retires_fallback: retires,
         data_schema: 1,
@@ -153,8 +155,10 @@ fn root(version: u32) -> Vec<u8> {
         version,
         root: role(key(version)),
         release: role(RELEASE_KEY),
+        qualify: RoleKeys::default(),
         life_cycle: LifeCycle::Development,
         policy: Policy::default(),
+        epochs: Epochs::default(),
         made_at_s: 1_700_000_000,
     };
     envelope(BodyType::Root, &encode(&record), &[key(version), key(version.max(2) - 1)])

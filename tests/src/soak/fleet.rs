@@ -272,7 +272,7 @@ impl<'y> Unit<'y> {
         let mut device = self.reach();
         let runner = Runner::new(self.order(bundle), device.now_ms());
         let (_stop, interrupts) = watch::channel(0);
-        let setup = RunSetup { bundle, device, runner, recorder, interrupts };
+        let setup = RunSetup { bundle, certificate: None, device, runner, recorder, interrupts };
         let (ended, lost) = run(setup, &mut |_| ()).await;
         let removed = std::fs::remove_dir_all(folder.path());
         match lost.map(|lost| lost.to_string()).or(removed.err().map(|error| error.to_string())) {

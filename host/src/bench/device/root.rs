@@ -1,8 +1,8 @@
-//! The device's root record from outside: which one is in force, and another one offered.
+//! Signed documents for the device: its root record, another one, a certificate.
 
-use firmware_protocol::manifest::LifeCycle;
 use firmware_protocol::message::{How, MAX_PIECE_BYTES, Reply, Request, RootStatus};
 use firmware_protocol::refusal::Refusal;
+use firmware_protocol::root::LifeCycle;
 
 use super::{Device, DeviceError, identity};
 
@@ -48,6 +48,25 @@ impl Device {
     /// When the device refuses or does not answer.
     pub async fn enroll(&mut self, document: &[u8]) -> Result<How, DeviceError> {
         self.root_is_lost = None;
+        self.offer(document).await?;
+        let answer = self.ask(Request::Enroll).await?;
+        let Reply::Done(how) = answer.reply().map_err(DeviceError::Refused)? else {
+            return Err(DeviceError::OutOfTurn("enroll"));
+        };
+        Ok(how)
+    }
+
+    /// Shows a certificate; needs a session.
+    ///
+    /// # Errors
+    /// When the device refuses or does not answer.
+    pub async fn certify(&mut self, document: &[u8]) -> Result<(), DeviceError> {
+        self.offer(document).await?;
+        let answer = self.ask(Request::Certify).await?;
+        answer.reply().map(|_| ()).map_err(DeviceError::Refused)
+    }
+
+    async fn offer(&mut self, document: &[u8]) -> Result<(), DeviceError> {
         let total_bytes = u32::try_from(document.len()).unwrap_or(u32::MAX);
         for (number, piece) in document.chunks(MAX_PIECE_BYTES).enumerate() {
             let offset = number.saturating_mul(MAX_PIECE_BYTES);
@@ -55,10 +74,6 @@ impl Device {
             let answer = self.ask(Request::Offer { total_bytes, offset, bytes: piece }).await?;
             answer.reply().map_err(DeviceError::Refused)?;
         }
-        let answer = self.ask(Request::Enroll).await?;
-        let Reply::Done(how) = answer.reply().map_err(DeviceError::Refused)? else {
-            return Err(DeviceError::OutOfTurn("enroll"));
-        };
-        Ok(how)
+        Ok(())
     }
 }

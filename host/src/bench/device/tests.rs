@@ -11,8 +11,8 @@ use std::thread;
 use firmware_protocol::boot::{BootRow, ResetCause, Start};
 use firmware_protocol::digest::Digest;
 use firmware_protocol::frame::{Decoder, Framing, HEADER_BYTES, Header, Kind, Unit};
-use firmware_protocol::manifest::LifeCycle;
 use firmware_protocol::message::{self, FromDevice, LinkCounters, RootStatus, ToDevice};
+use firmware_protocol::root::LifeCycle;
 use firmware_protocol::slot::PerSlot;
 
 use super::reach::RETRY_MS;

@@ -6,15 +6,17 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use firmware_protocol::digest::Digest;
 use firmware_protocol::manifest::{ComponentKind, Variant};
+use firmware_protocol::root::RootRecord;
 use serde_json::{Value, json};
 
+use super::certify::verdict_word;
 use crate::bundle::{Bundle, OwnedManifest, slot_word};
 use crate::causes::sentence;
 use crate::cli::Context;
 use crate::commands::root::RootArgs;
 use crate::error::CommandError;
 use crate::evidence::escape_text;
-use crate::trust::Hex;
+use crate::trust::{CarriedCertificate, Hex};
 
 /// Show what a bundle claims
 ///
@@ -40,16 +42,25 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let hints: Vec<String> =
         bundle.signer_hints().iter().map(|hint| Hex(hint).to_string()).collect();
     let sheet = Sheet { manifest: bundle.unverified_manifest(), digest: bundle.digest() };
-    let human = format!(
-        "{trust}\n{sheet}\nsigned by   {} (hints; not proof)\nattached    {} attachment(s), unsigned",
-        hints.join(", "),
-        bundle.attachments().len(),
-    );
+    let certificates = bundle.certificates();
+    let claims = root.as_ref().map(|root| root.record().claims());
+    let certified: Vec<Certified<'_>> =
+        certificates.iter().map(|certificate| Certified::new(certificate, claims)).collect();
+    let mut lines = vec![
+        trust.to_string(),
+        sheet.to_string(),
+        format!("signed by   {} (hints; not proof)", hints.join(", ")),
+        format!("attached    {} attachment(s), unsigned", bundle.attachments().len()),
+    ];
+    lines.extend(certified.iter().map(Certified::to_string));
+    let human = lines.join("\n");
     let mut machine = sheet.to_json();
     if let Value::Object(fields) = &mut machine {
         fields.insert("trust".into(), trust.word().into());
         fields.insert("signer_hints".into(), hints.into());
         fields.insert("attachments".into(), bundle.attachments().len().into());
+        let certified: Vec<Value> = certified.iter().map(Certified::to_json).collect();
+        fields.insert("certificates".into(), certified.into());
     }
     context.output.result(&human, &machine);
     Ok(())
@@ -84,6 +95,52 @@ impl fmt::Display for Trust {
     }
 }
 
+/// A certificate as people and scripts read it.
+struct Certified<'a> {
+    certificate: &'a CarriedCertificate,
+    /// What the root record says of it, where one is named.
+    trust: Trust,
+}
+
+impl<'a> Certified<'a> {
+    fn new(certificate: &'a CarriedCertificate, root: Option<&RootRecord>) -> Self {
+        let trust = match root.map(|root| certificate.check(root, certificate.plan)) {
+            None => Trust::NotChecked,
+            Some(Ok(())) => Trust::Verified,
+            Some(Err(error)) => Trust::Refused(sentence(&error)),
+        };
+        Self { certificate, trust }
+    }
+
+    fn to_json(&self) -> Value {
+        let CarriedCertificate { plan, verdict, level, epoch, made_at_s, signer_hints, .. } =
+            self.certificate;
+        let hints: Vec<String> = signer_hints.iter().map(|hint| Hex(hint).to_string()).collect();
+        json!({
+            "plan_digest": plan.to_string(),
+            "verdict": verdict_word(*verdict),
+            "level": level,
+            "epoch": epoch,
+            "made_at_s": made_at_s,
+            "signer_hints": hints,
+            "trust": self.trust.word(),
+        })
+    }
+}
+
+impl fmt::Display for Certified<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let CarriedCertificate { plan, verdict, level, epoch, .. } = self.certificate;
+        let verdict = verdict_word(*verdict);
+        write!(f, "certificate level {level}, epoch {epoch}, {verdict} by plan {plan:.16}")?;
+        match &self.trust {
+            Trust::NotChecked => f.write_str("; UNVERIFIED"),
+            Trust::Verified => f.write_str("; verified"),
+            Trust::Refused(reason) => write!(f, "; UNVERIFIED: {reason}"),
+        }
+    }
+}
+
 /// A manifest as people and scripts read it.
 pub(super) struct Sheet<'a> {
     pub(super) manifest: &'a OwnedManifest,
@@ -96,7 +153,7 @@ impl fmt::Display for Sheet<'_> {
         writeln!(f, "bundle      {}", self.digest)?;
         writeln!(f, "product     {}", escape_text(&manifest.product))?;
         writeln!(f, "version     {}", manifest.version)?;
-        writeln!(f, "security    version {}", manifest.security_version)?;
+        writeln!(f, "security    version {}, epoch {}", manifest.security_version, manifest.epoch)?;
         if let Some(from) = &manifest.from_version {
             writeln!(f, "from        version {from} or newer")?;
         }
@@ -175,6 +232,7 @@ impl Sheet<'_> {
             "product": manifest.product,
             "version": manifest.version.to_string(),
             "security_version": manifest.security_version,
+            "epoch": manifest.epoch,
             "from_version": manifest.from_version.as_ref().map(ToString::to_string),
             "retires_fallback": manifest.retires_fallback,
             "data_schema": manifest.data_schema,

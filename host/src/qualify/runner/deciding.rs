@@ -48,7 +48,7 @@ impl Runner {
         if let Some(TrialOpen { trial_id, boot_nonce: Some(boot_nonce), .. }) = self.trial {
             self.enter_phase(Phase::Confirm, now_ms);
             self.asked.confirm = true;
-            self.asked.is_confirm_refused = false;
+            self.asked.confirm_refused = None;
             self.state = State::Confirming;
             self.act(Act::Confirm { trial_id, boot_nonce });
         }
@@ -56,8 +56,8 @@ impl Runner {
 
     pub(super) fn confirmed(&mut self, now_ms: u64, saw: Saw) {
         if let Saw::Refused { reason, .. } = saw {
-            self.asked.is_confirm_refused = true;
             self.note(now_ms, NoteSeverity::Error, format!("confirm was refused: {reason}"));
+            self.asked.confirm_refused = Some(reason);
         }
         // Whether an answer that was lost, or a refusal, left the trial open is read from the device.
         self.enter_phase(Phase::Verify, now_ms);
@@ -86,7 +86,10 @@ impl Runner {
                 self.confirm(now_ms);
             }
             Fate::OnTrial { same_boot: true } => {
-                let why = "the confirm did not come through".to_owned();
+                let why = match self.asked.confirm_refused.take() {
+                    Some(reason) => format!("the device refused the confirm: {reason}"),
+                    None => "the confirm did not come through".to_owned(),
+                };
                 self.plan_run.abort(now_ms, &why);
                 self.record_outcomes(now_ms);
                 self.cut_short = Some(CutShort { why, is_crash: false });

@@ -31,10 +31,11 @@ pub(super) enum Fate {
 }
 
 /// What this run has asked of its trial; what else was decided on it, another host has decided.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Asked {
     pub(super) confirm: bool,
-    pub(super) is_confirm_refused: bool,
+    /// Why the device refused the confirm, if it did.
+    pub(super) confirm_refused: Option<String>,
     pub(super) rollback: bool,
 }
 
@@ -73,7 +74,7 @@ impl Runner {
     fn has_confirmed(&self, facts: &DeviceFacts) -> bool {
         let nonce = self.trial.and_then(|trial| trial.boot_nonce);
         let has_restarted = nonce != Some(facts.boot_nonce) && facts.reset_cause != "requested";
-        self.asked.confirm && (!self.asked.is_confirm_refused || has_restarted)
+        self.asked.confirm && (self.asked.confirm_refused.is_none() || has_restarted)
     }
 
     /// No trial is open and the bundle does not run: its slot says why.

@@ -10,8 +10,8 @@ use firmware_protocol::boot::{
     BootState, CONFIRMED_CRASH_BUDGET, Decision, Finding, Findings, RECORD_VERSION, ResetCause,
     Start, decide,
 };
-use firmware_protocol::manifest::LifeCycle;
 use firmware_protocol::message::{LinkCounters, Status};
+use firmware_protocol::root::LifeCycle;
 use firmware_protocol::slot::{SlotId, SlotState};
 
 use super::explain::{self, Standing};

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use firmware_protocol::boot::{BootState, Decision, Start};
-use firmware_protocol::manifest::LifeCycle;
+use firmware_protocol::root::LifeCycle;
 use firmware_protocol::slot::{SlotId, SlotState};
 use serde_json::{Value, json};
 

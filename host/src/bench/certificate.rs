@@ -1,0 +1,50 @@
+//! Shows a device the certificate of the bundle, once in each boot, before what may need it.
+
+use firmware_protocol::refusal::Refusal;
+
+use super::device::{Device, DeviceError};
+
+/// The certificate of a run's bundle, as far as a device has seen it.
+#[derive(Debug, Default)]
+pub(super) struct ShownCertificate {
+    bytes: Option<Vec<u8>>,
+    /// The boot in which it was shown last.
+    shown_in: Option<u64>,
+    refusal: Option<Refusal>,
+}
+
+impl ShownCertificate {
+    /// `bytes` is its envelope, if there is one.
+    pub(super) fn new(bytes: Option<Vec<u8>>) -> Self {
+        Self { bytes, ..Self::default() }
+    }
+
+    /// Shows it, unless this boot of the device has seen it. A refusal stops nothing by itself: whether a certificate
+    /// is needed is said by what is refused without one.
+    ///
+    /// # Errors
+    /// When the device does not answer, or the session is gone.
+    pub(super) async fn show(&mut self, device: &mut Device) -> Result<(), DeviceError> {
+        let Some(bytes) = &self.bytes else { return Ok(()) };
+        let boot = device.boot();
+        if boot.is_some() && boot == self.shown_in {
+            return Ok(());
+        }
+        match device.certify(bytes).await {
+            Ok(()) => (self.shown_in, self.refusal) = (boot, None),
+            Err(DeviceError::Refused(
+                refusal @ (Refusal::StaleSession | Refusal::NoSession | Refusal::Busy),
+            )) => return Err(DeviceError::Refused(refusal)),
+            Err(DeviceError::Refused(refusal)) => {
+                (self.shown_in, self.refusal) = (boot, Some(refusal));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// What the device had against it, where that is why something else was refused.
+    pub(super) fn behind(&self, refused: Refusal) -> Option<Refusal> {
+        self.refusal.filter(|_| matches!(refused, Refusal::CertificateNeeded { .. }))
+    }
+}

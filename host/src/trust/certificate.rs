@@ -1,0 +1,262 @@
+//! Certificates on the host: made from what a run has shown, signed, and read back (TRUST.md, "Certificates").
+
+use firmware_protocol::certificate::{Certificate, CertifiedVerdict, decode_certificate};
+use firmware_protocol::digest::Digest;
+use firmware_protocol::manifest::{DecodeError, HardwareRange};
+use firmware_protocol::root::{CertificateNeed, RootRecord};
+use firmware_protocol::trust::{
+    BodyType, Envelope, HINT_BYTES, MAX_ENVELOPE_BYTES, TrustError, verify_certificate,
+};
+use thiserror::Error;
+
+use super::envelope::{EncodeError, seal};
+use super::signer::Signer;
+
+/// A certificate that was read: nobody has vouched for it yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CarriedCertificate {
+    /// The envelope, as a device takes it.
+    pub bytes: Vec<u8>,
+    /// The bundle.
+    pub bundle: Digest,
+    /// The plan that judged it.
+    pub plan: Digest,
+    /// How it ended.
+    pub verdict: CertifiedVerdict,
+    /// How much was asked of it.
+    pub level: u8,
+    /// Its epoch.
+    pub epoch: u32,
+    /// When it was made, in seconds since 1970-01-01 UTC.
+    pub made_at_s: u64,
+    /// Hints of the keys that signed, or say they did.
+    pub signer_hints: Vec<[u8; HINT_BYTES]>,
+}
+
+/// Why a certificate is not made, or does not count.
+#[derive(Debug, Error)]
+pub enum CertificateError {
+    /// More hardware ids than the format takes.
+    #[error("the bundle names more hardware ids than a certificate takes")]
+    TooMuchHardware,
+    /// It breaks a rule of the format.
+    #[error("the certificate breaks the format")]
+    Rule(#[source] DecodeError),
+    /// It does not encode.
+    #[error("failed to encode the certificate")]
+    Encode(#[source] postcard::Error),
+    /// It was not signed.
+    #[error("failed to seal the certificate")]
+    Seal(#[source] EncodeError),
+    /// The root record does not vouch for it.
+    #[error("the certificate is not signed by enough qualify keys of the root record")]
+    Trust(#[source] TrustError),
+    /// Everything of its epoch was taken back.
+    #[error("the certificate is of epoch {got}, the root record lets {lowest} and later count")]
+    Epoch {
+        /// The certificate's.
+        got: u32,
+        /// The root record's.
+        lowest: u32,
+    },
+    /// Its level is too low.
+    #[error("the certificate has level {got}, the root record wants {lowest} or higher")]
+    Level {
+        /// The certificate's.
+        got: u8,
+        /// The root record's.
+        lowest: u8,
+    },
+    /// It is about another plan.
+    #[error("the certificate is about plan {certified:.16}, this run is judged by plan {runs:.16}")]
+    Plan {
+        /// The plan that it was made for.
+        certified: Digest,
+        /// The plan of the run.
+        runs: Digest,
+    },
+    /// There is none.
+    #[error(
+        "the root record wants a certificate of level {level} or higher, and the bundle carries none"
+    )]
+    None {
+        /// Lowest level.
+        level: u8,
+    },
+}
+
+/// Signs a certificate; what comes back is what a device takes.
+///
+/// # Errors
+/// When it breaks a rule of the format, a signer fails, or it is too long.
+pub fn sign_certificate(
+    certificate: &Certificate<'_>,
+    signers: &[&dyn Signer],
+) -> Result<Vec<u8>, CertificateError> {
+    let mut room = vec![0; MAX_ENVELOPE_BYTES];
+    let body =
+        postcard::to_slice(certificate, &mut room).map_err(CertificateError::Encode)?.to_vec();
+    decode_certificate(&body).map_err(CertificateError::Rule)?;
+    seal(BodyType::Certificate, &body, signers).map_err(CertificateError::Seal)
+}
+
+/// Hardware ids with first and last revision, as a certificate holds them.
+///
+/// # Errors
+/// When there are too many.
+pub fn certified_hardware<'a>(
+    ranges: impl Iterator<Item = HardwareRange<'a>>,
+) -> Result<heapless::Vec<HardwareRange<'a>, 4>, CertificateError> {
+    let mut hardware = heapless::Vec::new();
+    for range in ranges {
+        hardware.push(range).map_err(|_| CertificateError::TooMuchHardware)?;
+    }
+    Ok(hardware)
+}
+
+impl CarriedCertificate {
+    /// Takes a certificate's envelope apart; `None` when it is none.
+    #[must_use]
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let envelope = Envelope::parse(bytes, BodyType::Certificate).ok()?;
+        let claims = decode_certificate(envelope.body()).ok()?;
+        let Certificate { bundle, plan, verdict, level, epoch, made_at_s, .. } = claims;
+        Some(Self {
+            bytes: bytes.to_vec(),
+            bundle,
+            plan,
+            verdict,
+            level,
+            epoch,
+            made_at_s,
+            signer_hints: envelope.hints().collect(),
+        })
+    }
+
+    /// Says whether devices that are enrolled under `root` will let it count for a run by `plan`.
+    ///
+    /// # Errors
+    /// The first thing that speaks against it.
+    pub fn check(&self, root: &RootRecord, plan: Digest) -> Result<(), CertificateError> {
+        verify_certificate(&self.bytes, root).map_err(CertificateError::Trust)?;
+        let (got, lowest) = (self.epoch, root.epochs.qualify);
+        if got < lowest {
+            return Err(CertificateError::Epoch { got, lowest });
+        }
+        let (got, lowest) = (self.level, root.policy.certificate.level().unwrap_or(0));
+        if got < lowest {
+            return Err(CertificateError::Level { got, lowest });
+        }
+        if self.plan != plan {
+            return Err(CertificateError::Plan { certified: self.plan, runs: plan });
+        }
+        Ok(())
+    }
+}
+
+/// The one of `carried` that a device under `root` will take for a run by `plan`; `None` where none is needed and
+/// none fits.
+///
+/// # Errors
+/// When one is needed: what speaks against the best there is.
+pub fn fitting_certificate<'a>(
+    carried: &'a [CarriedCertificate],
+    root: &RootRecord,
+    plan: Digest,
+) -> Result<Option<&'a CarriedCertificate>, CertificateError> {
+    let mut best: Option<&CarriedCertificate> = None;
+    let mut against = None;
+    for certificate in carried {
+        match certificate.check(root, plan) {
+            Ok(()) if best.is_none_or(|best| best.level < certificate.level) => {
+                best = Some(certificate);
+            }
+            Ok(()) => {}
+            Err(error) => against = Some(error),
+        }
+    }
+    match (best, root.policy.certificate) {
+        (Some(best), _) => Ok(Some(best)),
+        (None, CertificateNeed::Never) => Ok(None),
+        (None, need) => {
+            let level = need.level().unwrap_or(0);
+            Err(against.unwrap_or(CertificateError::None { level }))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use firmware_protocol::root::Policy;
+
+    use super::super::root::{RootKeys, first_root, role_keys};
+    use super::super::test_signer;
+    use super::*;
+
+    const BUNDLE: Digest = Digest([1; 32]);
+    const PLAN: Digest = Digest([2; 32]);
+
+    fn root(need: CertificateNeed) -> RootRecord {
+        let keys = |seed| [test_signer(seed).public_key()];
+        let (root, release, qualify) = (keys(1), keys(2), keys(3));
+        let one = |keys| RootKeys { keys, threshold: 1 };
+        let first = first_root(one(&root), one(&release), 1).unwrap();
+        let policy = Policy { certificate: need, ..Policy::default() };
+        RootRecord { qualify: role_keys(one(&qualify)).unwrap(), policy, ..first }
+    }
+
+    fn carried(plan: Digest, level: u8, seed: u8) -> CarriedCertificate {
+        let range = HardwareRange { id: "board", first_revision: 1, last_revision: 2 };
+        let certificate = Certificate {
+            product: "rover",
+            hardware: certified_hardware([range].into_iter()).unwrap(),
+            bundle: BUNDLE,
+            plan,
+            verdict: CertifiedVerdict::Qualified,
+            level,
+            epoch: 0,
+            made_at_s: 5,
+        };
+        let signed = sign_certificate(&certificate, &[&test_signer(seed)]).unwrap();
+        let read = CarriedCertificate::parse(&signed).unwrap();
+        assert_eq!((read.bundle, read.plan, read.level, read.made_at_s), (BUNDLE, plan, level, 5));
+        read
+    }
+
+    #[test]
+    fn the_highest_level_that_counts_is_taken() {
+        let root = root(CertificateNeed::BeforeStage { level: 2 });
+        let other_plan = Digest([9; 32]);
+        let all = [
+            carried(PLAN, 2, 3),
+            carried(PLAN, 4, 3),
+            carried(PLAN, 9, 4),
+            carried(other_plan, 9, 3),
+        ];
+        let best = fitting_certificate(&all, &root, PLAN).unwrap().unwrap();
+        assert_eq!(best.level, 4);
+    }
+
+    #[test]
+    fn what_speaks_against_it_is_said_where_one_is_needed() {
+        let need = CertificateNeed::BeforeConfirm { level: 3 };
+        let against = |carried: &[CarriedCertificate]| {
+            fitting_certificate(carried, &root(need), PLAN).unwrap_err()
+        };
+        assert!(matches!(against(&[]), CertificateError::None { level: 3 }));
+        assert!(matches!(against(&[carried(PLAN, 3, 4)]), CertificateError::Trust(_)));
+        let low = against(&[carried(PLAN, 2, 3)]);
+        assert!(matches!(low, CertificateError::Level { got: 2, lowest: 3 }));
+        let other = against(&[carried(Digest([9; 32]), 3, 3)]);
+        assert!(matches!(other, CertificateError::Plan { .. }));
+        let raised = RootRecord {
+            epochs: firmware_protocol::root::Epochs { release: 0, qualify: 1 },
+            ..root(need)
+        };
+        let old = fitting_certificate(&[carried(PLAN, 3, 3)], &raised, PLAN).unwrap_err();
+        assert!(matches!(old, CertificateError::Epoch { got: 0, lowest: 1 }));
+        let stray = [carried(PLAN, 2, 4)];
+        let free = fitting_certificate(&stray, &root(CertificateNeed::Never), PLAN);
+        assert_eq!(free.unwrap(), None, "none is needed");
+    }
+}

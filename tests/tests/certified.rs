@@ -1,0 +1,146 @@
+//! A bench qualifies a bundle, the qualify role signs that, and devices that want it signed take it: by files alone.
+#![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
+
+use std::fs;
+
+use integration::cli::{Ended, run};
+use integration::simulator::{SimOptions, Simulator};
+use integration::site::Site;
+
+/// A folder with keys of three roles, and the root records of a bench and of the field.
+struct Works {
+    site: Site,
+}
+
+impl Works {
+    fn new() -> Self {
+        let works = Self { site: Site::new() };
+        let _ = works.say(&["init", "example"]).code(0);
+        for (role, name) in [("root", "a"), ("release", "r"), ("qualify", "q"), ("qualify", "p")] {
+            let _ = works.say(&["key", "generate", "--role", role, name]).code(0);
+        }
+        works.root("bench", "");
+        works.root("field", "certificate = \"before-stage\"\ncertificate_level = 2\n");
+        works
+    }
+
+    /// Runs a command that asks for a passphrase.
+    fn say(&self, arguments: &[&str]) -> Ended {
+        run(self.site.folder(), "secret\n", &[arguments, &["--passphrase-fd", "0"]].concat())
+    }
+
+    fn noflake(&self, arguments: &[&str]) -> Ended {
+        run(self.site.folder(), "", arguments)
+    }
+
+    fn root(&self, name: &str, policy: &str) {
+        let role = |role, key| format!("[{role}]\nkeys = [\"{key}.pub\"]\nthreshold = 1\n");
+        let roles = [role("root", "a"), role("release", "r"), role("qualify", "q")].concat();
+        let (spec, record) = (format!("{name}.toml"), format!("{name}.nfr"));
+        fs::write(self.site.path(&spec), format!("{roles}[policy]\n{policy}")).unwrap();
+        let _ = self.noflake(&["root", "draft", &spec, "-o", &record]).code(0);
+        let _ = self.say(&["root", "sign", &record, "--key", "a.key"]).code(0);
+    }
+
+    /// The example, under a version of its own.
+    fn bundle(&self, version: &str) -> String {
+        let spec = self.site.path("example").join("bundle.toml");
+        let text = fs::read_to_string(&spec).unwrap();
+        let line = text.lines().find(|line| line.starts_with("version")).unwrap().to_owned();
+        fs::write(&spec, text.replace(&line, &format!("version = \"{version}\""))).unwrap();
+        let output = format!("{version}.nfb");
+        let spec = spec.to_str().unwrap();
+        let _ = self.say(&["bundle", "create", spec, "-o", &output, "--key", "r.key"]).code(0);
+        output
+    }
+
+    /// Qualifies a bundle on a simulated device of the bench; gives the folder of the run.
+    fn qualified(&self, bundle: &str, scenario: &str, code: i32) -> String {
+        let device = format!("sim:{scenario}");
+        let runs = format!("runs-{bundle}{code}");
+        let arguments = ["qualify", bundle, "-d", &device, "--root", "bench.nfr", "--runs", &runs];
+        let _ = self.noflake(&arguments).code(code);
+        let mut folders = fs::read_dir(self.site.path(&runs)).unwrap();
+        folders.next().unwrap().unwrap().path().to_str().unwrap().to_owned()
+    }
+
+    fn certify(&self, bundle: &str, run: &str, more: &[&str]) -> Ended {
+        let certify = ["bundle", "certify", bundle, "--run", run, "--root", "field.nfr"];
+        self.say(&[&certify[..], more].concat())
+    }
+}
+
+#[test]
+fn a_bundle_is_deployed_in_the_field_once_its_run_on_the_bench_is_certified() {
+    let works = Works::new();
+    let bundle = works.bundle("2.0.0");
+    let device = Simulator::start(&works.site, &SimOptions::tcp().factory());
+    let address = device.address();
+    let _ = works.noflake(&["device", "enroll", "-d", &address, "--root", "field.nfr"]).code(0);
+    let deploy = |root: &str| works.noflake(&["deploy", &bundle, "-d", &address, "--root", root]);
+
+    // The host says so first; a host that is told otherwise hears it from the device.
+    let refused = deploy("field.nfr").code(2);
+    refused
+        .says("wants a certificate of level 2 or higher, and the bundle carries none")
+        .says("noflake bundle certify")
+        .is_one_clear_error();
+    let _ = deploy("bench.nfr").code(5).says("the device wants a certificate of level 2 or higher");
+
+    let run = works.qualified(&bundle, "", 0);
+    let level = ["--level", "2"];
+    for (key, says) in [("r.key", "is no qualify key of the root record"), ("p.key", "no qualify")]
+    {
+        let _ = works
+            .certify(&bundle, &run, &[&level[..], &["--key", key]].concat())
+            .code(2)
+            .says(says);
+    }
+    // Too low a level, in a copy.
+    let low = ["--level", "1", "--key", "q.key", "-o", "low.nfb"];
+    let _ = works.certify(&bundle, &run, &low).code(0).says("Certified low.nfb for level 1");
+    let deploy_low = ["deploy", "low.nfb", "-d", &address, "--root"];
+    let _ = works
+        .noflake(&[&deploy_low[..], &["field.nfr"]].concat())
+        .code(2)
+        .says("has level 1, the root record wants 2");
+    let _ = works
+        .noflake(&[&deploy_low[..], &["bench.nfr"]].concat())
+        .code(5)
+        .says("the certificate has level 1, the device wants 2");
+
+    let certified = works.certify(&bundle, &run, &[&level[..], &["--key", "q.key"]].concat());
+    let _ = certified.code(0).says("About to sign this certificate").says("verdict     qualified");
+    let shown = works.noflake(&["bundle", "show", &bundle, "--root", "field.nfr"]).code(0);
+    let _ = shown.says("certificate level 2, epoch 0, qualified by plan").says("; verified");
+    let _ = works.noflake(&["bundle", "verify", &bundle, "--root", "field.nfr"]).code(0);
+    let _ = deploy("field.nfr").code(0).says("version 2.0.0 runs");
+}
+
+/// What was not seen to be qualified is not certified.
+#[test]
+fn a_run_that_qualified_nothing_makes_no_certificate() {
+    let works = Works::new();
+    let (bad, good) = (works.bundle("2.0.0"), works.bundle("3.0.0"));
+    let body = "[[image]]\nversion = \"2.0.0\"\nbehaviour = \"crashes\"\n";
+    let scenario = works.site.scenario("bad", body);
+    let scenario = scenario.to_str().unwrap();
+    let rejected = works.qualified(&bad, scenario, 6);
+    let key = ["--key", "q.key"];
+    let unfit = works.certify(&bad, &rejected, &key).code(2);
+    let _ = unfit.says("no certificate can be made from").says("was not committed in it");
+    let run = works.qualified(&good, scenario, 0);
+    let other = works.certify(&bad, &run, &key).code(2);
+    let _ = other.says("it is about another bundle").says("noflake qualify the bundle");
+    // A record that somebody has edited is none.
+    let record = works.site.path(&run).join("record.jsonl");
+    let text = fs::read_to_string(&record).unwrap();
+    fs::write(&record, text.replacen("qualified", "Qualified", 1)).unwrap();
+    let _ = works.certify(&good, &run, &key).code(2);
+    let before = fs::read(works.site.path(&good)).unwrap();
+    fs::write(&record, &text).unwrap();
+    let _ = works.certify(&good, &run, &key).code(0);
+    let after = fs::read(works.site.path(&good)).unwrap();
+    let front = before.len() - 4;
+    assert_eq!(before[..front], after[..front], "nothing that is signed has changed");
+}
