@@ -8,6 +8,11 @@ use crate::bundle::{BundleError, CreateError, FormatError, SpecError};
 use crate::evidence::RecordError;
 use crate::trust::{CertificateError, KeyError, RootError, WriteError};
 
+/// For a run that no certificate can be made from.
+const QUALIFY_FIRST: &str = "noflake qualify the bundle, then name the folder of that run";
+/// For a root spec that makes no root record.
+const SEE_CEREMONY: &str = "see docs/TRUST.md, \"The ceremony\", for every key of such a file";
+
 impl CommandError {
     /// What to do next, if there is something to say.
     #[must_use]
@@ -65,13 +70,9 @@ impl CommandError {
             Self::Output(_) => Some("the result stands above; free the place that stdout goes to"),
             Self::Config(_) => Some("mend that file, or name another one with --config"),
             Self::Root(error) => after_root(error),
-            Self::RootSpec(_) => {
-                Some("see docs/TRUST.md, \"The ceremony\", for every key of such a file")
-            }
+            Self::RootSpec(_) => Some(SEE_CEREMONY),
             Self::NotOfRole { .. } => Some("noflake root show names the keys of each role"),
-            Self::RunUnfit { .. } => {
-                Some("noflake qualify the bundle, then name the folder of that run")
-            }
+            Self::RunUnfit { .. } => Some(QUALIFY_FIRST),
             Self::NotCertified { source, .. } => Some(after_not_certified(source)),
             Self::Key(KeyError::Read { .. } | KeyError::Public { .. }) => {
                 Some("name a key file that noflake key generate made")
