@@ -4,7 +4,7 @@
 //! its own CRC; the valid one with the highest number is in force. So the program of one entry is the commit
 //! point of every change, and a torn entry is as if it had never been begun. When a range is full, the
 //! other one is erased and written from its start, with a copy of the entry in force first. The newest entry
-//! that is sealed is never in the range that is erased, so the record is never lost to cuts and refusals.
+//! that is sealed is never in the range that is erased, so that there is one beside each entry that is not.
 //!
 //! A number belongs to a place: the next place has the next number, whatever became of the place before.
 //! So an entry that only seemed to fail, or that cannot be read at one start and can at the next, never

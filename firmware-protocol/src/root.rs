@@ -140,6 +140,24 @@ impl CertificateNeed {
             Self::BeforeConfirm { level } | Self::BeforeStage { level } => Some(level),
         }
     }
+
+    /// The lowest level that a bundle has to show before it is staged.
+    #[must_use]
+    pub const fn to_stage(self) -> Option<u8> {
+        match self {
+            Self::BeforeStage { level } => Some(level),
+            Self::Never | Self::BeforeConfirm { .. } => None,
+        }
+    }
+
+    /// The lowest level that a bundle has to show before its trial is confirmed.
+    #[must_use]
+    pub const fn to_confirm(self) -> Option<u8> {
+        match self {
+            Self::BeforeConfirm { level } => Some(level),
+            Self::Never | Self::BeforeStage { .. } => None,
+        }
+    }
 }
 
 /// Decodes a root record and checks that it can be satisfied.

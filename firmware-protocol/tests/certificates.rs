@@ -68,6 +68,21 @@ fn a_raised_epoch_takes_back_what_is_not_installed() {
     assert_eq!(bench.handover.start, before, "what is installed still boots");
 }
 
+/// What was staged before and not tried yet is taken back as well: no trial of it is opened.
+#[test]
+fn a_raised_epoch_takes_back_what_is_only_staged() {
+    let mut bench = enrolled(&root_record());
+    let old = Bundle::new(1, 9000);
+    bench.staged(&old);
+    let next =
+        RootRecord { version: 2, epochs: Epochs { release: 1, qualify: 0 }, ..root_record() };
+    bench.offer(&signed_root(&next));
+    assert_eq!(bench.ask(Request::Enroll), DONE);
+    let trial = Request::OpenTrial { bundle: old.digest, plan: PLAN, terms: TERMS };
+    let refusal = Refusal::BelowEpoch { offered: 0, lowest: 1 };
+    refused(&mut bench, |bench| bench.ask(trial), refusal);
+}
+
 /// P4: without a certificate of a level that is high enough nothing is staged.
 #[test]
 fn a_certificate_that_is_needed_before_a_stage_is_needed_for_this_very_bundle() {

@@ -57,7 +57,7 @@ fn four_faults_in_a_row_do_not_lose_the_record() {
     for places in [3, 4] {
         let tally = histories(places, 4, |_, found| found.is_some());
         println!("{places} places: {tally:?}");
-        assert!(tally.histories > 500_000 && tally.refused > 100_000 && tally.cuts > 500_000);
+        assert!(tally.histories > 500_000 && tally.refused > 100_000 && tally.cuts > 400_000);
     }
 }
 

@@ -41,8 +41,7 @@ pub(super) fn admit<F: Flash>(
 ) -> Result<Target, Refusal> {
     let claims = manifest.claims();
     fits_product(claims.product, &claims.hardware, place.info)?;
-    not_taken_back(claims.epoch, place.root.epochs.release)?;
-    fits_floor(claims.security_version, place.state.accept_floor, &place.root.policy)?;
+    still_counts(claims, place.state, place.root)?;
     if let (Some(oldest), Some(Running(version))) = (&claims.from_version, place.running)
         && version.ok_or(Refusal::Flash)? < oldest
     {
@@ -88,6 +87,17 @@ pub(super) fn fits_product(
 /// A signed document is of an epoch that still counts.
 pub(super) const fn not_taken_back(offered: u32, lowest: u32) -> Result<(), Refusal> {
     if offered < lowest { Err(Refusal::BelowEpoch { offered, lowest }) } else { Ok(()) }
+}
+
+/// A manifest is of an epoch and a security version that the device takes: judged when it is staged, and when a trial of
+/// it is opened.
+pub(super) fn still_counts(
+    claims: &Manifest<'_>,
+    state: &BootState,
+    root: &RootRecord,
+) -> Result<(), Refusal> {
+    not_taken_back(claims.epoch, root.epochs.release)?;
+    fits_floor(claims.security_version, state.accept_floor, &root.policy)
 }
 
 /// Neither below what the device has confirmed, nor so far above that the numbers would be used up.

@@ -6,7 +6,6 @@ use crate::digest::Digest;
 use crate::flash::Flash;
 use crate::message::How;
 use crate::refusal::Refusal;
-use crate::root::CertificateNeed;
 use crate::trust;
 
 use super::admission::{fits_product, not_taken_back};
@@ -36,13 +35,13 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     }
 }
 
-/// Holds what was shown against what the root record wants for this bundle.
+/// Holds what was shown against the level that is wanted of this bundle, if one is.
 pub(super) fn is_certified(
     shown: Option<Certified>,
-    need: CertificateNeed,
+    wanted: Option<u8>,
     bundle: Digest,
 ) -> Result<(), Refusal> {
-    let Some(lowest) = need.level() else { return Ok(()) };
+    let Some(lowest) = wanted else { return Ok(()) };
     match shown.filter(|shown| shown.bundle == bundle) {
         None => Err(Refusal::CertificateNeeded { level: lowest }),
         Some(Certified { level: got, .. }) if got < lowest => {
@@ -55,10 +54,12 @@ pub(super) fn is_certified(
 /// As [`is_certified`], for a trial by this plan.
 pub(super) fn is_certified_by(
     shown: Option<Certified>,
-    need: CertificateNeed,
+    wanted: Option<u8>,
     (bundle, plan): (Digest, Digest),
 ) -> Result<(), Refusal> {
-    is_certified(shown, need, bundle)?;
-    let is_other = need.level().is_some() && shown.is_some_and(|shown| shown.plan != plan);
-    if is_other { Err(Refusal::CertificatePlan) } else { Ok(()) }
+    is_certified(shown, wanted, bundle)?;
+    match (wanted, shown) {
+        (Some(_), Some(shown)) if shown.plan != plan => Err(Refusal::CertificatePlan),
+        _ => Ok(()),
+    }
 }

@@ -5,7 +5,6 @@ use crate::digest::Digest;
 use crate::flash::Flash;
 use crate::message::{How, TrialTerms};
 use crate::refusal::Refusal;
-use crate::root::CertificateNeed;
 use crate::slot::RejectReason;
 use crate::start::read_manifest;
 use crate::trust;
@@ -14,7 +13,7 @@ use super::certified::is_certified_by;
 use super::job::{Job, Then};
 use super::link::Asked;
 use super::requests::{Answer, done, trial_reply};
-use super::{Board, Device, trial};
+use super::{Board, Device, admission, trial};
 
 impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     pub(super) fn open_trial(
@@ -24,7 +23,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         plan: Digest,
         terms: TrialTerms,
     ) -> Result<Answer<'static>, Refusal> {
-        let policy = self.root()?.policy;
+        let root = self.root()?;
         let state = self.state();
         let spare = self.spare(&state);
         self.receiver = None;
@@ -33,9 +32,10 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         let bytes = read_manifest(&mut self.flash, self.layout.slot(spare), scratch)
             .map_err(|_| Refusal::NotStaged)?;
         let manifest = trust::admitted_manifest(bytes, bundle).map_err(|_| Refusal::NotStaged)?;
-        if let need @ CertificateNeed::BeforeStage { .. } = policy.certificate {
-            is_certified_by(self.certified, need, (bundle, plan))?;
-        }
+        // A root record that came since the stage may have taken it back.
+        admission::still_counts(manifest.claims(), &state, &root)?;
+        let policy = root.policy;
+        is_certified_by(self.certified, policy.certificate.to_stage(), (bundle, plan))?;
         match trial::open(&state, spare, &manifest, plan, terms, &policy)? {
             Some(opened) => {
                 self.trial_clock = trial::TrialClock::new(self.now_ms);
@@ -79,10 +79,9 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         if !self.in_trial() {
             return Err(Refusal::NotInTrial);
         }
-        if let need @ CertificateNeed::BeforeConfirm { .. } = self.root()?.policy.certificate {
-            let bundle = state.slots.get(open.slot).bundle().unwrap_or_default();
-            is_certified_by(self.certified, need, (bundle, open.plan))?;
-        }
+        let wanted = self.root()?.policy.certificate.to_confirm();
+        let bundle = state.slots.get(open.slot).bundle().unwrap_or_default();
+        is_certified_by(self.certified, wanted, (bundle, open.plan))?;
         confirm_trial(&mut state);
         self.job = Job::write_record(state, Then::Done, Some(asked));
         Ok(Answer::Later)

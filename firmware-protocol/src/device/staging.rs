@@ -6,7 +6,7 @@ use crate::message::{How, Reply};
 use crate::planted::Mistake;
 use crate::receiver::{Receiver, Run};
 use crate::refusal::Refusal;
-use crate::root::{CertificateNeed, RootRecord};
+use crate::root::RootRecord;
 use crate::scan;
 use crate::slot::{SlotId, SlotState};
 use crate::trust;
@@ -42,9 +42,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         let manifest = trust::verify_manifest(document, &root)?;
         let place = self.admission_place(&root, &state, spare);
         let mut target = admission::admit(&manifest, &place, &self.flash)?;
-        if let need @ CertificateNeed::BeforeStage { .. } = root.policy.certificate {
-            is_certified(self.certified, need, target.bundle)?;
-        }
+        is_certified(self.certified, root.policy.certificate.to_stage(), target.bundle)?;
         target.suspect = self.suspect;
         fits(document, self.layout.slot(spare).manifest)?;
         let bundle = target.bundle;
