@@ -1,7 +1,9 @@
-//! A device's refusal in the words of the bundle: the device counts components, a person knows their
-//! names.
+//! A device's refusal for people: in the words of the bundle (the device counts components, a person knows their names),
+//! and what to do next.
 
 use firmware_protocol::refusal::Refusal;
+
+use super::device::{FLASH_FAILED, STAGE_AGAIN};
 
 /// `refusal` with the name of the component that it is about; `components` are the bundle's, in order.
 pub(super) fn in_words(refusal: Refusal, components: &[&str]) -> String {
@@ -12,6 +14,46 @@ pub(super) fn in_words(refusal: Refusal, components: &[&str]) -> String {
         Some(name) => text.replacen(&number, &format!("component {name}"), 1),
         // There is one too many or too few of them, and none to be named.
         None => text.replacen(&number, &format!("it has {}", components.len()), 1),
+    }
+}
+
+/// The next safe command after a refusal in a run.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest is explained by the device's status")]
+pub(super) const fn next(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::NotEnrolled => "noflake device enroll, then run the same command again",
+        Refusal::UntrustedSignature { .. } => {
+            "noflake bundle show, to see who signed; this device is enrolled under other keys"
+        }
+        Refusal::RejectedBefore { .. } => "mend the bundle, or add --again to try it once more",
+        Refusal::BelowFloor { .. } => "take a bundle with a newer security version",
+        Refusal::BelowEpoch { .. } => {
+            "take a bundle that was signed since the epoch was raised, or have this one signed anew"
+        }
+        Refusal::SecurityStep { .. } => {
+            "deploy a bundle with a security version in between first, or see the root's policy"
+        }
+        Refusal::CertificateNeeded { .. } | Refusal::CertificateLevel { .. } => {
+            "noflake bundle certify, by whoever holds the qualify key, then run the same command again"
+        }
+        Refusal::CertificatePlan => {
+            "run it by the plan that the bundle is certified for: noflake bundle show names it"
+        }
+        Refusal::TooOldToComeFrom => "deploy a version in between first",
+        Refusal::WrongProduct | Refusal::WrongHardware { .. } => {
+            "take the bundle for this hardware; nothing was written"
+        }
+        Refusal::Components { .. }
+        | Refusal::NoVariant { .. }
+        | Refusal::TooLarge { .. }
+        | Refusal::BlockSize { .. }
+        | Refusal::Encoding { .. } => "make the bundle anew for this device; nothing was written",
+        Refusal::Limit { .. } => "ask for less in the plan's timeouts, or see the root's policy",
+        Refusal::RootLost { .. } => "run the same command again: it says how to bring it back",
+        Refusal::Flash => FLASH_FAILED,
+        Refusal::NotStaged | Refusal::NoStage | Refusal::Incomplete { .. } => STAGE_AGAIN,
+        Refusal::Malformed => "noflake bundle verify; copy the bundle again if that finds anything",
+        _ => "noflake device status --explain",
     }
 }
 

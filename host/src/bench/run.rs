@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::certificate::ShownCertificate;
 use super::command;
-use super::device::{Device, DeviceError, FLASH_FAILED, STAGE_AGAIN, Waiting};
+use super::device::{Device, DeviceError, Waiting};
 use super::facts::{place, slot_of};
 use super::refused;
 use super::source::BundleSource;
@@ -237,7 +237,7 @@ fn failed(error: &DeviceError, bundle: &VerifiedBundle) -> Saw {
         Some(refusal) => Saw::Refused {
             reason: in_words(refusal, bundle),
             is_stale: matches!(refusal, Refusal::StaleSession | Refusal::NoSession),
-            next: after_refusal(refusal),
+            next: refused::next(refusal),
         },
     }
 }
@@ -261,46 +261,6 @@ fn in_words(refusal: Refusal, bundle: &VerifiedBundle) -> String {
     let components = &bundle.manifest().components;
     let names: Vec<&str> = components.iter().map(|claims| claims.name.as_str()).collect();
     refused::in_words(refusal, &names)
-}
-
-/// The next safe command after a refusal.
-#[expect(clippy::wildcard_enum_match_arm, reason = "the rest is explained by the device's status")]
-const fn after_refusal(refusal: Refusal) -> &'static str {
-    match refusal {
-        Refusal::NotEnrolled => "noflake device enroll, then run the same command again",
-        Refusal::UntrustedSignature { .. } => {
-            "noflake bundle show, to see who signed; this device is enrolled under other keys"
-        }
-        Refusal::RejectedBefore { .. } => "mend the bundle, or add --again to try it once more",
-        Refusal::BelowFloor { .. } => "take a bundle with a newer security version",
-        Refusal::BelowEpoch { .. } => {
-            "take a bundle that was signed since the epoch was raised, or have this one signed anew"
-        }
-        Refusal::SecurityStep { .. } => {
-            "deploy a bundle with a security version in between first, or see the root's policy"
-        }
-        Refusal::CertificateNeeded { .. } | Refusal::CertificateLevel { .. } => {
-            "noflake bundle certify, by whoever holds the qualify key, then run the same command again"
-        }
-        Refusal::CertificatePlan => {
-            "run it by the plan that the bundle is certified for: noflake bundle show names it"
-        }
-        Refusal::TooOldToComeFrom => "deploy a version in between first",
-        Refusal::WrongProduct | Refusal::WrongHardware { .. } => {
-            "take the bundle for this hardware; nothing was written"
-        }
-        Refusal::Components { .. }
-        | Refusal::NoVariant { .. }
-        | Refusal::TooLarge { .. }
-        | Refusal::BlockSize { .. }
-        | Refusal::Encoding { .. } => "make the bundle anew for this device; nothing was written",
-        Refusal::Limit { .. } => "ask for less in the plan's timeouts, or see the root's policy",
-        Refusal::RootLost { .. } => "run the same command again: it says how to bring it back",
-        Refusal::Flash => FLASH_FAILED,
-        Refusal::NotStaged | Refusal::NoStage | Refusal::Incomplete { .. } => STAGE_AGAIN,
-        Refusal::Malformed => "noflake bundle verify; copy the bundle again if that finds anything",
-        _ => "noflake device status --explain",
-    }
 }
 
 async fn plain(device: &mut Device, request: Request<'_>) -> Result<Saw, DeviceError> {
