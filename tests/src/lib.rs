@@ -2,6 +2,7 @@
 //! a wire client without the host's manners, and a cable that can be cut.
 //!
 //! - [`site`]: a working folder with a root record, and bundles signed (rightly or wrongly) for it
+//! - [`office`]: a folder with keys of several roles and passphrases, as people make them
 //! - [`cli`]: runs the binary and keeps what it said
 //! - [`simulator`]: runs `noflake sim` and reads what the device's side has counted
 //! - [`raw`]: speaks the wire as no honest host would
@@ -30,6 +31,7 @@ pub mod bench;
 pub mod cli;
 pub mod flash;
 pub mod modelcheck;
+pub mod office;
 pub mod peer;
 pub mod powercut;
 pub mod proxy;

@@ -6,67 +6,31 @@ use std::fs;
 use std::path::Path;
 
 use integration::cli::{Ended, run};
+use integration::office::Office;
 use integration::simulator::{SimOptions, Simulator};
-use integration::site::Site;
 
-/// A folder with keys, and the example bundle of `noflake init`.
-struct Office {
-    site: Site,
+/// Two spare holders and two release keys.
+fn office() -> Office {
+    let roots = ["a", "b", "c", "d"].map(|name| ("root", name));
+    Office::new(&[&roots[..], &[("release", "r1"), ("release", "r2")]].concat())
 }
 
-impl Office {
-    fn new() -> Self {
-        let office = Self { site: Site::new() };
-        let _ = office.say(&["init", "example"]).code(0);
-        for (role, names) in [("root", "a b c d"), ("release", "r1 r2")] {
-            for name in names.split(' ') {
-                let _ = office.say(&["key", "generate", "--role", role, name]).code(0);
-            }
-        }
-        office
-    }
+fn root(office: &Office, arguments: &[&str]) -> Ended {
+    office.noflake(&[&["root"], arguments].concat())
+}
 
-    /// Runs a command that asks for a passphrase.
-    fn say(&self, arguments: &[&str]) -> Ended {
-        run(self.site.folder(), "secret\n", &[arguments, &["--passphrase-fd", "0"]].concat())
-    }
+fn sign(office: &Office, file: &str, key: &str, after: &[&str]) -> Ended {
+    let key = format!("{key}.key");
+    office.say(&[&["root", "sign", file, "--key", &key], after].concat())
+}
 
-    fn root(&self, arguments: &[&str]) -> Ended {
-        run(self.site.folder(), "", &[&["root"], arguments].concat())
-    }
-
-    fn sign(&self, file: &str, key: &str, after: &[&str]) -> Ended {
-        let key = format!("{key}.key");
-        self.say(&[&["root", "sign", file, "--key", &key], after].concat())
-    }
-
-    /// Two of these have to sign.
-    fn spec(&self, name: &str, holders: [&str; 3], release: &str) {
-        let keys = holders.map(|holder| format!("\"{holder}.pub\"")).join(", ");
-        let text = format!(
-            "[root]\nkeys = [{keys}]\nthreshold = 2\n[release]\nkeys = [\"{release}.pub\"]\nthreshold = 1\n"
-        );
-        fs::write(self.site.path(name), text).unwrap();
-    }
-
-    /// The example, signed by a release key.
-    fn bundle(&self, version: &str, key: &str) -> String {
-        let folder = self.site.path("example");
-        let spec = fs::read_to_string(folder.join("bundle.toml")).unwrap();
-        let line = spec.lines().find(|line| line.starts_with("version")).unwrap().to_owned();
-        let spec = spec.replace(&line, &format!("version = \"{version}\""));
-        fs::write(folder.join("bundle.toml"), spec).unwrap();
-        let (output, key) = (format!("{version}-{key}.nfb"), format!("{key}.key"));
-        let spec = folder.join("bundle.toml");
-        let spec = spec.to_str().unwrap();
-        let create = ["bundle", "create", spec, "-o", &output, "--key", &key];
-        let _ = self.say(&create).code(0);
-        output
-    }
-
-    fn copy(&self, from: &str, to: &str) {
-        fs::copy(self.site.path(from), self.site.path(to)).unwrap();
-    }
+/// Two of these have to sign.
+fn spec(office: &Office, name: &str, holders: [&str; 3], release: &str) {
+    let keys = holders.map(|holder| format!("\"{holder}.pub\"")).join(", ");
+    let text = format!(
+        "[root]\nkeys = [{keys}]\nthreshold = 2\n[release]\nkeys = [\"{release}.pub\"]\nthreshold = 1\n"
+    );
+    fs::write(office.site.path(name), text).unwrap();
 }
 
 fn with_root(folder: &Path, arguments: &[&str], root: &str) -> Ended {
@@ -75,7 +39,7 @@ fn with_root(folder: &Path, arguments: &[&str], root: &str) -> Ended {
 
 #[test]
 fn two_of_three_holders_make_a_root_record_and_replace_a_holder_and_a_release_key() {
-    let office = Office::new();
+    let office = office();
     let folder = office.site.folder();
     let device = Simulator::start(&office.site, &SimOptions::tcp().factory());
     let address = device.address();
@@ -83,19 +47,18 @@ fn two_of_three_holders_make_a_root_record_and_replace_a_holder_and_a_release_ke
     let deploy =
         |bundle: &str, root: &str| with_root(folder, &["deploy", bundle, "-d", &address], root);
 
-    office.spec("root.toml", ["a", "b", "c"], "r1");
-    let drafted = office.root(&["draft", "root.toml", "-o", "1.nfr"]).code(0);
+    spec(&office, "root.toml", ["a", "b", "c"], "r1");
+    let drafted = root(&office, &["draft", "root.toml", "-o", "1.nfr"]).code(0);
     let _ = drafted
         .says("signed by   nobody (0 of 2 needed); 2 more of")
         .says("next: noflake root sign 1.nfr");
     // Two holders sign copies side by side; one alone is not enough for anybody.
-    office.copy("1.nfr", "1-b.nfr");
-    let _ = office.sign("1.nfr", "a", &[]).code(0).says("(1 of 2 needed); 1 more of");
+    fs::copy(office.site.path("1.nfr"), office.site.path("1-b.nfr")).unwrap();
+    let _ = sign(&office, "1.nfr", "a", &[]).code(0).says("(1 of 2 needed); 1 more of");
     let refused = with_root(folder, &enroll, "1.nfr").code(2).says("1 of 2 needed signatures");
     refused.says("noflake root show FILE says whose signatures are missing").is_one_clear_error();
-    let _ = office.sign("1-b.nfr", "b", &[]).code(0);
-    let _ = office
-        .root(&["merge", "1.nfr", "1-b.nfr", "-o", "root-1.nfr"])
+    let _ = sign(&office, "1-b.nfr", "b", &[]).code(0);
+    let _ = root(&office, &["merge", "1.nfr", "1-b.nfr", "-o", "root-1.nfr"])
         .code(0)
         .says("(2 of 2 needed)");
     let _ = with_root(folder, &enroll, "root-1.nfr").code(0).says("took root record 1");
@@ -103,21 +66,21 @@ fn two_of_three_holders_make_a_root_record_and_replace_a_holder_and_a_release_ke
     let _ = deploy(&first, "root-1.nfr").code(0).says("version 1.1.0 runs");
 
     // Holder c is lost, and so is the release key.
-    office.spec("root-2.toml", ["a", "b", "d"], "r2");
+    spec(&office, "root-2.toml", ["a", "b", "d"], "r2");
     let after = ["--after", "root-1.nfr"];
     let draft = ["draft", "root-2.toml", "--after", "root-1.nfr", "-o", "2.nfr"];
-    let _ = office
-        .root(&draft)
+    let _ = root(&office, &draft)
         .code(0)
         .says("root record 2")
         .says("of record 1 nobody (0 of 2 needed)");
-    let _ = office.sign("2.nfr", "d", &after).code(0).says("of record 1 nobody (0 of 2 needed)");
-    let _ = office.sign("2.nfr", "a", &after).code(0).says("signed by").says("(2 of 2 needed)");
+    let _ = sign(&office, "2.nfr", "d", &after).code(0).says("of record 1 nobody (0 of 2 needed)");
+    let _ = sign(&office, "2.nfr", "a", &after).code(0).says("signed by").says("(2 of 2 needed)");
     // Its own keys are enough to read it, and not to be taken by a device.
     let _ = with_root(folder, &enroll, "2.nfr").code(5).says("enrolled under another root record");
-    let _ = office.sign("2.nfr", "b", &after).code(0).says("next: noflake device enroll");
-    let shown =
-        office.root(&["--format", "json", "show", "2.nfr", "--after", "root-1.nfr"]).code(0).json();
+    let _ = sign(&office, "2.nfr", "b", &after).code(0).says("next: noflake device enroll");
+    let shown = root(&office, &["--format", "json", "show", "2.nfr", "--after", "root-1.nfr"])
+        .code(0)
+        .json();
     assert_eq!((&shown["complete"], &shown["version"]), (&true.into(), &2.into()), "{shown}");
     let _ = with_root(folder, &enroll, "2.nfr").code(0).says("it takes the place of root record 1");
 
@@ -135,23 +98,23 @@ fn two_of_three_holders_make_a_root_record_and_replace_a_holder_and_a_release_ke
 
 #[test]
 fn who_is_no_holder_and_what_is_no_copy_is_refused_in_words() {
-    let office = Office::new();
-    office.spec("root.toml", ["a", "b", "c"], "r1");
-    let _ = office.root(&["draft", "root.toml", "-o", "1.nfr"]).code(0);
-    let _ = office.root(&["draft", "root.toml", "-o", "1.nfr"]).code(2).says("exists already");
+    let office = office();
+    spec(&office, "root.toml", ["a", "b", "c"], "r1");
+    let _ = root(&office, &["draft", "root.toml", "-o", "1.nfr"]).code(0);
+    let _ = root(&office, &["draft", "root.toml", "-o", "1.nfr"]).code(2).says("exists already");
     let before = fs::read(office.site.path("1.nfr")).unwrap();
-    let ended = office.sign("1.nfr", "d", &[]).code(2).says("is no root key of this root record");
+    let ended = sign(&office, "1.nfr", "d", &[]).code(2).says("is no root key of this root record");
     ended.says("name the key of a holder").is_one_clear_error();
     assert_eq!(fs::read(office.site.path("1.nfr")).unwrap(), before, "the file is as it was");
-    office.spec("other.toml", ["a", "b", "d"], "r1");
-    let _ = office.root(&["draft", "other.toml", "-o", "other.nfr"]).code(0);
+    spec(&office, "other.toml", ["a", "b", "d"], "r1");
+    let _ = root(&office, &["draft", "other.toml", "-o", "other.nfr"]).code(0);
     let merge = ["merge", "1.nfr", "other.nfr", "-o", "both.nfr"];
-    office.root(&merge).code(2).says("these are two root records").is_one_clear_error();
-    office.spec("wrong.toml", ["a", "b", "r1"], "r1");
-    let ended = office.root(&["draft", "wrong.toml", "-o", "wrong.nfr"]).code(2);
+    root(&office, &merge).code(2).says("these are two root records").is_one_clear_error();
+    spec(&office, "wrong.toml", ["a", "b", "r1"], "r1");
+    let ended = root(&office, &["draft", "wrong.toml", "-o", "wrong.nfr"]).code(2);
     ended.says("r1.pub is a release key, expected a root key").is_one_clear_error();
     fs::write(office.site.path("odd.toml"), "[root]\nkeys = []\nthreshold = 1\nhurry = true\n")
         .unwrap();
-    let ended = office.root(&["draft", "odd.toml", "-o", "odd.nfr"]).code(2);
+    let ended = root(&office, &["draft", "odd.toml", "-o", "odd.nfr"]).code(2);
     ended.says("see docs/TRUST.md").is_one_clear_error();
 }

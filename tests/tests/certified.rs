@@ -3,55 +3,35 @@
 
 use std::fs;
 
-use integration::cli::{Ended, run};
+use integration::cli::Ended;
+use integration::office::Office;
 use integration::simulator::{SimOptions, Simulator};
-use integration::site::Site;
 
 /// A folder with keys of three roles, and the root records of a bench and of the field.
 struct Works {
-    site: Site,
+    office: Office,
 }
 
 impl Works {
     fn new() -> Self {
-        let works = Self { site: Site::new() };
-        let _ = works.say(&["init", "example"]).code(0);
-        for (role, name) in [("root", "a"), ("release", "r"), ("qualify", "q"), ("qualify", "p")] {
-            let _ = works.say(&["key", "generate", "--role", role, name]).code(0);
-        }
+        let keys = [("root", "a"), ("release", "r"), ("qualify", "q"), ("qualify", "p")];
+        let works = Self { office: Office::new(&keys) };
         works.root("bench", "");
         works.root("field", "certificate = \"before-stage\"\ncertificate_level = 2\n");
         works
     }
 
-    /// Runs a command that asks for a passphrase.
-    fn say(&self, arguments: &[&str]) -> Ended {
-        run(self.site.folder(), "secret\n", &[arguments, &["--passphrase-fd", "0"]].concat())
-    }
-
     fn noflake(&self, arguments: &[&str]) -> Ended {
-        run(self.site.folder(), "", arguments)
+        self.office.noflake(arguments)
     }
 
     fn root(&self, name: &str, policy: &str) {
         let role = |role, key| format!("[{role}]\nkeys = [\"{key}.pub\"]\nthreshold = 1\n");
         let roles = [role("root", "a"), role("release", "r"), role("qualify", "q")].concat();
         let (spec, record) = (format!("{name}.toml"), format!("{name}.nfr"));
-        fs::write(self.site.path(&spec), format!("{roles}[policy]\n{policy}")).unwrap();
+        fs::write(self.office.site.path(&spec), format!("{roles}[policy]\n{policy}")).unwrap();
         let _ = self.noflake(&["root", "draft", &spec, "-o", &record]).code(0);
-        let _ = self.say(&["root", "sign", &record, "--key", "a.key"]).code(0);
-    }
-
-    /// The example, under a version of its own.
-    fn bundle(&self, version: &str) -> String {
-        let spec = self.site.path("example").join("bundle.toml");
-        let text = fs::read_to_string(&spec).unwrap();
-        let line = text.lines().find(|line| line.starts_with("version")).unwrap().to_owned();
-        fs::write(&spec, text.replace(&line, &format!("version = \"{version}\""))).unwrap();
-        let output = format!("{version}.nfb");
-        let spec = spec.to_str().unwrap();
-        let _ = self.say(&["bundle", "create", spec, "-o", &output, "--key", "r.key"]).code(0);
-        output
+        let _ = self.office.say(&["root", "sign", &record, "--key", "a.key"]).code(0);
     }
 
     /// Qualifies a bundle on a simulated device of the bench; gives the folder of the run.
@@ -60,21 +40,21 @@ impl Works {
         let runs = format!("runs-{bundle}{code}");
         let arguments = ["qualify", bundle, "-d", &device, "--root", "bench.nfr", "--runs", &runs];
         let _ = self.noflake(&arguments).code(code);
-        let mut folders = fs::read_dir(self.site.path(&runs)).unwrap();
+        let mut folders = fs::read_dir(self.office.site.path(&runs)).unwrap();
         folders.next().unwrap().unwrap().path().to_str().unwrap().to_owned()
     }
 
     fn certify(&self, bundle: &str, run: &str, more: &[&str]) -> Ended {
         let certify = ["bundle", "certify", bundle, "--run", run, "--root", "field.nfr"];
-        self.say(&[&certify[..], more].concat())
+        self.office.say(&[&certify[..], more].concat())
     }
 }
 
 #[test]
 fn a_bundle_is_deployed_in_the_field_once_its_run_on_the_bench_is_certified() {
     let works = Works::new();
-    let bundle = works.bundle("2.0.0");
-    let device = Simulator::start(&works.site, &SimOptions::tcp().factory());
+    let bundle = works.office.bundle("2.0.0", "r");
+    let device = Simulator::start(&works.office.site, &SimOptions::tcp().factory());
     let address = device.address();
     let _ = works.noflake(&["device", "enroll", "-d", &address, "--root", "field.nfr"]).code(0);
     let deploy = |root: &str| works.noflake(&["deploy", &bundle, "-d", &address, "--root", root]);
@@ -121,9 +101,9 @@ fn a_bundle_is_deployed_in_the_field_once_its_run_on_the_bench_is_certified() {
 #[test]
 fn a_run_that_qualified_nothing_makes_no_certificate() {
     let works = Works::new();
-    let (bad, good) = (works.bundle("2.0.0"), works.bundle("3.0.0"));
+    let (bad, good) = (works.office.bundle("2.0.0", "r"), works.office.bundle("3.0.0", "r"));
     let body = "[[image]]\nversion = \"2.0.0\"\nbehaviour = \"crashes\"\n";
-    let scenario = works.site.scenario("bad", body);
+    let scenario = works.office.site.scenario("bad", body);
     let scenario = scenario.to_str().unwrap();
     let rejected = works.qualified(&bad, scenario, 6);
     let key = ["--key", "q.key"];
@@ -133,14 +113,14 @@ fn a_run_that_qualified_nothing_makes_no_certificate() {
     let other = works.certify(&bad, &run, &key).code(2);
     let _ = other.says("it is about another bundle").says("noflake qualify the bundle");
     // A record that somebody has edited is none.
-    let record = works.site.path(&run).join("record.jsonl");
+    let record = works.office.site.path(&run).join("record.jsonl");
     let text = fs::read_to_string(&record).unwrap();
     fs::write(&record, text.replacen("qualified", "Qualified", 1)).unwrap();
     let _ = works.certify(&good, &run, &key).code(2);
-    let before = fs::read(works.site.path(&good)).unwrap();
+    let before = fs::read(works.office.site.path(&good)).unwrap();
     fs::write(&record, &text).unwrap();
     let _ = works.certify(&good, &run, &key).code(0);
-    let after = fs::read(works.site.path(&good)).unwrap();
+    let after = fs::read(works.office.site.path(&good)).unwrap();
     let front = before.len() - 4;
     assert_eq!(before[..front], after[..front], "nothing that is signed has changed");
 }

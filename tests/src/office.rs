@@ -1,0 +1,47 @@
+//! A folder in which people work with keys by files alone: `noflake init`, keys of several roles, the example bundle.
+
+use std::fs;
+
+use crate::cli::{Ended, run};
+use crate::site::Site;
+
+/// The folder; every key in it has the same passphrase.
+#[derive(Debug)]
+pub struct Office {
+    /// Where it is.
+    pub site: Site,
+}
+
+impl Office {
+    /// With a key for each role and name.
+    pub fn new(keys: &[(&str, &str)]) -> Self {
+        let office = Self { site: Site::new() };
+        let _ = office.say(&["init", "example"]).code(0);
+        for (role, name) in keys {
+            let _ = office.say(&["key", "generate", "--role", role, name]).code(0);
+        }
+        office
+    }
+
+    /// Runs a command that asks for a passphrase.
+    pub fn say(&self, arguments: &[&str]) -> Ended {
+        run(self.site.folder(), "secret\n", &[arguments, &["--passphrase-fd", "0"]].concat())
+    }
+
+    /// Runs a command that does not.
+    pub fn noflake(&self, arguments: &[&str]) -> Ended {
+        run(self.site.folder(), "", arguments)
+    }
+
+    /// The example under a version of its own, signed by a release key; gives its file.
+    pub fn bundle(&self, version: &str, key: &str) -> String {
+        let path = self.site.path("example").join("bundle.toml");
+        let spec = fs::read_to_string(&path).unwrap();
+        let line = spec.lines().find(|line| line.starts_with("version")).unwrap().to_owned();
+        fs::write(&path, spec.replace(&line, &format!("version = \"{version}\""))).unwrap();
+        let (output, key) = (format!("{version}-{key}.nfb"), format!("{key}.key"));
+        let create = ["bundle", "create", path.to_str().unwrap(), "-o", &output, "--key", &key];
+        let _ = self.say(&create).code(0);
+        output
+    }
+}
