@@ -1,10 +1,11 @@
 //! What a bundle carries behind its payloads, and a copy of it that carries more (BUNDLE.md, "Attachments").
 
-use std::io::{self, Seek, SeekFrom};
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use super::container::{self, Attachment};
 use super::create::CreateError;
+use super::payload::PayloadReader;
 use super::reader::Bundle;
 use crate::trust::{CarriedCertificate, Secrecy, replace_file};
 
@@ -54,16 +55,14 @@ impl Bundle {
         let attachments: Vec<Attachment> =
             self.attachments().iter().cloned().chain([attachment]).collect();
         let trailer = encode(&attachments)?;
-        let mut file = self.file();
-        let length = file.seek(SeekFrom::End(0)).map_err(failed)?.saturating_sub(had);
-        file.rewind().map_err(failed)?;
-        let mut front = io::Read::take(file, length);
+        let length = self.file().metadata().map_err(failed)?.len().saturating_sub(had);
+        let mut front = PayloadReader::new(self.file(), 0, length);
         replace_file(out, Secrecy::Public, overwrite, |out| {
             let copied = io::copy(&mut front, out)?;
             if copied != length {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            io::Write::write_all(out, &trailer)
+            out.write_all(&trailer)
         })
         .map_err(CreateError::Write)
     }

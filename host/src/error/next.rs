@@ -73,6 +73,7 @@ impl CommandError {
             Self::RootSpec(_) => Some(SEE_CEREMONY),
             Self::NotOfRole { .. } => Some("noflake root show names the keys of each role"),
             Self::RunUnfit { .. } => Some(QUALIFY_FIRST),
+            Self::Certificate(error) => after_certificate(error),
             Self::NotCertified { source, .. } => Some(after_not_certified(source)),
             Self::Key(KeyError::Read { .. } | KeyError::Public { .. }) => {
                 Some("name a key file that noflake key generate made")
@@ -95,9 +96,24 @@ impl CommandError {
             | Self::Spec(_)
             | Self::Write(_)
             | Self::Folder { .. }
-            | Self::WrongRole { .. }
-            | Self::Certificate(_) => None,
+            | Self::WrongRole { .. } => None,
         }
+    }
+}
+
+const fn after_certificate(error: &CertificateError) -> Option<&'static str> {
+    match error {
+        CertificateError::Trust(_) => Some(
+            "name as many keys with --key as the qualify role needs: noflake root show says how many",
+        ),
+        CertificateError::Epoch { .. } => Some("name an epoch that counts with --epoch"),
+        CertificateError::TooMuchHardware
+        | CertificateError::Rule(_)
+        | CertificateError::Encode(_)
+        | CertificateError::Seal(_)
+        | CertificateError::Level { .. }
+        | CertificateError::Plan { .. }
+        | CertificateError::None { .. } => None,
     }
 }
 

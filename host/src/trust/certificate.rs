@@ -85,19 +85,30 @@ pub enum CertificateError {
     },
 }
 
-/// Signs a certificate; what comes back is what a device takes.
+/// Signs a certificate; what comes back is what a device under `root` takes.
 ///
 /// # Errors
-/// When it breaks a rule of the format, a signer fails, or it is too long.
+/// When it breaks a rule of the format, a signer fails, or it is too long; when the signers do not meet the threshold
+/// of the qualify role, or its epoch is over.
 pub fn sign_certificate(
     certificate: &Certificate<'_>,
     signers: &[&dyn Signer],
+    root: &RootRecord,
 ) -> Result<Vec<u8>, CertificateError> {
-    let mut room = vec![0; MAX_ENVELOPE_BYTES];
+    let mut buffer = vec![0; MAX_ENVELOPE_BYTES];
     let body =
-        postcard::to_slice(certificate, &mut room).map_err(CertificateError::Encode)?.to_vec();
+        postcard::to_slice(certificate, &mut buffer).map_err(CertificateError::Encode)?.to_vec();
     decode_certificate(&body).map_err(CertificateError::Rule)?;
-    seal(BodyType::Certificate, &body, signers).map_err(CertificateError::Seal)
+    let bytes = seal(BodyType::Certificate, &body, signers).map_err(CertificateError::Seal)?;
+    counts(&bytes, certificate.epoch, root)?;
+    Ok(bytes)
+}
+
+/// Says whether a certificate counts at all under `root`, whatever it is about.
+fn counts(bytes: &[u8], epoch: u32, root: &RootRecord) -> Result<(), CertificateError> {
+    verify_certificate(bytes, root).map_err(CertificateError::Trust)?;
+    let (got, lowest) = (epoch, root.epochs.qualify);
+    if got < lowest { Err(CertificateError::Epoch { got, lowest }) } else { Ok(()) }
 }
 
 /// Hardware ids with first and last revision, as a certificate holds them.
@@ -138,11 +149,7 @@ impl CarriedCertificate {
     /// # Errors
     /// The first thing that speaks against it.
     pub fn check(&self, root: &RootRecord, plan: Digest) -> Result<(), CertificateError> {
-        verify_certificate(&self.bytes, root).map_err(CertificateError::Trust)?;
-        let (got, lowest) = (self.epoch, root.epochs.qualify);
-        if got < lowest {
-            return Err(CertificateError::Epoch { got, lowest });
-        }
+        counts(&self.bytes, self.epoch, root)?;
         let (got, lowest) = (self.level, root.policy.certificate.level().unwrap_or(0));
         if got < lowest {
             return Err(CertificateError::Level { got, lowest });
@@ -196,31 +203,66 @@ mod tests {
     const BUNDLE: Digest = Digest([1; 32]);
     const PLAN: Digest = Digest([2; 32]);
 
+    /// Seed 3 signs for the qualify role.
     fn root(need: CertificateNeed) -> RootRecord {
+        under(need, 3)
+    }
+
+    fn under(need: CertificateNeed, qualify: u8) -> RootRecord {
         let keys = |seed| [test_signer(seed).public_key()];
-        let (root, release, qualify) = (keys(1), keys(2), keys(3));
+        let (root, release, qualify) = (keys(1), keys(2), keys(qualify));
         let one = |keys| RootKeys { keys, threshold: 1 };
         let first = first_root(one(&root), one(&release), 1).unwrap();
         let policy = Policy { certificate: need, ..Policy::default() };
         RootRecord { qualify: role_keys(one(&qualify)).unwrap(), policy, ..first }
     }
 
-    fn carried(plan: Digest, level: u8, seed: u8) -> CarriedCertificate {
+    fn claims(plan: Digest, level: u8, epoch: u32) -> Certificate<'static> {
         let range = HardwareRange { id: "board", first_revision: 1, last_revision: 2 };
-        let certificate = Certificate {
+        Certificate {
             product: "rover",
             hardware: certified_hardware([range].into_iter()).unwrap(),
             bundle: BUNDLE,
             plan,
             verdict: CertifiedVerdict::Qualified,
             level,
-            epoch: 0,
+            epoch,
             made_at_s: 5,
-        };
-        let signed = sign_certificate(&certificate, &[&test_signer(seed)]).unwrap();
+        }
+    }
+
+    fn carried(plan: Digest, level: u8, seed: u8) -> CarriedCertificate {
+        let certificate = claims(plan, level, 0);
+        let signed = sign_certificate(
+            &certificate,
+            &[&test_signer(seed)],
+            &under(CertificateNeed::Never, seed),
+        );
+        let signed = signed.unwrap();
         let read = CarriedCertificate::parse(&signed).unwrap();
         assert_eq!((read.bundle, read.plan, read.level, read.made_at_s), (BUNDLE, plan, level, 5));
         read
+    }
+
+    /// What no device would let count is not made.
+    #[test]
+    fn a_certificate_below_its_threshold_or_epoch_is_not_made() {
+        let certificate = claims(PLAN, 1, 1);
+        let signers = [test_signer(3), test_signer(4)];
+        let keys = [signers[0].public_key(), signers[1].public_key()];
+        let two = role_keys(RootKeys { keys: &keys, threshold: 2 }).unwrap();
+        let root = RootRecord { qualify: two, ..root(CertificateNeed::Never) };
+        let sign = |signers: &[&dyn Signer], root: &RootRecord| {
+            sign_certificate(&certificate, signers, root)
+        };
+        for alone in [&[&signers[0] as &dyn Signer][..], &[&signers[0], &signers[0]]] {
+            assert!(matches!(sign(alone, &root), Err(CertificateError::Trust(_))));
+        }
+        let both: [&dyn Signer; 2] = [&signers[0], &signers[1]];
+        assert!(sign(&both, &root).is_ok());
+        let epochs = firmware_protocol::root::Epochs { release: 0, qualify: 2 };
+        let over = sign(&both, &RootRecord { epochs, ..root });
+        assert!(matches!(over, Err(CertificateError::Epoch { got: 1, lowest: 2 })));
     }
 
     #[test]

@@ -85,7 +85,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
         signers.push(signer);
     }
     let signers: Vec<&dyn Signer> = signers.iter().map(|signer| signer as &dyn Signer).collect();
-    let bytes = sign_certificate(&certificate, &signers)?;
+    let bytes = sign_certificate(&certificate, &signers, root.record().claims())?;
     let out = args.output.as_ref().unwrap_or(&args.bundle);
     let attachment = Attachment { kind: CERTIFICATE, bytes };
     bundle.bundle().attach(attachment, out, args.force || args.output.is_none())?;
