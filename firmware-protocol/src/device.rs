@@ -8,6 +8,7 @@
 //! What it promises it keeps on flash, in [`crate::record`]; everything else may be lost at any
 //! moment and is asked for again.
 
+mod access;
 mod admission;
 mod board;
 mod certified;
@@ -22,6 +23,7 @@ mod retry;
 mod staging;
 mod trial;
 
+use crate::delegation::Action;
 use crate::boot::{BootRow, BootState, Start, end_trial};
 use crate::flash::{Flash, Range};
 use crate::frame::{Header, Kind};
@@ -38,6 +40,7 @@ use crate::version::Version;
 pub use self::board::{Board, BoardInfo, MAX_TEXT_BYTES, RandomFault};
 pub use self::link::{Outgoing, SESSION_IDLE_MS};
 
+use self::access::{Access, Via};
 use self::certified::Certified;
 use self::job::{Job, Then};
 use self::link::{Asked, Received, Sender, Session};
@@ -62,7 +65,7 @@ const MOST_ANSWERS: u8 = 4;
 const CONSOLE_BYTES: usize = 200;
 
 /// What reaches the device in one call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Input<'a> {
     /// Only time has passed.
     Nothing,
@@ -70,8 +73,8 @@ pub enum Input<'a> {
     Frame {
         /// The link it came on; replies go out there.
         link: u8,
-        /// Header and payload.
-        frame: &'a [u8],
+        /// Header and payload. What is sealed is opened in place.
+        frame: &'a mut [u8],
     },
 }
 
@@ -117,6 +120,7 @@ pub struct Device<W, F, B> {
     running_version: Option<Version>,
     sender: Sender,
     received: Received,
+    access: Access,
     session: Session,
     trial_clock: TrialClock,
     document_bytes: usize,
@@ -186,6 +190,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             running_version,
             sender: Sender::default(),
             received: Received::default(),
+            access: Access::default(),
             session: Session::default(),
             trial_clock: TrialClock::new(0),
             document_bytes: 0,
@@ -214,6 +219,12 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     /// Where each call passes a frame that is answered, the fifth one may be lost, if the device has something of its
     /// own to say then; a caller who passes [`Input::Nothing`] behind an answer loses none.
     pub fn poll(&mut self, clock_ms: u64, input: Input<'_>, out: &mut Outgoing) -> Next {
+        let next = self.step(clock_ms, input, out);
+        self.access.seal(out);
+        next
+    }
+
+    fn step(&mut self, clock_ms: u64, input: Input<'_>, out: &mut Outgoing) -> Next {
         self.pass_time(clock_ms);
         if let Some(at_ms) = self.reset_at_ms {
             self.answer_put_off(out);
@@ -344,30 +355,46 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         }
     }
 
-    fn take_frame(&mut self, link: u8, frame: &[u8], out: &mut Outgoing) {
-        let Some((header, payload)) = Header::split(frame) else {
+    fn take_frame(&mut self, wire: u8, frame: &mut [u8], out: &mut Outgoing) {
+        let Some((header, payload)) = Header::split_mut(frame) else {
             return;
         };
-        self.received.counters.frames = self.received.counters.frames.saturating_add(1);
-        match header.kind {
-            Kind::Message => self.take_message(link, header.sequence, payload, out),
-            Kind::Chunk => {
-                let taken = self.take_chunk(link, payload);
-                self.received.note(link, header.sequence, taken);
-                self.received.owe(link);
+        let (via, kind, payload) = match header.kind {
+            Kind::Message | Kind::Chunk | Kind::Handshake => {
+                (Via::plain(wire), header.kind, &*payload)
             }
+            Kind::SealedMessage | Kind::SealedChunk => {
+                let Some((kind, payload)) = self.access.open(wire, header, payload) else {
+                    return;
+                };
+                (Via::sealed(wire), kind, payload)
+            }
+        };
+        self.received.counters.frames = self.received.counters.frames.saturating_add(1);
+        match kind {
+            Kind::Message => self.take_message(via, header.sequence, payload, out),
+            Kind::Chunk => {
+                let taken = self.take_chunk(via, payload);
+                self.received.note(via, header.sequence, taken);
+                self.received.owe(via);
+            }
+            Kind::Handshake => self.take_handshake(wire, payload, out),
+            // Opened, it is one of the others.
+            Kind::SealedMessage | Kind::SealedChunk => {}
         }
     }
 
     /// True when the chunk's bytes need not come again.
-    fn take_chunk(&mut self, link: u8, payload: &[u8]) -> bool {
+    fn take_chunk(&mut self, via: Via, payload: &[u8]) -> bool {
         let Some(chunk) = Chunk::parse(payload) else {
             return false;
         };
-        if self.session.admit(chunk.session, self.now_ms).is_err() {
+        let peer = self.peer(via);
+        let is_admitted = self.session.admit(chunk.session, peer, self.now_ms).is_ok();
+        if !is_admitted || !peer.actions.allow(Action::Stage) {
             return false;
         }
-        self.received.follow(link);
+        self.received.follow(via);
         let busy = !self.job.leaves_the_window();
         let (Some(receiver), false) = (&mut self.receiver, busy) else {
             return false;
@@ -399,11 +426,11 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             Some(receiver) if !busy => receiver.credit_blocks(self.window.as_ref().len()),
             Some(_) | None => 0,
         };
-        if let Some((link, ack)) = self.received.ack(credit) {
-            self.sender.send(link, &FromDevice::Ack(ack), out);
-        } else if let (false, Some(link)) = (self.console.is_empty(), self.session.link()) {
+        if let Some((via, ack)) = self.received.ack(credit) {
+            self.sender.send(via, &FromDevice::Ack(ack), out);
+        } else if let (false, Some(via)) = (self.console.is_empty(), self.session.via()) {
             let text = core::mem::take(&mut self.console);
-            self.sender.send(link, &FromDevice::Console(&text), out);
+            self.sender.send(via, &FromDevice::Console(&text), out);
         }
     }
 

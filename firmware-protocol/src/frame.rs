@@ -37,6 +37,34 @@ pub enum Kind {
     Message = 1,
     /// A piece of a component, laid out by [`crate::message::Chunk`].
     Chunk = 2,
+    /// A message of the handshake of a sealed link.
+    Handshake = 3,
+    /// What a [`Kind::Message`] carries, sealed.
+    SealedMessage = 4,
+    /// What a [`Kind::Chunk`] carries, sealed.
+    SealedChunk = 5,
+}
+
+impl Kind {
+    /// As it travels on a sealed link, if it does.
+    #[must_use]
+    pub const fn sealed(self) -> Option<Self> {
+        match self {
+            Self::Message => Some(Self::SealedMessage),
+            Self::Chunk => Some(Self::SealedChunk),
+            Self::Handshake | Self::SealedMessage | Self::SealedChunk => None,
+        }
+    }
+
+    /// What it is once it is opened, if it is sealed.
+    #[must_use]
+    pub const fn opened(self) -> Option<Self> {
+        match self {
+            Self::SealedMessage => Some(Self::Message),
+            Self::SealedChunk => Some(Self::Chunk),
+            Self::Message | Self::Chunk | Self::Handshake => None,
+        }
+    }
 }
 
 /// The first five bytes of a frame.
@@ -59,13 +87,27 @@ impl Header {
     /// Splits a frame into its header and payload; `None` when it is too short or of another kind.
     #[must_use]
     pub fn split(frame: &[u8]) -> Option<(Self, &[u8])> {
-        let (&[kind, a, b, c, d], payload) = frame.split_first_chunk::<HEADER_BYTES>()?;
+        let (head, payload) = frame.split_first_chunk()?;
+        Some((Self::parse(*head)?, payload))
+    }
+
+    /// As [`Header::split`], for a payload that is opened in place.
+    #[must_use]
+    pub fn split_mut(frame: &mut [u8]) -> Option<(Self, &mut [u8])> {
+        let (head, payload) = frame.split_first_chunk_mut()?;
+        Some((Self::parse(*head)?, payload))
+    }
+
+    const fn parse([kind, a, b, c, d]: [u8; HEADER_BYTES]) -> Option<Self> {
         let kind = match kind {
             1 => Kind::Message,
             2 => Kind::Chunk,
+            3 => Kind::Handshake,
+            4 => Kind::SealedMessage,
+            5 => Kind::SealedChunk,
             _ => return None,
         };
-        Some((Self { kind, sequence: u32::from_le_bytes([a, b, c, d]) }, payload))
+        Some(Self { kind, sequence: u32::from_le_bytes([a, b, c, d]) })
     }
 }
 
@@ -148,7 +190,7 @@ fn encode_stream(header: Header, payload: &[u8], out: &mut [u8]) -> Result<usize
 #[derive(Debug, PartialEq, Eq)]
 pub enum Unit<'a> {
     /// A whole frame, header included, undamaged as far as the framing can tell.
-    Frame(&'a [u8]),
+    Frame(&'a mut [u8]),
     /// Console text: bytes that were no frame. Not yet escaped.
     Text(&'a [u8]),
     /// Something that was no frame and is not text either; dropped, its length in bytes.
@@ -239,15 +281,12 @@ impl<B: AsMut<[u8]> + AsRef<[u8]>> Decoder<B> {
         let Some(decoded) = cobs::decode_in_place(unit).ok() else {
             return Some(Unit::Damaged(len));
         };
-        let whole = self.buffer.as_ref().get(..decoded)?;
-        match whole.split_last_chunk::<CRC_BYTES>() {
-            Some((frame, crc))
-                if frame.len() >= HEADER_BYTES && crc32c(frame) == u32::from_le_bytes(*crc) =>
-            {
-                Some(Unit::Frame(frame))
-            }
-            _ => Some(Unit::Damaged(len)),
-        }
+        let whole = self.buffer.as_mut().get_mut(..decoded)?;
+        let Some((frame, crc)) = whole.split_last_chunk_mut::<CRC_BYTES>() else {
+            return Some(Unit::Damaged(len));
+        };
+        let is_whole = frame.len() >= HEADER_BYTES && crc32c(frame) == u32::from_le_bytes(*crc);
+        Some(if is_whole { Unit::Frame(frame) } else { Unit::Damaged(len) })
     }
 
     fn feed_stream(&mut self, input: &mut &[u8]) -> Option<Unit<'_>> {
@@ -274,7 +313,7 @@ impl<B: AsMut<[u8]> + AsRef<[u8]>> Decoder<B> {
         }
         self.take_up_to(whole, input)?;
         self.filled = 0;
-        Some(Unit::Frame(self.buffer.as_ref().get(LENGTH_BYTES..whole)?))
+        Some(Unit::Frame(self.buffer.as_mut().get_mut(LENGTH_BYTES..whole)?))
     }
 
     /// Fills the buffer to `target` bytes; `None` while bytes are missing.

@@ -3,7 +3,7 @@
 //! Four layers, each using only those above it in this list:
 //!
 //! - L0 [`slot`], [`digest`], [`version`], [`flash`], [`frame`], [`planted`]
-//! - L1 [`manifest`], [`boot`], [`refusal`], [`scan`]
+//! - L1 [`manifest`], [`boot`], [`refusal`], [`scan`], [`sealed`]
 //! - L2 [`message`], [`trust`], `stored`, [`record`], [`layout`], [`receiver`], [`start`]
 //! - L3 [`device`]
 //!
@@ -26,6 +26,7 @@ extern crate std;
 
 pub mod boot;
 pub mod certificate;
+pub mod delegation;
 pub mod device;
 pub mod digest;
 pub mod flash;
@@ -39,6 +40,7 @@ pub mod record;
 pub mod refusal;
 pub mod root;
 pub mod scan;
+pub mod sealed;
 pub mod slot;
 pub mod start;
 mod stored;

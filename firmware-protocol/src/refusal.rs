@@ -5,6 +5,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::delegation::Action;
 use crate::slot::SlotId;
 
 /// A device's refusal. Declaration order is the wire contract: append only, never reorder
@@ -249,6 +250,33 @@ pub enum Refusal {
     /// The trial's plan is not the one that the certificate was made for.
     #[error("the trial runs by another plan than the one the bundle is certified for")]
     CertificatePlan,
+    /// The life cycle is `field`, and the link is not sealed or its host showed no delegation.
+    #[error("the device takes changes from a host with a delegation only, on a sealed link")]
+    NotAuthenticated,
+    /// The delegation does not name what the request is about.
+    #[error("the host's delegation does not allow it to {action}")]
+    NotDelegated {
+        /// What it would need.
+        action: Action,
+    },
+    /// The delegation was made for the key of another host.
+    #[error("the delegation is for another host's key")]
+    DelegationHost,
+    /// The delegation is about other devices.
+    #[error("the delegation is not for this device's serial number")]
+    DelegationDevice,
+    /// The delegation is over: the device has seen a signed statement that is newer.
+    #[error("the delegation ended {} s before the newest signed statement that the device has seen",
+        seen_s.saturating_sub(*not_after_s))]
+    DelegationOver {
+        /// Last second in which it counts.
+        not_after_s: u64,
+        /// The newest time that the device knows.
+        seen_s: u64,
+    },
+    /// The board has no key for sealed links.
+    #[error("the device has no identity key, so it has no sealed links and cannot be a field device")]
+    NoIdentity,
 }
 
 /// When a bundle was rejected, in words; outside a trial there is no number.

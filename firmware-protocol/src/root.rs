@@ -24,6 +24,8 @@ pub struct RootRecord {
     pub release: RoleKeys,
     /// Keys of the qualify role, if there is one: they sign certificates.
     pub qualify: RoleKeys,
+    /// Keys of the operate role, if there is one: they sign delegations.
+    pub operate: RoleKeys,
     /// The life cycle that enrolment puts a device into.
     pub life_cycle: LifeCycle,
     /// What the device allows a trial to ask for, and what it asks of a bundle.
@@ -42,6 +44,8 @@ pub struct Epochs {
     pub release: u32,
     /// Of certificates.
     pub qualify: u32,
+    /// Of delegations.
+    pub operate: u32,
 }
 
 /// The keys of a role, and how many of them must sign. Without keys and with a threshold of zero the role is not used,
@@ -80,6 +84,8 @@ pub enum LifeCycle {
     Factory,
     /// Takes bundles signed by release keys, on plain links.
     Development,
+    /// Takes changes on sealed links only, from hosts with a delegation.
+    Field,
 }
 
 /// What a trial may ask for, and what a bundle has to bring.
@@ -174,6 +180,13 @@ pub fn decode_root(body: &[u8]) -> Result<RootRecord, DecodeError> {
         qualify.is_unused() || qualify.is_sound(),
         "qualify keys are unique and enough for their threshold",
     )?;
+    let operate = &root.operate;
+    check(
+        operate.is_unused() || operate.is_sound(),
+        "operate keys are unique and enough for their threshold",
+    )?;
+    let is_reachable = root.life_cycle != LifeCycle::Field || !operate.is_unused();
+    check(is_reachable, "somebody can say who may work on a field device")?;
     let is_satisfiable = root.policy.certificate == CertificateNeed::Never || !qualify.is_unused();
     check(is_satisfiable, "a certificate that is needed can be signed by somebody")?;
     check(root.life_cycle != LifeCycle::Factory, "a root record ends the factory state")?;

@@ -10,6 +10,7 @@ use heapless::Vec;
 use thiserror::Error;
 
 use crate::certificate::{Certificate, decode_certificate};
+use crate::delegation::{Delegation, decode_delegation};
 use crate::digest::Digest;
 use crate::manifest::{self, DecodeError, Manifest};
 use crate::refusal::Refusal;
@@ -37,6 +38,8 @@ pub enum BodyType {
     Manifest = 2,
     /// A certificate.
     Certificate = 3,
+    /// A delegation.
+    Delegation = 4,
 }
 
 /// Why bytes are not an envelope.
@@ -249,6 +252,20 @@ pub fn verify_certificate<'a>(
     let envelope = Envelope::parse(bytes, BodyType::Certificate)?;
     meet_threshold(&envelope, &root.qualify)?;
     let claims = decode_certificate(envelope.body)?;
+    Ok(Verified { claims, digest: envelope.body_digest() })
+}
+
+/// Verifies a delegation under the operate keys.
+///
+/// # Errors
+/// When it is no envelope, too few operate keys signed it, or its body breaks the format.
+pub fn verify_delegation<'a>(
+    bytes: &'a [u8],
+    root: &RootRecord,
+) -> Result<Verified<Delegation<'a>>, TrustError> {
+    let envelope = Envelope::parse(bytes, BodyType::Delegation)?;
+    meet_threshold(&envelope, &root.operate)?;
+    let claims = decode_delegation(envelope.body)?;
     Ok(Verified { claims, digest: envelope.body_digest() })
 }
 

@@ -26,7 +26,7 @@ const DONE: Answer = Ok(Reply::Done(How::Done));
 #[test]
 fn epochs_and_security_versions_are_held_against_the_root_record() {
     let policy = Policy { lowest_security_version: 5, max_security_step: 3, ..Policy::default() };
-    let epochs = Epochs { release: 4, qualify: 0 };
+    let epochs = Epochs { release: 4, ..Epochs::default() };
     let mut bench = enrolled(&RootRecord { policy, epochs, ..root_record() });
     let bundle = |epoch, security_version| {
         Bundle::changed(1, 9000, 1024, |manifest| {
@@ -58,7 +58,7 @@ fn a_raised_epoch_takes_back_what_is_not_installed() {
     let old = Bundle::new(1, 9000);
     bench.confirmed(&old);
     let next =
-        RootRecord { version: 2, epochs: Epochs { release: 1, qualify: 0 }, ..root_record() };
+        RootRecord { version: 2, epochs: Epochs { release: 1, ..Epochs::default() }, ..root_record() };
     bench.offer(&signed_root(&next));
     assert_eq!(bench.ask(Request::Enroll), DONE);
     let refusal = Refusal::BelowEpoch { offered: 0, lowest: 1 };
@@ -75,7 +75,7 @@ fn a_raised_epoch_takes_back_what_is_only_staged() {
     let old = Bundle::new(1, 9000);
     bench.staged(&old);
     let next =
-        RootRecord { version: 2, epochs: Epochs { release: 1, qualify: 0 }, ..root_record() };
+        RootRecord { version: 2, epochs: Epochs { release: 1, ..Epochs::default() }, ..root_record() };
     bench.offer(&signed_root(&next));
     assert_eq!(bench.ask(Request::Enroll), DONE);
     let trial = Request::OpenTrial { bundle: old.digest, plan: PLAN, terms: TERMS };
@@ -133,7 +133,7 @@ fn a_certificate_that_is_needed_before_a_confirm_is_needed_in_the_boot_that_conf
 /// P4: who may sign it, and what for.
 #[test]
 fn a_certificate_is_refused_unless_the_qualify_role_signed_it_for_this_device() {
-    let epochs = Epochs { release: 0, qualify: 2 };
+    let epochs = Epochs { qualify: 2, ..Epochs::default() };
     let policy =
         Policy { certificate: CertificateNeed::BeforeStage { level: 0 }, ..Policy::default() };
     let qualify = role(&[QUALIFY, OTHER_QUALIFY], 2);
@@ -219,7 +219,7 @@ fn the_largest_root_record_fits() {
         let numbers: Vec<u8> = (first..).take(MAX_KEYS).collect();
         role(&numbers, 5)
     };
-    let (root, release, qualify) = (full(101), full(111), full(121));
+    let (root, release, qualify, operate) = (full(101), full(111), full(121), full(131));
     let policy = Policy {
         lowest_security_version: u64::MAX,
         max_security_step: u64::MAX,
@@ -228,12 +228,13 @@ fn the_largest_root_record_fits() {
         max_boot_ms: u32::MAX,
         max_lease_ms: u32::MAX,
     };
-    let epochs = Epochs { release: u32::MAX, qualify: u32::MAX };
+    let epochs = Epochs { release: u32::MAX, qualify: u32::MAX, operate: u32::MAX };
     let record = RootRecord {
         version: 1,
         root,
         release,
         qualify,
+        operate,
         policy,
         epochs,
         made_at_s: u64::MAX,

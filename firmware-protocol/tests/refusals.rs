@@ -122,8 +122,8 @@ fn documents_that_do_not_join_or_fit_are_refused() {
     let mut bench = Bench::enrolled();
     let offer =
         |total_bytes, offset, bytes: &'static [u8]| Request::Offer { total_bytes, offset, bytes };
-    bench.offer(&[0; 1281]);
-    let too_long = Err(Refusal::DocumentTooLong { got: 1281, limit: 1280 });
+    bench.offer(&[0; 1345]);
+    let too_long = Err(Refusal::DocumentTooLong { got: 1345, limit: 1344 });
     assert_eq!(bench.ask(Request::Enroll), too_long, "no root record is read further");
     let too_long = Err(Refusal::DocumentTooLong { got: 4097, limit: 4096 });
     assert_eq!(bench.ask(offer(4097, 0, &[1])), too_long);

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
 
 use firmware_protocol::boot::{BootRow, ResetCause, Start};
+use firmware_protocol::delegation::{Action, Actions};
 use firmware_protocol::digest::Digest;
 use firmware_protocol::frame::{Framing, Header, Kind};
 use firmware_protocol::message::{
@@ -88,7 +89,7 @@ fn every_reply_has_its_frozen_bytes() {
         (Reply::Area(area), "0303617070800101".into()),
         (Reply::Check(value), "04017600 0156".replace(' ', "")),
         (Reply::Check(CheckInfo { name: "s", gives: CheckGives::Status }), "04017301".into()),
-        (Reply::Session { session: 300, taken_over: true }, "05ac0201".into()),
+        (Reply::Session { session: 300, taken_over: true, actions: Actions::ALL }, "05ac020107".into()),
         (Reply::Done(How::Done), "0600".into()),
         (Reply::Done(How::FoundDone), "0601".into()),
         (Reply::Offered { held_bytes: 5 }, "0705".into()),
@@ -106,6 +107,7 @@ fn every_reply_has_its_frozen_bytes() {
         (Reply::Wear(wear), "12 01 02 03 04 05 8001".replace(' ', "")),
         (Reply::RecordBytes { total_bytes: 8192, bytes: &[1, 2, 3] }, "13804003010203".into()),
         (Reply::RootStatus(root), format!("14ac02{d}01")),
+        (Reply::Linked { actions: Actions::ALL }, "1507".into()),
     ];
     for (reply, bytes) in cases {
         let said = FromDevice::Reply { id: 7, reply: Ok(reply.clone()) };
@@ -159,6 +161,12 @@ fn every_refusal_has_its_frozen_bytes() {
         (Refusal::CertificateNeeded { level: 3 }, "2703"),
         (Refusal::CertificateLevel { got: 1, lowest: 3 }, "280103"),
         (Refusal::CertificatePlan, "29"),
+        (Refusal::NotAuthenticated, "2a"),
+        (Refusal::NotDelegated { action: Action::Confirm }, "2b02"),
+        (Refusal::DelegationHost, "2c"),
+        (Refusal::DelegationDevice, "2d"),
+        (Refusal::DelegationOver { not_after_s: 5, seen_s: 300 }, "2e05ac02"),
+        (Refusal::NoIdentity, "2f"),
     ];
     for (refusal, bytes) in cases {
         let said = FromDevice::Reply { id: 7, reply: Err(refusal) };
@@ -212,7 +220,7 @@ fn states_reasons_causes_and_rows_have_their_frozen_numbers() {
         assert_eq!((hex(row), row.id()), (format!("{number:02x}"), &*format!("B{}", number + 1)));
     }
     assert_eq!(hex(&[Start::Slot(SlotId::B), Start::Recovery]), "000101");
-    assert_eq!(hex(&[LifeCycle::Factory, LifeCycle::Development]), "0001");
+    assert_eq!(hex(&[LifeCycle::Factory, LifeCycle::Development, LifeCycle::Field]), "000102");
 }
 
 /// Board texts of 48 bytes each are the longest that an identity has room for.

@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use crate::message::{CheckGives, CheckInfo, Reading};
+use crate::sealed::LinkSecret;
 
 /// Longest text of a board that travels, in bytes; the rest of a longer one is cut off, so that every
 /// answer fits its frame.
@@ -18,6 +19,13 @@ pub trait Board {
     /// # Errors
     /// When the source failed: the device then opens no session and proves no trial.
     fn random(&mut self, out: &mut [u8]) -> Result<(), RandomFault>;
+
+    /// The device's own X25519 key, for sealed links: made with the random source when it is first asked for, kept as long as
+    /// the device lives, on no other device, and in none of the flash that noflake writes. `None` for a board that
+    /// has no place for one: it has no sealed links, and cannot be enrolled for the field.
+    fn identity(&mut self) -> Option<LinkSecret> {
+        None
+    }
 
     /// Number of on-device checks.
     fn check_count(&self) -> u8;

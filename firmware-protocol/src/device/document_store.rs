@@ -9,7 +9,7 @@ use crate::trust::MAX_ENVELOPE_BYTES;
 const MAX_DOCUMENT_BYTES: u32 = 4096;
 const _: () = assert!(MAX_ENVELOPE_BYTES == 4096 && MAX_ROOT_BYTES <= MAX_ENVELOPE_BYTES);
 /// Longest root record envelope, in bytes.
-pub(super) const MAX_ROOT_BYTES: usize = 1280;
+pub(super) const MAX_ROOT_BYTES: usize = 1344;
 
 /// How far the document at the window's start has been stored.
 #[derive(Debug, Clone, Copy)]

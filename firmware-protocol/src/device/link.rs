@@ -5,6 +5,9 @@ use heapless::Vec;
 use crate::frame::{Header, Kind};
 use crate::message::{self, Ack, FromDevice, LinkCounters, MAX_REPLY_BYTES, Reply};
 use crate::refusal::Refusal;
+use crate::sealed::{Channel, LinkKey, TAG_BYTES};
+
+use super::access::{Peer, Via};
 
 /// Silence after which a session may be taken without force, in milliseconds. A live host says
 /// something at least three times as often.
@@ -17,15 +20,15 @@ const MAX_FAULTS: u8 = 4;
 /// The one frame a call may send.
 #[derive(Debug, Default)]
 pub struct Outgoing {
-    payload: Vec<u8, MAX_REPLY_BYTES>,
-    head: Option<(u8, Header)>,
+    payload: Vec<u8, { MAX_REPLY_BYTES + TAG_BYTES }>,
+    head: Option<(Via, Header)>,
 }
 
 impl Outgoing {
     /// The frame to send, and the link it goes out on.
     pub fn take(&mut self) -> Option<(u8, Header, &[u8])> {
-        let (link, header) = self.head.take()?;
-        Some((link, header, &self.payload))
+        let (via, header) = self.head.take()?;
+        Some((via.wire, header, &self.payload))
     }
 
     /// True while a frame waits to be taken.
@@ -33,12 +36,29 @@ impl Outgoing {
     pub const fn is_full(&self) -> bool {
         self.head.is_some()
     }
+
+    /// The wire of a frame that has yet to be sealed.
+    pub(super) fn unsealed(&self) -> Option<u8> {
+        self.head.and_then(|(via, _)| via.is_sealed.then_some(via.wire))
+    }
+
+    /// Seals the frame, or drops it where that cannot be done.
+    pub(super) fn seal(&mut self, channel: Option<&mut Channel>) {
+        let Some((via, header)) = self.head.take() else { return };
+        let payload_bytes = self.payload.len();
+        let room = payload_bytes.saturating_add(TAG_BYTES);
+        if self.payload.resize(room, 0).is_err() {
+            return;
+        }
+        let sealed = channel.and_then(|it| it.seal(header.kind, &mut self.payload, payload_bytes));
+        self.head = sealed.map(|(header, _)| (Via::plain(via.wire), header));
+    }
 }
 
 /// Where an answer goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Asked {
-    pub(super) link: u8,
+    pub(super) via: Via,
     pub(super) id: u32,
 }
 
@@ -51,11 +71,11 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    pub(super) fn send(&mut self, link: u8, message: &FromDevice<'_>, out: &mut Outgoing) {
+    pub(super) fn send(&mut self, via: Via, message: &FromDevice<'_>, out: &mut Outgoing) {
         let mut bytes = [0; MAX_REPLY_BYTES];
         // A reply that does not fit cannot be built: `tests/wire_golden.rs` pins the largest.
         if let Some(payload) = message::encode(message, &mut bytes) {
-            self.put(link, payload, out);
+            self.put(via, Kind::Message, payload, out);
         }
     }
 
@@ -65,7 +85,7 @@ impl Sender {
         reply: Result<Reply<'_>, Refusal>,
         out: &mut Outgoing,
     ) {
-        self.send(asked.link, &FromDevice::Reply { id: asked.id, reply }, out);
+        self.send(asked.via, &FromDevice::Reply { id: asked.id, reply }, out);
     }
 
     /// As [`Sender::reply`], and kept for a host that asks again.
@@ -76,19 +96,19 @@ impl Sender {
         out: &mut Outgoing,
     ) {
         self.reply(asked, reply, out);
-        self.last = Some((asked, out.payload.clone()));
+        self.last = Vec::from_slice(&out.payload).ok().map(|payload| (asked, payload));
     }
 
-    /// Forgets the kept answer: whoever begins anew may number its requests as another host did.
-    pub(super) fn forget(&mut self) {
-        self.last = None;
+    /// Forgets the kept answer: whoever begins anew on `via` may number its requests as another host did.
+    pub(super) fn forget(&mut self, via: Via) {
+        self.last.take_if(|(asked, _)| asked.via == via);
     }
 
     /// Says the kept answer again, if this is its question.
     pub(super) fn repeat(&mut self, asked: Asked, out: &mut Outgoing) -> bool {
         match self.last.take() {
             Some((kept, payload)) if kept == asked => {
-                self.put(asked.link, &payload, out);
+                self.put(asked.via, Kind::Message, &payload, out);
                 self.last = Some((kept, payload));
                 true
             }
@@ -99,10 +119,10 @@ impl Sender {
         }
     }
 
-    pub(super) fn put(&mut self, link: u8, payload: &[u8], out: &mut Outgoing) {
+    pub(super) fn put(&mut self, via: Via, kind: Kind, payload: &[u8], out: &mut Outgoing) {
         out.payload.clear();
         if out.payload.extend_from_slice(payload).is_ok() {
-            out.head = Some((link, Header { kind: Kind::Message, sequence: self.sequence }));
+            out.head = Some((via, Header { kind, sequence: self.sequence }));
             self.sequence = self.sequence.wrapping_add(1);
         }
     }
@@ -115,30 +135,37 @@ pub(super) struct Received {
     below: u64,
     taken: bool,
     due: bool,
-    link: u8,
+    via: Via,
     pub(super) counters: LinkCounters,
 }
 
 impl Received {
-    /// A host begins to count anew on `link`.
-    pub(super) fn restart(&mut self, link: u8) {
+    /// A host begins to count anew on `via`.
+    pub(super) fn restart(&mut self, via: Via) {
         self.seen = None;
         self.below = 0;
         self.due = false;
-        self.link = link;
+        self.via = via;
     }
 
-    /// Only frames of `link` count from now on.
-    pub(super) fn follow(&mut self, link: u8) {
-        if self.link != link {
-            self.restart(link);
+    /// A host begins to count anew on `via`, if that is the one that counts.
+    pub(super) fn restart_if(&mut self, via: Via) {
+        if self.via == via {
+            self.restart(via);
+        }
+    }
+
+    /// Only frames of `via` count from now on.
+    pub(super) fn follow(&mut self, via: Via) {
+        if self.via != via {
+            self.restart(via);
         }
     }
 
     /// Notes a frame; `taken` when its content was kept, so that it need not come again. Frames of
     /// other links are numbered by other hosts and would spoil the count.
-    pub(super) fn note(&mut self, link: u8, sequence: u32, taken: bool) {
-        if link != self.link {
+    pub(super) fn note(&mut self, via: Via, sequence: u32, taken: bool) {
+        if via != self.via {
             return;
         }
         let Some(seen) = self.seen else {
@@ -158,9 +185,9 @@ impl Received {
         }
     }
 
-    /// An acknowledgement is owed, if `link` is the one that counts.
-    pub(super) const fn owe(&mut self, link: u8) {
-        self.due = self.due || link == self.link;
+    /// An acknowledgement is owed, if `via` is the one that counts.
+    pub(super) fn owe(&mut self, via: Via) {
+        self.due = self.due || via == self.via;
     }
 
     /// There is room for more than was said last, and nobody is waiting for a question.
@@ -168,13 +195,13 @@ impl Received {
         self.due = true;
     }
 
-    pub(super) fn ack(&mut self, credit_blocks: u16) -> Option<(u8, Ack)> {
+    pub(super) fn ack(&mut self, credit_blocks: u16) -> Option<(Via, Ack)> {
         if !core::mem::take(&mut self.due) {
             return None;
         }
-        let link = self.link;
+        let via = self.via;
         let (below, taken) = (self.below, self.taken);
-        Some((link, Ack { highest: self.seen?, below, taken, credit_blocks }))
+        Some((via, Ack { highest: self.seen?, below, taken, credit_blocks }))
     }
 }
 
@@ -187,7 +214,9 @@ pub(super) struct Session {
 #[derive(Debug, Clone, Copy)]
 struct OpenSession {
     session: u32,
-    link: u8,
+    via: Via,
+    /// The key of the host that opened it; `None` on a plain link.
+    host: Option<LinkKey>,
     /// The request that opened it: the same one again is the same host asking again, until somebody
     /// says hello on its link.
     opened_by: Option<u32>,
@@ -199,50 +228,70 @@ struct OpenSession {
 impl Session {
     /// Opens a session, or says why not. Gives its id and whether it was taken over. The id is `fresh`, or
     /// the next one if the session that ends is named so: its host must not pass for the new one's.
+    ///
+    /// One whose host may only enrol (`is_held_limited`) gives way to a host that may do more, and such a host takes over
+    /// none.
     pub(super) fn open(
         &mut self,
         asked: Asked,
+        peer: Peer,
+        is_held_limited: bool,
         take_over: bool,
         fresh: u32,
         now_ms: u64,
     ) -> Result<(u32, bool), Refusal> {
         if let Some(held) = self.open {
-            if held.link == asked.link && held.opened_by == Some(asked.id) {
+            let is_same = held.via == asked.via && held.host == peer.host;
+            if is_same && held.opened_by == Some(asked.id) {
                 return Ok((held.session, false));
             }
+            let takes = match (peer.is_limited(), is_held_limited) {
+                (false, true) => true,
+                (true, false) => false,
+                (false, false) | (true, true) => take_over,
+            };
             let idle_ms = now_ms.saturating_sub(held.last_ms);
-            if idle_ms < SESSION_IDLE_MS && !take_over {
+            if idle_ms < SESSION_IDLE_MS && !takes {
                 let idle_ms = u32::try_from(idle_ms).unwrap_or(u32::MAX);
                 return Err(Refusal::SessionHeld { idle_ms });
             }
         }
         let held = self.open.map(|held| held.session);
         let session = if held == Some(fresh) { fresh.wrapping_add(1).max(1) } else { fresh };
-        let (link, opened_by) = (asked.link, Some(asked.id));
-        self.open = Some(OpenSession { session, link, opened_by, last_ms: now_ms, faults: 0 });
+        self.open = Some(OpenSession {
+            session,
+            via: asked.via,
+            host: peer.host,
+            opened_by: Some(asked.id),
+            last_ms: now_ms,
+            faults: 0,
+        });
         Ok((session, held.is_some()))
     }
 
-    /// Whether `session` is the open one; if so, it is alive.
-    pub(super) fn admit(&mut self, session: u32, now_ms: u64) -> Result<(), Refusal> {
+    /// Whether `session` is the open one, and `peer` the host that opened it; if so, it is alive.
+    pub(super) fn admit(&mut self, session: u32, peer: Peer, now_ms: u64) -> Result<(), Refusal> {
         match &mut self.open {
             None if session == 0 => Err(Refusal::NoSession),
-            Some(open) if open.session == session => {
+            Some(open) if open.session == session && open.host == peer.host => {
                 open.last_ms = now_ms;
+                if open.via != peer.via {
+                    (open.via, open.opened_by) = (peer.via, None);
+                }
                 Ok(())
             }
             Some(_) | None => Err(Refusal::StaleSession),
         }
     }
 
-    /// The link of the session's host.
-    pub(super) fn link(&self) -> Option<u8> {
-        self.open.map(|open| open.link)
+    /// Where the session's host last spoke.
+    pub(super) fn via(&self) -> Option<Via> {
+        self.open.map(|open| open.via)
     }
 
-    /// Somebody begins anew on `link`, and may number its requests as the session's host did.
-    pub(super) fn forget_request(&mut self, link: u8) {
-        if let Some(open) = self.open.as_mut().filter(|open| open.link == link) {
+    /// Somebody begins anew on `via`, and may number its requests as the session's host did.
+    pub(super) fn forget_request(&mut self, via: Via) {
+        if let Some(open) = self.open.as_mut().filter(|open| open.via == via) {
             open.opened_by = None;
         }
     }
@@ -267,9 +316,17 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delegation::Actions;
+
+    const VIA: Via = Via::plain(0);
+    const HOST: Peer = Peer { via: VIA, host: None, actions: Actions::ALL };
+
+    fn asked(id: u32) -> Asked {
+        Asked { via: VIA, id }
+    }
 
     fn acked(received: &mut Received) -> std::vec::Vec<u32> {
-        received.owe(0);
+        received.owe(VIA);
         let (_, ack) = received.ack(0).unwrap();
         let mut taken: std::vec::Vec<u32> =
             (0..64).filter(|n| ack.below >> n & 1 == 1).map(|n| ack.highest - 1 - n).collect();
@@ -284,46 +341,46 @@ mod tests {
     fn an_ack_names_exactly_the_frames_that_were_taken() {
         let mut received = Received::default();
         for (sequence, taken) in [(10, true), (11, true), (14, false), (13, true), (15, true)] {
-            received.note(0, sequence, taken);
+            received.note(VIA, sequence, taken);
         }
         assert_eq!(acked(&mut received), [10, 11, 13, 15]);
-        received.note(0, 14, true);
+        received.note(VIA, 14, true);
         assert_eq!(acked(&mut received), [10, 11, 13, 14, 15]);
     }
 
     #[test]
     fn frames_far_below_the_highest_are_forgotten() {
         let mut received = Received::default();
-        received.note(0, 0, true);
-        received.note(0, 64, true);
+        received.note(VIA, 0, true);
+        received.note(VIA, 64, true);
         assert_eq!(acked(&mut received), [0, 64]);
-        received.note(0, 65, true);
+        received.note(VIA, 65, true);
         assert_eq!(acked(&mut received), [64, 65]);
-        received.note(0, 500, false);
+        received.note(VIA, 500, false);
         assert_eq!(acked(&mut received), []);
     }
 
     #[test]
     fn a_silent_session_can_be_taken_and_a_live_one_only_by_force() {
         let mut session = Session::default();
-        let (one, two) = (Asked { link: 0, id: 1 }, Asked { link: 0, id: 2 });
-        assert_eq!(session.open(one, false, 71, 0), Ok((71, false)));
-        assert_eq!(session.open(one, false, 72, 10), Ok((71, false)), "the same question again");
-        assert_eq!(session.open(two, false, 73, 900), Err(Refusal::SessionHeld { idle_ms: 900 }));
-        assert_eq!(session.open(two, true, 73, 900), Ok((73, true)));
-        assert_eq!(session.admit(71, 901), Err(Refusal::StaleSession));
-        assert_eq!(session.admit(73, 1_000), Ok(()));
-        assert_eq!(session.open(one, false, 74, 1_000 + SESSION_IDLE_MS), Ok((74, true)));
+        let (one, two) = (asked(1), asked(2));
+        assert_eq!(session.open(one, HOST, false, false, 71, 0), Ok((71, false)));
+        assert_eq!(session.open(one, HOST, false, false, 72, 10), Ok((71, false)), "the same question again");
+        assert_eq!(session.open(two, HOST, false, false, 73, 900), Err(Refusal::SessionHeld { idle_ms: 900 }));
+        assert_eq!(session.open(two, HOST, false, true, 73, 900), Ok((73, true)));
+        assert_eq!(session.admit(71, HOST, 901), Err(Refusal::StaleSession));
+        assert_eq!(session.admit(73, HOST, 1_000), Ok(()));
+        assert_eq!(session.open(one, HOST, false, false, 74, 1_000 + SESSION_IDLE_MS), Ok((74, true)));
     }
 
     #[test]
     fn a_session_is_never_named_as_the_one_it_takes_over() {
         for (fresh, next) in [(71, 72), (u32::MAX, 1)] {
             let mut session = Session::default();
-            let (one, two) = (Asked { link: 0, id: 1 }, Asked { link: 0, id: 2 });
-            assert_eq!(session.open(one, false, fresh, 0), Ok((fresh, false)));
-            assert_eq!(session.open(two, true, fresh, 1), Ok((next, true)));
-            assert_eq!(session.admit(fresh, 2), Err(Refusal::StaleSession));
+            let (one, two) = (asked(1), asked(2));
+            assert_eq!(session.open(one, HOST, false, false, fresh, 0), Ok((fresh, false)));
+            assert_eq!(session.open(two, HOST, false, true, fresh, 1), Ok((next, true)));
+            assert_eq!(session.admit(fresh, HOST, 2), Err(Refusal::StaleSession));
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Requests: what each may do, and the answer that needs no work. Work goes to [`super::job`].
 
 use crate::boot::BootState;
+use crate::delegation::Action;
 use crate::flash::Flash;
+use crate::frame::Kind;
 use crate::message::{
     self, FromDevice, How, PROTOCOL_CURRENT, PROTOCOL_MIN, Reply, Request, ToDevice,
 };
@@ -10,6 +12,7 @@ use crate::slot::{RejectReason, SlotId};
 use crate::start::read_manifest;
 use crate::trust;
 
+use super::access::{Peer, Via};
 use super::job::Job;
 use super::link::{Asked, Outgoing};
 use super::{Board, Device, RESET_GRACE_MS, SESSION_IDLE_MS};
@@ -25,7 +28,7 @@ pub(super) enum Answer<'a> {
 impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     pub(super) fn take_message(
         &mut self,
-        link: u8,
+        via: Via,
         sequence: u32,
         payload: &[u8],
         out: &mut Outgoing,
@@ -34,26 +37,27 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             // An id that decodes is worth a clean "too new"; anything else is noise.
             if let Some(id) = message::request_id(payload) {
                 let refusal = Refusal::Unknown { current: PROTOCOL_CURRENT };
-                self.sender.reply(Asked { link, id }, Err(refusal), out);
+                self.sender.reply(Asked { via, id }, Err(refusal), out);
             }
             return;
         };
         if matches!(message.request, Request::Hello { .. }) {
-            self.sender.forget();
-            self.session.forget_request(link);
-            self.staged_by = self.staged_by.filter(|asked| asked.link != link);
+            self.sender.forget(via);
+            self.session.forget_request(via);
+            self.staged_by = self.staged_by.filter(|asked| asked.via != via);
             // Whoever says hello beside a session does not disturb it.
-            if self.session.link().is_none_or(|held| held == link) {
-                self.received.restart(link);
+            if self.session.via().is_none_or(|held| held == via) {
+                self.received.restart(via);
             }
         }
-        let asked = Asked { link, id: message.id };
+        let asked = Asked { via, id: message.id };
+        let peer = self.peer(via);
         // Whatever is asked in the session is a sign of life, also to hear how far a check has come.
-        if self.session.admit(message.session, self.now_ms).is_ok() {
-            self.trial_clock.renew(self.now_ms);
-            self.received.follow(link);
+        if self.session.admit(message.session, peer, self.now_ms).is_ok() {
+            self.renew_lease(peer);
+            self.received.follow(via);
         }
-        self.received.note(link, sequence, true);
+        self.received.note(via, sequence, true);
         if self.sender.repeat(asked, out) {
             return;
         }
@@ -80,7 +84,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
                 let reply =
                     FromDevice::Reply { id: asked.id, reply: self.describe(message.request) };
                 if let Some(payload) = message::encode(&reply, &mut bytes) {
-                    self.sender.put(asked.link, payload, out);
+                    self.sender.put(asked.via, Kind::Message, payload, out);
                 }
             }
             other => match self.decide(asked, message.session, other) {
@@ -115,7 +119,9 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             | Request::Check { .. }
             | Request::RecordBytes { .. } => Err(Refusal::Busy),
             other => {
-                self.session.admit(session, self.now_ms)?;
+                let peer = self.peer(asked.via);
+                self.session.admit(session, peer, self.now_ms)?;
+                allowed(peer, &other)?;
                 self.decide_in_session(asked, other)
             }
         }
@@ -213,7 +219,9 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         take_over: bool,
         trial_id: u32,
     ) -> Result<Answer<'static>, Refusal> {
-        if self.is_reserved(trial_id) && !take_over {
+        let peer = self.peer(asked.via);
+        // Who can drive no trial is not the host that this boot is kept for, and keeps no other one out.
+        if self.is_reserved(trial_id) && !take_over && !peer.is_limited() {
             let idle_ms = u32::try_from(self.now_ms).unwrap_or(u32::MAX);
             return Err(Refusal::SessionHeld { idle_ms });
         }
@@ -227,11 +235,20 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         }
         // Zero means "no session" on the wire.
         let fresh = u32::from_le_bytes(bytes).max(1);
-        let (session, forced) = self.session.open(asked, take_over, fresh, self.now_ms)?;
-        self.was_entered = true;
-        self.trial_clock.renew(self.now_ms);
-        self.received.follow(asked.link);
-        Ok(Answer::Now(Reply::Session { session, taken_over: forced }))
+        let is_held_limited = self.session.via().is_some_and(|via| self.peer(via).is_limited());
+        let (session, taken_over) =
+            self.session.open(asked, peer, is_held_limited, take_over, fresh, self.now_ms)?;
+        self.was_entered |= !peer.is_limited();
+        self.renew_lease(peer);
+        self.received.follow(asked.via);
+        Ok(Answer::Now(Reply::Session { session, taken_over, actions: peer.actions }))
+    }
+
+    /// A sign of life of a host that may drive trials; nobody else keeps one going.
+    fn renew_lease(&mut self, peer: Peer) {
+        if peer.actions.allow(Action::Trial) {
+            self.trial_clock.renew(self.now_ms);
+        }
     }
 
     fn close_session(&mut self) -> Result<Answer<'static>, Refusal> {
@@ -297,6 +314,16 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         let variant = *variant.ok_or(Refusal::NoSuchItem { index: u32::from(area) })?;
         self.job = Job::hash(place.range, &variant, asked).ok_or(Refusal::Malformed)?;
         Ok(Answer::Later)
+    }
+}
+
+/// Whether the host may ask this of the device.
+fn allowed(peer: Peer, request: &Request<'_>) -> Result<(), Refusal> {
+    match request.action() {
+        None => Ok(()),
+        Some(action) if peer.actions.allow(action) => Ok(()),
+        Some(_) if peer.is_limited() => Err(Refusal::NotAuthenticated),
+        Some(action) => Err(Refusal::NotDelegated { action }),
     }
 }
 

@@ -3,6 +3,7 @@
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
+use crate::delegation::Actions;
 use crate::digest::Digest;
 use crate::refusal::Refusal;
 use crate::slot::SlotId;
@@ -68,6 +69,8 @@ pub enum Reply<'a> {
         session: u32,
         /// It was taken from another holder.
         taken_over: bool,
+        /// What it may do. Enrolling under the next root record is never forbidden.
+        actions: Actions,
     },
     /// Done; also to what had been done before.
     Done(How),
@@ -154,6 +157,11 @@ pub enum Reply<'a> {
     },
     /// To `RootStatus`.
     RootStatus(RootStatus),
+    /// First word on a sealed link.
+    Linked {
+        /// What sessions on it may do.
+        actions: Actions,
+    },
 }
 
 /// How a request ended.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::delegation::Action;
 use crate::digest::Digest;
 use crate::slot::SlotId;
 
@@ -154,6 +155,41 @@ pub enum Request<'a> {
 }
 
 impl Request<'_> {
+    /// What a session has to be allowed for this. What needs no session, gives one back or is proven by its own signatures needs
+    /// nothing.
+    #[must_use]
+    pub const fn action(&self) -> Option<Action> {
+        match self {
+            Self::Hello { .. }
+            | Self::Identify
+            | Self::Status
+            | Self::Area { .. }
+            | Self::Check { .. }
+            | Self::OpenSession { .. }
+            | Self::CloseSession
+            | Self::Offer { .. }
+            | Self::Enroll
+            | Self::Renew
+            | Self::Wear
+            | Self::RecordBytes { .. }
+            | Self::RootStatus => None,
+            Self::Stage { .. }
+            | Self::OpenComponent { .. }
+            | Self::BlockList { .. }
+            | Self::Missing { .. }
+            | Self::Finish
+            | Self::Certify => Some(Action::Stage),
+            Self::OpenTrial { .. }
+            | Self::Arm { .. }
+            | Self::Reset { .. }
+            | Self::Rollback { .. }
+            | Self::Withdraw { .. }
+            | Self::RunCheck { .. }
+            | Self::HashComponent { .. } => Some(Action::Trial),
+            Self::Confirm { .. } => Some(Action::Confirm),
+        }
+    }
+
     /// Whether a device may say that it works on this: what only asks is answered at once.
     #[must_use]
     pub const fn may_take_long(&self) -> bool {

@@ -148,6 +148,7 @@ fn decode_fields(from: &mut Reader<'_>) -> Option<BootState> {
     let life_cycle = match life_cycle {
         0 => LifeCycle::Factory,
         1 => LifeCycle::Development,
+        2 => LifeCycle::Field,
         _ => return None,
     };
     let root_version = u32::from_le_bytes(from.take()?);

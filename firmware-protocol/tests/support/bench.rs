@@ -10,11 +10,12 @@ use firmware_protocol::message::{
     self, Ack, Chunk, FromDevice, How, Reply, Request, Status, ToDevice, TrialTerms,
 };
 use firmware_protocol::refusal::Refusal;
+use firmware_protocol::sealed::{Channel, Initiator, LinkSecret, TAG_BYTES, THIRD_OVERHEAD_BYTES};
 use firmware_protocol::start::{self, BootCheck, Handover};
 
 use super::bundle::{Bundle, root_record, signed_root};
 use super::flash::RamFlash;
-use super::{ScriptBoard, layout};
+use super::{Rng, ScriptBoard, layout};
 
 pub type Engine = Device<Vec<u8>, RamFlash, ScriptBoard>;
 pub type Answer = Result<Reply<'static>, Refusal>;
@@ -40,6 +41,16 @@ pub struct Bench {
     /// Most bytes read by one poll so far.
     pub most_read: u64,
     out: Outgoing,
+    /// The wire that the host is on.
+    pub wire: u8,
+    /// The host's end of the sealed link on it, if there is one.
+    pub sealed: Option<Channel>,
+    /// The host's key and delegation, for the sealed link that every session of it begins with.
+    pub host: Option<(LinkSecret, Vec<u8>)>,
+    /// What the device has said in handshakes.
+    pub handshakes: Vec<Vec<u8>>,
+    /// Where the host's keys come from.
+    pub fresh: Rng,
 }
 
 impl Bench {
@@ -86,6 +97,11 @@ impl Bench {
             last: Next { effect: Effect::Nothing, wake_ms: 0 },
             most_read: 0,
             out: Outgoing::default(),
+            wire: 0,
+            sealed: None,
+            host: None,
+            handshakes: Vec::new(),
+            fresh: Rng(99),
         }
     }
 
@@ -106,16 +122,70 @@ impl Bench {
         let mutated = self.flash().mutations() - before.0;
         assert!(mutated <= 1, "{mutated} flash mutations in one poll");
         self.most_read = self.most_read.max(self.flash().read_bytes - before.1);
-        let (_, _, payload) = self.out.take()?;
-        let payload: &'static [u8] = payload.to_vec().leak();
+        let (wire, header, payload) = self.out.take()?;
+        let payload = payload.to_vec().leak();
+        let payload = match header.kind {
+            Kind::Message => payload,
+            Kind::Handshake => {
+                self.handshakes.push(payload.to_vec());
+                return None;
+            }
+            Kind::SealedMessage if wire == self.wire => {
+                self.sealed.as_mut()?.open(header, payload)?.1
+            }
+            other => panic!("a device said {other:?} on wire {wire}"),
+        };
         Some(message::decode(payload).expect("a device says what decodes"))
     }
 
+    /// Passes a frame to the device: sealed on the host's own wire, if that has a sealed link.
     pub fn frame(&mut self, link: u8, kind: Kind, payload: &[u8]) -> Option<FromDevice<'static>> {
+        let mut frame = self.framed(link, kind, payload);
+        self.poll(Input::Frame { link, frame: &mut frame })
+    }
+
+    /// The bytes of a frame, as [`Bench::frame`] passes them.
+    pub fn framed(&mut self, link: u8, kind: Kind, payload: &[u8]) -> Vec<u8> {
+        if let Some(channel) = self.sealed.as_mut().filter(|_| link == self.wire) {
+            let mut sealed = [payload, &[0; TAG_BYTES]].concat();
+            let (header, _) = channel.seal(kind, &mut sealed, payload.len()).unwrap();
+            return [header.to_bytes().as_slice(), &sealed].concat();
+        }
         let header = Header { kind, sequence: self.sequence };
         self.sequence += 1;
-        let frame = [&header.to_bytes(), payload].concat();
-        self.poll(Input::Frame { link, frame: &frame })
+        [header.to_bytes().as_slice(), payload].concat()
+    }
+
+    /// Makes a sealed link of the host's wire; gives the device's first word on it.
+    pub fn link(&mut self, host: &LinkSecret, delegation: &[u8]) -> Answer {
+        let fresh = LinkSecret::new(self.fresh.bytes(32).try_into().unwrap());
+        let mut first = [1; 33];
+        let (initiator, _) = Initiator::begin(host, &fresh, &mut first[1..]).unwrap();
+        self.sealed = None;
+        self.handshakes.clear();
+        // First messages close behind each other are passed over.
+        self.now_ms += 100;
+        self.said_plain(&first)?;
+        let second = self.handshakes.pop().expect("a second message");
+        let mut third = vec![3; 1 + THIRD_OVERHEAD_BYTES + delegation.len()];
+        let joined = initiator.join(&second[1..], delegation, &mut third[1..]).unwrap();
+        assert_eq!(joined.peer, self.device().board_mut().identity.as_ref().unwrap().public());
+        let (header, wire) = (Header { kind: Kind::Handshake, sequence: 0 }, self.wire);
+        self.sealed = Some(joined.channel);
+        let mut frame = [header.to_bytes().as_slice(), &third].concat();
+        match self.poll(Input::Frame { link: wire, frame: &mut frame }) {
+            Some(FromDevice::Reply { id: 0, reply }) => reply,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Passes a handshake's message; an error is a refusal in plain sight.
+    fn said_plain(&mut self, payload: &[u8]) -> Result<(), Refusal> {
+        let wire = self.wire;
+        match self.frame(wire, Kind::Handshake, payload) {
+            Some(FromDevice::Reply { id: 0, reply }) => reply.map(|_| ()),
+            _ => Ok(()),
+        }
     }
 
     /// Sends a request as exactly this id and session, and gives the first answer.
@@ -153,11 +223,14 @@ impl Bench {
     pub fn ask(&mut self, request: Request<'_>) -> Answer {
         let id = self.next_id;
         self.next_id += 1;
-        self.send(0, id, self.session, request)
+        self.send(self.wire, id, self.session, request)
     }
 
     /// Says hello and opens the session.
     pub fn open_session(&mut self) -> &mut Self {
+        if let Some((host, delegation)) = self.host.clone() {
+            self.link(&host, &delegation).expect("a sealed link");
+        }
         let hello = self.ask(Request::Hello { min: 1, current: 1 });
         let Ok(Reply::Hello { boot_nonce, .. }) = hello else { panic!("{hello:?}") };
         self.boot_nonce = boot_nonce;
@@ -198,7 +271,7 @@ impl Bench {
     pub fn chunk(&mut self, component: u8, offset: u64, bytes: &[u8]) {
         let chunk = Chunk { session: self.session, component, offset, bytes };
         let payload = [&chunk.head(), bytes].concat();
-        if let Some(FromDevice::Ack(ack)) = self.frame(0, Kind::Chunk, &payload) {
+        if let Some(FromDevice::Ack(ack)) = self.frame(self.wire, Kind::Chunk, &payload) {
             self.acks.push(ack);
         }
         while self.last.wake_ms <= self.now_ms {
@@ -295,7 +368,8 @@ impl Bench {
     pub fn restart_engine(&mut self) -> &mut Self {
         let (flash, board, _) = self.device.take().unwrap().into_parts();
         let started = Self::run(flash, board, self.layout.clone(), self.handover, self.now_ms);
-        *self = Self { next_id: self.next_id, ..started };
+        let (host, fresh) = (self.host.take(), self.fresh.clone());
+        *self = Self { next_id: self.next_id, wire: self.wire, host, fresh, ..started };
         self
     }
 
@@ -305,7 +379,8 @@ impl Bench {
         flash.power_on();
         let (next_id, most_read) = (self.next_id, self.most_read);
         let started = Self::start(flash, board, self.layout.clone(), cause, now_ms);
-        *self = Self { next_id, most_read, ..started };
+        let (host, fresh) = (self.host.take(), self.fresh.clone());
+        *self = Self { next_id, most_read, wire: self.wire, host, fresh, ..started };
         self
     }
 

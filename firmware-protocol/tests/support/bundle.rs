@@ -34,6 +34,7 @@ pub fn root_record() -> RootRecord {
         root: role(&[ROOT], 1),
         release: role(&[RELEASE], 1),
         qualify: RoleKeys::default(),
+        operate: RoleKeys::default(),
         life_cycle: LifeCycle::Development,
         policy: Policy::default(),
         epochs: Epochs::default(),

@@ -19,6 +19,7 @@ use firmware_protocol::device::{Board, BoardInfo, RandomFault};
 use firmware_protocol::flash::Range;
 use firmware_protocol::layout::{Area, Layout, SlotLayout};
 use firmware_protocol::message::{CheckGives, CheckInfo, CheckStatus, Reading};
+use firmware_protocol::sealed::LinkSecret;
 use firmware_protocol::slot::PerSlot;
 
 /// A small generator (splitmix64): seeds in, the same numbers out, everywhere.
@@ -63,6 +64,8 @@ pub struct ScriptBoard {
     pub checks_started: u32,
     pub hardware: String,
     pub revision: u32,
+    /// The board's key for sealed links.
+    pub identity: Option<LinkSecret>,
 }
 
 impl ScriptBoard {
@@ -74,6 +77,7 @@ impl ScriptBoard {
             checks_started: 0,
             hardware: "board".into(),
             revision: 3,
+            identity: Some(LinkSecret::new([77; 32])),
         }
     }
 }
@@ -95,6 +99,10 @@ impl Board for ScriptBoard {
             *byte = self.rng.next() as u8;
         }
         Ok(())
+    }
+
+    fn identity(&mut self) -> Option<LinkSecret> {
+        self.identity.clone()
     }
 
     fn check_count(&self) -> u8 {

@@ -1,0 +1,50 @@
+//! Sealed links: Noise XX between the keys of a host and of a device (PROTOCOL.md, "Sealed links").
+//!
+//! A handshake of three messages gives both sides a [`Channel`], which seals and opens frames one by one, in whatever order
+//! they arrive. Nothing here knows frames of a wire, time or whom to trust.
+
+mod channel;
+mod handshake;
+mod noise;
+
+use core::fmt;
+
+use zeroize::Zeroizing;
+
+pub use self::channel::{Channel, MAX_FRAMES, TAG_BYTES};
+pub use self::handshake::{
+    FIRST_BYTES, Initiator, Joined, Responder, SECOND_BYTES, THIRD_OVERHEAD_BYTES,
+};
+
+/// An X25519 public key.
+pub type LinkKey = [u8; 32];
+
+/// An X25519 secret key, wiped when dropped.
+#[derive(Clone)]
+pub struct LinkSecret(Zeroizing<[u8; 32]>);
+
+impl LinkSecret {
+    /// The key of these bytes: any will do that nobody can guess.
+    #[must_use]
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The public half.
+    #[must_use]
+    pub fn public(&self) -> LinkKey {
+        noise::public(&self.0)
+    }
+}
+
+impl fmt::Debug for LinkSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LinkSecret")
+    }
+}
