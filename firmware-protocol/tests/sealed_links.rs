@@ -407,7 +407,7 @@ fn first(bench: &mut Bench, wire: u8, seed: u64) -> Option<FromDevice<'static>> 
 #[test]
 fn handshakes_are_bounded() {
     let mut bench = Bench::enrolled();
-    let mut seconds = |bench: &mut Bench, wire, seed| {
+    let seconds = |bench: &mut Bench, wire, seed| {
         bench.handshakes.clear();
         assert_eq!(first(bench, wire, seed), None);
         bench.handshakes.pop()
