@@ -23,8 +23,8 @@ mod retry;
 mod staging;
 mod trial;
 
-use crate::delegation::Action;
 use crate::boot::{BootRow, BootState, Start, end_trial};
+use crate::delegation::Action;
 use crate::flash::{Flash, Range};
 use crate::frame::{Header, Kind};
 use crate::layout::Layout;

@@ -275,7 +275,9 @@ pub enum Refusal {
         seen_s: u64,
     },
     /// The board has no key for sealed links.
-    #[error("the device has no identity key, so it has no sealed links and cannot be a field device")]
+    #[error(
+        "the device has no identity key, so it has no sealed links and cannot be a field device"
+    )]
     NoIdentity,
 }
 

@@ -57,8 +57,11 @@ fn a_raised_epoch_takes_back_what_is_not_installed() {
     let mut bench = enrolled(&root_record());
     let old = Bundle::new(1, 9000);
     bench.confirmed(&old);
-    let next =
-        RootRecord { version: 2, epochs: Epochs { release: 1, ..Epochs::default() }, ..root_record() };
+    let next = RootRecord {
+        version: 2,
+        epochs: Epochs { release: 1, ..Epochs::default() },
+        ..root_record()
+    };
     bench.offer(&signed_root(&next));
     assert_eq!(bench.ask(Request::Enroll), DONE);
     let refusal = Refusal::BelowEpoch { offered: 0, lowest: 1 };
@@ -74,8 +77,11 @@ fn a_raised_epoch_takes_back_what_is_only_staged() {
     let mut bench = enrolled(&root_record());
     let old = Bundle::new(1, 9000);
     bench.staged(&old);
-    let next =
-        RootRecord { version: 2, epochs: Epochs { release: 1, ..Epochs::default() }, ..root_record() };
+    let next = RootRecord {
+        version: 2,
+        epochs: Epochs { release: 1, ..Epochs::default() },
+        ..root_record()
+    };
     bench.offer(&signed_root(&next));
     assert_eq!(bench.ask(Request::Enroll), DONE);
     let trial = Request::OpenTrial { bundle: old.digest, plan: PLAN, terms: TERMS };

@@ -126,9 +126,8 @@ fn a_delegation_is_refused_unless_the_operate_role_gave_it_to_this_host_for_this
     let operate = role(&[OPERATE, OTHER_OPERATE], 2);
     let mut bench = field_of(&RootRecord { operate, epochs, ..field_record() });
     let good = Delegation { epoch: 2, ..claims() };
-    let signed = |claims: &Delegation<'_>, by: &[u8]| {
-        envelope(BodyType::Delegation, &encode(claims), by)
-    };
+    let signed =
+        |claims: &Delegation<'_>, by: &[u8]| envelope(BodyType::Delegation, &encode(claims), by);
     let both = [OPERATE, OTHER_OPERATE];
     let one = |signers: &[u8], valid| {
         (signed(&good, signers), Refusal::UntrustedSignature { valid, needed: 2 })
@@ -178,8 +177,11 @@ fn a_session_does_what_its_delegation_names() {
         let mut bench = field_of(&field_record());
         let actions = Actions::NONE.with(allowed);
         bench.host = Some((host(), delegation(&Delegation { actions, ..claims() })));
-        let opened = bench.open_session().ask(Request::OpenSession { take_over: true, trial_id: 0 });
-        let Ok(Reply::Session { session, actions: told, .. }) = opened else { panic!("{opened:?}") };
+        let opened =
+            bench.open_session().ask(Request::OpenSession { take_over: true, trial_id: 0 });
+        let Ok(Reply::Session { session, actions: told, .. }) = opened else {
+            panic!("{opened:?}")
+        };
         assert_eq!(told, actions);
         bench.session = session;
         for request in requests() {

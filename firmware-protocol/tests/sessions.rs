@@ -2,8 +2,8 @@
 
 mod support;
 
-use firmware_protocol::delegation::Actions;
 use firmware_protocol::boot::{BootRow, ResetCause};
+use firmware_protocol::delegation::Actions;
 use firmware_protocol::device::SESSION_IDLE_MS;
 use firmware_protocol::message::{How, Reply, Request};
 use firmware_protocol::refusal::Refusal;
@@ -18,7 +18,8 @@ fn a_session_is_held_taken_over_by_force_or_after_silence_and_then_stale() {
     let open = |take_over| Request::OpenSession { take_over, trial_id: 0 };
     let held = bench.send(1, 1, 0, open(false));
     assert!(matches!(held, Err(Refusal::SessionHeld { .. })), "{held:?}");
-    let Ok(Reply::Session { session, taken_over: true, .. }) = bench.send(1, 2, 0, open(true)) else {
+    let Ok(Reply::Session { session, taken_over: true, .. }) = bench.send(1, 2, 0, open(true))
+    else {
         panic!("not taken over")
     };
     assert_eq!(bench.send(0, 3_000, old, Request::Renew), Err(Refusal::StaleSession));
@@ -63,7 +64,8 @@ fn a_host_that_numbers_its_requests_as_the_one_before_is_not_given_its_session()
     assert!(bench.send(0, 1, 0, hello).is_ok());
     let other = bench.send(0, id, 0, open(false));
     assert!(matches!(other, Err(Refusal::SessionHeld { .. })), "{other:?}");
-    let Ok(Reply::Session { session: fresh, taken_over: true, .. }) = bench.send(0, id, 0, open(true))
+    let Ok(Reply::Session { session: fresh, taken_over: true, .. }) =
+        bench.send(0, id, 0, open(true))
     else {
         panic!("not taken over")
     };

@@ -89,7 +89,10 @@ fn every_reply_has_its_frozen_bytes() {
         (Reply::Area(area), "0303617070800101".into()),
         (Reply::Check(value), "04017600 0156".replace(' ', "")),
         (Reply::Check(CheckInfo { name: "s", gives: CheckGives::Status }), "04017301".into()),
-        (Reply::Session { session: 300, taken_over: true, actions: Actions::ALL }, "05ac020107".into()),
+        (
+            Reply::Session { session: 300, taken_over: true, actions: Actions::ALL },
+            "05ac020107".into(),
+        ),
         (Reply::Done(How::Done), "0600".into()),
         (Reply::Done(How::FoundDone), "0601".into()),
         (Reply::Offered { held_bytes: 5 }, "0705".into()),

@@ -8,6 +8,8 @@ mod refused;
 mod run;
 mod source;
 
-pub use self::device::{Device, DeviceError, Instead, Opened, Opening, RecordBytes, Waiting};
+pub use self::device::{
+    Device, DeviceError, HostIdentity, Instead, Meets, Opened, Opening, RecordBytes, Waiting,
+};
 pub use self::facts::{device_facts, place, status_facts};
 pub use self::run::{Progressed, RunError, RunSetup, run};

@@ -15,6 +15,7 @@ pub mod root_record;
 pub mod sim;
 
 mod deployment;
+mod host_key;
 mod root;
 mod runtime;
 mod target;

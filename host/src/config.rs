@@ -32,6 +32,8 @@ pub struct TrustPaths {
     pub root: Option<PathBuf>,
     /// The release key.
     pub release_key: Option<PathBuf>,
+    /// This host's key for sealed links.
+    pub host_key: Option<PathBuf>,
 }
 
 /// Why the configuration cannot be used.
@@ -85,6 +87,7 @@ impl Config {
             trust: TrustPaths {
                 root: join(self.trust.root),
                 release_key: join(self.trust.release_key),
+                host_key: join(self.trust.host_key),
             },
         }
     }

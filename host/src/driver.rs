@@ -9,11 +9,13 @@ pub use self::console::{Console, ConsoleText};
 
 use firmware_protocol::digest::Digest;
 use firmware_protocol::message::Request;
+use firmware_protocol::refusal::Refusal;
+use firmware_protocol::sealed::LinkSecret;
 use thiserror::Error;
 
 use crate::link::{Link, LinkError};
 use crate::session::transfer::{Need, Progress, Staged, Transfer, TransferError};
-use crate::session::{Answer, Event, Patience, Session, Traffic};
+use crate::session::{Answer, Credentials, Event, Linked, Patience, Session, Traffic};
 
 /// Longest time between two signs of life while a session is open, in microseconds.
 const RENEW_US: u64 = 700_000;
@@ -130,6 +132,41 @@ impl Driver {
         (self.link, self.console)
     }
 
+    /// Bytes that sealing adds to a frame; none on a plain link.
+    #[must_use]
+    pub const fn sealing_bytes(&self) -> usize {
+        self.session.sealing_bytes()
+    }
+
+    /// Makes a sealed link of it, or hears why the device refuses this host.
+    ///
+    /// # Errors
+    /// When the link is gone or no answer comes.
+    pub async fn link(
+        &mut self,
+        shown: &Credentials,
+        fresh: &LinkSecret,
+    ) -> Result<Result<Linked, Refusal>, DriverError> {
+        let start_us = self.link.now_us();
+        self.session.link(start_us, shown, fresh);
+        loop {
+            self.flush().await?;
+            let until_us = self.session.deadline_us().unwrap_or(start_us);
+            self.pump(until_us).await?;
+            while let Some(event) = self.session.poll_event() {
+                match event {
+                    Event::Linked(linked) => return Ok(linked),
+                    Event::NoAnswer => {
+                        let waited_ms = self.link.now_us().saturating_sub(start_us) / 1_000;
+                        return Err(DriverError::NoAnswer { waited_ms });
+                    }
+                    Event::Answer(_) | Event::Ack(_) => {}
+                    Event::Console(text) => self.console.hear(self.link.now_us(), &text),
+                }
+            }
+        }
+    }
+
     /// Asks one request and waits for its answer.
     ///
     /// # Errors
@@ -148,7 +185,7 @@ impl Driver {
                         let waited_ms = self.link.now_us().saturating_sub(start_us) / 1_000;
                         return Err(DriverError::NoAnswer { waited_ms });
                     }
-                    Event::Ack(_) => {}
+                    Event::Ack(_) | Event::Linked(_) => {}
                     Event::Console(text) => self.console.hear(self.link.now_us(), &text),
                 }
             }
@@ -233,6 +270,7 @@ impl Driver {
                 }
                 Event::NoAnswer => transfer.handle_silence(),
                 Event::Ack(ack) => transfer.handle_ack(now_us, &ack),
+                Event::Linked(_) => {}
                 Event::Console(text) => self.console.hear(self.link.now_us(), &text),
             }
         }

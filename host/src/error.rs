@@ -19,7 +19,8 @@ use crate::link::{Address, AddressError};
 use crate::plan::PlanError;
 use crate::report::ReportError;
 use crate::trust::{
-    CertificateError, KeyError, PassphraseError, RootError, RootSpecError, WriteError,
+    CertificateError, DelegationError, KeyError, KnownDevicesError, PassphraseError, RootError,
+    RootSpecError, WriteError,
 };
 
 pub use self::exit::Exit;
@@ -117,6 +118,12 @@ pub enum CommandError {
         /// Why.
         why: String,
     },
+    /// A delegation was not made or cannot be shown.
+    #[error(transparent)]
+    Delegation(#[from] DelegationError),
+    /// The devices that this host knows cannot be read.
+    #[error(transparent)]
+    KnownDevices(#[from] KnownDevicesError),
     /// A certificate was not made.
     #[error(transparent)]
     Certificate(#[from] CertificateError),

@@ -5,6 +5,7 @@
 //! [`Session::poll_transmit`] and [`Session::poll_event`] after every call that may have filled them,
 //! and calls [`Session::handle_timeout`] at [`Session::deadline_us`].
 
+mod sealing;
 pub mod transfer;
 
 use std::collections::VecDeque;
@@ -14,6 +15,10 @@ use firmware_protocol::message::{
     self, Ack, Chunk, FromDevice, MAX_REQUEST_BYTES, Reply, Request, ToDevice,
 };
 use firmware_protocol::refusal::Refusal;
+use firmware_protocol::sealed::LinkSecret;
+
+pub use self::sealing::{Credentials, Linked};
+use self::sealing::{Outcome, Sealing};
 
 /// Longest unit that a host takes from a device, in bytes: longer ones are passed over.
 const MAX_UNIT_BYTES: usize = 2_048;
@@ -72,6 +77,8 @@ pub enum Event {
     Answer(Answer),
     /// The open request was given up: nothing came back.
     NoAnswer,
+    /// The handshake is over: everything is sealed from now on, or the device refuses this host.
+    Linked(Result<Linked, Refusal>),
     /// Chunks have arrived, or there is room for more.
     Ack(Ack),
     /// Console text, as received; escape it before it is shown.
@@ -112,6 +119,7 @@ impl Traffic {
 pub struct Session {
     framing: Framing,
     decoder: Decoder<Vec<u8>>,
+    sealing: Sealing,
     sequence: u32,
     next_id: u32,
     entered: u32,
@@ -157,6 +165,7 @@ impl Session {
         Self {
             framing,
             decoder: Decoder::new(framing, vec![0; MAX_UNIT_BYTES]),
+            sealing: Sealing::default(),
             sequence: 0,
             next_id: first_id,
             entered: 0,
@@ -188,7 +197,20 @@ impl Session {
     #[must_use]
     pub const fn wire_bytes(&self, data_bytes: usize) -> usize {
         let frame = data_bytes.saturating_add(message::CHUNK_HEAD_BYTES + HEADER_BYTES);
-        self.framing.wire_bytes(frame)
+        self.framing.wire_bytes(frame.saturating_add(self.sealing.overhead_bytes()))
+    }
+
+    /// Bytes that sealing adds to a frame; none on a plain link.
+    #[must_use]
+    pub const fn sealing_bytes(&self) -> usize {
+        self.sealing.overhead_bytes()
+    }
+
+    /// Begins the handshake of a sealed link; what it comes to is an event. Nothing travels in the open from here on, whatever
+    /// comes of it. `fresh` is drawn for this handshake and used for no other.
+    pub fn link(&mut self, now_us: u64, shown: &Credentials, fresh: &LinkSecret) {
+        let said = self.sealing.begin(now_us, self.patience.silence_us, shown, fresh);
+        self.say(said.as_deref().unwrap_or_default());
     }
 
     /// Asks `request`; the answer comes as an event. One request is open at a time: a new one takes
@@ -228,33 +250,48 @@ impl Session {
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         self.traffic.received_bytes = self.traffic.received_bytes.saturating_add(length);
         let mut rest = bytes;
-        let mut payloads = Vec::new();
+        let mut frames = Vec::new();
         while let Some(unit) = self.decoder.feed(&mut rest) {
             match unit {
                 Unit::Frame(frame) => match Header::split(frame) {
-                    Some((Header { kind: Kind::Message, .. }, payload)) => {
-                        payloads.push(payload.to_vec());
-                    }
-                    Some((Header { kind: Kind::Chunk, .. }, _)) | None => self.traffic.damaged += 1,
+                    Some((header, payload)) => frames.push((header, payload.to_vec())),
+                    None => self.traffic.damaged += 1,
                 },
                 Unit::Text(text) => self.events.push_back(Event::Console(text.to_vec())),
                 Unit::Damaged(_) => self.traffic.damaged += 1,
             }
         }
-        for payload in payloads {
-            self.take_message(now_us, payload);
+        for (header, payload) in frames {
+            let outcome = self.sealing.hear(now_us, header, payload);
+            self.carry_on(now_us, outcome);
+        }
+    }
+
+    fn carry_on(&mut self, now_us: u64, outcome: Outcome) {
+        match outcome {
+            Outcome::Nothing => {}
+            Outcome::Say(payload) => self.say(&payload),
+            Outcome::Ended(linked) => self.events.push_back(Event::Linked(linked)),
+            Outcome::Silence => self.events.push_back(Event::NoAnswer),
+            Outcome::Message(payload) => self.take_message(now_us, payload),
+            Outcome::Foreign => self.traffic.damaged += 1,
         }
     }
 
     /// When [`Session::handle_timeout`] is due.
     #[must_use]
     pub fn deadline_us(&self) -> Option<u64> {
-        let open = self.open.as_ref()?;
-        Some(open.retry_us.min(open.alive_us.saturating_add(self.patience.silence_us)))
+        let open_us = |open: &OpenRequest| {
+            open.retry_us.min(open.alive_us.saturating_add(self.patience.silence_us))
+        };
+        let open_us = self.open.as_ref().map(open_us);
+        [open_us, self.sealing.deadline_us()].into_iter().flatten().min()
     }
 
     /// Asks again, or gives up, when it is time.
     pub fn handle_timeout(&mut self, now_us: u64) {
+        let outcome = self.sealing.handle_timeout(now_us);
+        self.carry_on(now_us, outcome);
         let silence_us = self.patience.silence_us;
         let Some(open) = &mut self.open else { return };
         if now_us >= open.alive_us.saturating_add(silence_us) {
@@ -297,15 +334,30 @@ impl Session {
         }
     }
 
-    fn send(&mut self, kind: Kind, payload: &[u8]) -> u32 {
-        let sequence = self.sequence;
+    /// Says a message of a handshake.
+    fn say(&mut self, payload: &[u8]) {
+        let header = Header { kind: Kind::Handshake, sequence: self.sequence };
         self.sequence = self.sequence.wrapping_add(1);
+        self.put(header, payload);
+    }
+
+    fn send(&mut self, kind: Kind, payload: &[u8]) -> u32 {
+        let plain = Header { kind, sequence: self.sequence };
+        self.sequence = self.sequence.wrapping_add(1);
+        let Some((header, payload)) = self.sealing.seal(plain, payload) else {
+            // Nothing goes out in the open: what was to be sent is lost, and given up in its time.
+            return plain.sequence;
+        };
+        self.put(header, &payload);
+        header.sequence
+    }
+
+    fn put(&mut self, header: Header, payload: &[u8]) {
         let mut out = vec![0; self.framing.wire_bytes(payload.len().saturating_add(HEADER_BYTES))];
         // The buffer has the length that the framing asks for, so there is always room.
-        let written = self.framing.encode(Header { kind, sequence }, payload, &mut out);
+        let written = self.framing.encode(header, payload, &mut out);
         out.truncate(written.unwrap_or(0));
         self.transmit.push_back(out);
-        sequence
     }
 
     fn take_message(&mut self, now_us: u64, payload: Vec<u8>) {

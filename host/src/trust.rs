@@ -5,11 +5,14 @@
 //! counts is decided by [`firmware_protocol::trust`] alone, on host and device alike.
 
 mod certificate;
+mod delegation;
 mod draft;
 mod envelope;
 mod files;
 mod hex;
+mod host_key;
 mod key_file;
+mod known_devices;
 mod passphrase;
 mod public_file;
 mod root;
@@ -19,11 +22,13 @@ mod signer;
 pub use certificate::{
     CarriedCertificate, CertificateError, certified_hardware, fitting_certificate, sign_certificate,
 };
+pub use delegation::{DelegationError, delegated, read_delegation, sign_delegation};
 pub use draft::{RootDraft, Signed};
 pub use envelope::{EncodeError, seal};
 pub use files::{Secrecy, WriteError, replace_file, write_new_file};
 pub use hex::{Hex, parse_hex};
 pub use key_file::{KeyError, LockedKey, create_key, public_path};
+pub use known_devices::{Acquaintance, KnownDevices, KnownDevicesError};
 pub use passphrase::{Passphrase, PassphraseError, PassphraseSource};
 pub use public_file::{KeyRole, PublicKeyFile};
 pub use root::{LoadedRoot, RootError, RootKeys, first_root, read_root, sign_root};

@@ -31,6 +31,8 @@ pub(crate) enum Purpose {
     Weak = 5,
     /// When the supply fails next, and how.
     Power = 6,
+    /// The device's own key.
+    Identity = 7,
 }
 
 /// A seeded stream of random numbers.

@@ -22,16 +22,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use firmware_protocol::boot::{ResetCause, Start};
+use firmware_protocol::digest::Digest;
 use firmware_protocol::flash::{Guarded, TrapFlag as _};
 use firmware_protocol::frame::Framing;
 use firmware_protocol::layout::Layout;
 use firmware_protocol::manifest::decode_manifest;
+use firmware_protocol::sealed::{LinkKey, LinkSecret};
 use firmware_protocol::slot::SlotId;
 use firmware_protocol::start::{BootCheck, boot, read_manifest};
 use firmware_protocol::trust::{BodyType, Envelope, MAX_ENVELOPE_BYTES};
 use thiserror::Error;
 
-use crate::clock::{NEVER_US, us};
+use crate::clock::{Chance, NEVER_US, Purpose, us};
 use crate::factory::{FactoryBundle, FactoryError, provision};
 use crate::fault::{Fault, FlipFault, Mishaps, Tear};
 use crate::flash::{FlashHandle, SimFlash};
@@ -92,6 +94,7 @@ pub enum DeviceError {
 pub struct SimDevice {
     scenario: Arc<Scenario>,
     seed: u64,
+    identity: LinkSecret,
     tcp_only: bool,
     layout: Layout,
     flash: FlashHandle,
@@ -140,11 +143,17 @@ impl SimDevice {
             provision(&scenario, &layout, &mut flash, bundle, root)?;
             (flash, None, Stats::default())
         };
+        let identity = made_identity(config.seed, scenario.serial());
+        let identity = match &dir {
+            Some(dir) => dir.identity(&identity)?,
+            None => identity,
+        };
         let cut = |at_operation| Fault::cut(at_operation, Tear::Seeded { seed: config.seed });
         let cut = scenario.power.cut_at_operation.map(cut);
         cut.into_iter().chain(scenario.faults.iter().copied()).for_each(|it| flash.set_fault(it));
         let mut device = Self {
             seed: config.seed,
+            identity,
             tcp_only: config.tcp_only,
             layout,
             flash: FlashHandle::new(flash),
@@ -276,6 +285,12 @@ impl SimDevice {
         [serial, first.plus(second)]
     }
 
+    /// The public half of the key that the device proves on sealed links to have.
+    #[must_use]
+    pub fn identity(&self) -> LinkKey {
+        self.identity.public()
+    }
+
     /// The device's serial number.
     #[must_use]
     pub fn serial(&self) -> &str {
@@ -307,6 +322,7 @@ impl SimDevice {
                     layout: &self.layout,
                     flash: &self.flash,
                     seed: self.seed,
+                    identity: &self.identity,
                     boot: self.stats.boots(),
                     serial_console: !self.tcp_only,
                 };
@@ -414,6 +430,13 @@ impl SimDevice {
         *start = start.saturating_add(1);
         image.at_start(*start)
     }
+}
+
+/// The key of a new board: from its seed and serial number, so that a replayed run has it again. It is no secret.
+fn made_identity(seed: u64, serial: &str) -> LinkSecret {
+    let mut drawn = [0; 32];
+    Chance::new(seed, Purpose::Identity, 0).fill(&mut drawn);
+    LinkSecret::new(Digest::of(&[&drawn, serial.as_bytes()].concat()).0)
 }
 
 fn ports(scenario: &Scenario, seed: u64, baud: u32, stats: &Stats) -> [Port; 3] {

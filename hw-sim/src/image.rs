@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use firmware_protocol::device::{Board, BoardInfo, RandomFault};
 use firmware_protocol::message::{CheckGives, CheckInfo, CheckStatus, Reading};
+use firmware_protocol::sealed::LinkSecret;
 
 use crate::clock::{Chance, Purpose};
 use crate::fault::RandomFaults;
@@ -18,13 +19,20 @@ pub(crate) struct SimBoard {
     /// The device's measures, as this image makes them come out.
     measures: Vec<Measure>,
     random: Chance,
+    identity: LinkSecret,
     random_faults: RandomFaults,
     noise: Chance,
 }
 
 impl SimBoard {
     /// The board as it starts for the `boot`th time, which no earlier start's random numbers repeat.
-    pub(crate) fn new(scenario: &Arc<Scenario>, image: &ImageSpec, seed: u64, boot: u64) -> Self {
+    pub(crate) fn new(
+        scenario: &Arc<Scenario>,
+        image: &ImageSpec,
+        identity: &LinkSecret,
+        seed: u64,
+        boot: u64,
+    ) -> Self {
         let own = |usual: &Measure| {
             let changed = image.measure.iter().find(|own| own.name == usual.name);
             changed.unwrap_or(usual).clone()
@@ -34,6 +42,7 @@ impl SimBoard {
             fails: image.fails.clone(),
             measures: scenario.checks.measures.iter().map(own).collect(),
             random: Chance::new(seed, Purpose::Board, boot),
+            identity: identity.clone(),
             random_faults: RandomFaults::default(),
             noise: Chance::new(seed, Purpose::Sensors, boot),
         }
@@ -77,6 +86,10 @@ impl Board for SimBoard {
         }
         self.random.fill(out);
         Ok(())
+    }
+
+    fn identity(&mut self) -> Option<LinkSecret> {
+        Some(self.identity.clone())
     }
 
     fn check_count(&self) -> u8 {
@@ -134,7 +147,7 @@ mod tests {
         let text = format!("schema = \"hwsim/1\"\n{body}");
         let scenario = Arc::new(Scenario::parse(&text, "test.toml").unwrap());
         let image = scenario.image(version);
-        SimBoard::new(&scenario, &image, 1, boot)
+        SimBoard::new(&scenario, &image, &LinkSecret::new([1; 32]), 1, boot)
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use firmware_protocol::layout::Layout;
+use firmware_protocol::sealed::LinkSecret;
 use thiserror::Error;
 
 use crate::factory::{FactoryBundle, FactoryError, provision};
@@ -111,6 +112,23 @@ impl StateDir {
         let counters = opened.map_err(|source| failed(&counters_path, source))?;
         let dir = Self { path: path.to_owned(), counters, _lock: lock };
         Ok(Opened { dir, flash, stats })
+    }
+
+    /// The board's own key; `made` becomes it where there is none yet.
+    pub(crate) fn identity(&self, made: &LinkSecret) -> Result<LinkSecret, StateError> {
+        let path = self.path.join("identity.key");
+        match files::read(&path, MAX_STATS_BYTES) {
+            Ok(bytes) => {
+                let reason = || io::Error::other("it has not the 32 bytes of a key");
+                let bytes = bytes.try_into().map_err(|_| failed(&path, reason()))?;
+                Ok(LinkSecret::new(bytes))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                write_whole(&path, made.bytes())?;
+                Ok(made.clone())
+            }
+            Err(source) => Err(failed(&path, source)),
+        }
     }
 
     /// Where the folder is.

@@ -6,7 +6,7 @@
 //! - [`cli`]: runs the binary and keeps what it said
 //! - [`simulator`]: runs `noflake sim` and reads what the device's side has counted
 //! - [`raw`]: speaks the wire as no honest host would
-//! - [`proxy`]: a TCP cable that counts, stalls and breaks
+//! - [`proxy`]: a TCP cable that counts, listens, stalls and breaks
 //! - [`peer`]: something at a device's address that is no device
 //! - [`flash`], [`source`], [`random`]: what the flash file holds, files, seeded choices
 //! - [`powercut`], [`soak`]: devices under faults, all of them in turn or many by chance

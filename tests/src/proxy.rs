@@ -1,4 +1,4 @@
-//! A TCP cable between host and device that counts, and can be stalled or cut at a byte.
+//! A TCP cable between host and device that counts, listens, and can be stalled or cut at a byte.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -35,6 +35,8 @@ struct Shared {
     at: Mutex<At>,
     to_device: AtomicU64,
     is_cut: AtomicBool,
+    /// Every byte that has passed, both ways.
+    heard: Mutex<Vec<u8>>,
     /// Ends of the connections there have been, for the one who cuts.
     ends: Mutex<Vec<TcpStream>>,
     reached: mpsc::Sender<()>,
@@ -51,6 +53,7 @@ impl Proxy {
             at: Mutex::new(at),
             to_device: AtomicU64::new(0),
             is_cut: AtomicBool::new(false),
+            heard: Mutex::default(),
             ends: Mutex::default(),
             reached: sender,
         });
@@ -82,6 +85,11 @@ impl Proxy {
         self.shared.to_device.load(Ordering::SeqCst)
     }
 
+    /// Every byte that has passed so far, both ways.
+    pub fn heard(&self) -> Vec<u8> {
+        self.shared.heard.lock().unwrap().clone()
+    }
+
     /// Plugs it in again after a cut.
     pub fn plug_in(&self) {
         self.shared.is_cut.store(false, Ordering::SeqCst);
@@ -107,7 +115,7 @@ impl Shared {
         let _ = (host.set_nodelay(true), device.set_nodelay(true));
         thread::scope(|scope| {
             scope.spawn(|| {
-                copy(&device, host);
+                self.copy(&device, host);
                 let _ = host.shutdown(Shutdown::Both);
                 let _ = device.shutdown(Shutdown::Both);
             });
@@ -131,6 +139,7 @@ impl Shared {
             if device.write_all(&buffer[..passed]).is_err() {
                 return;
             }
+            self.heard.lock().unwrap().extend(&buffer[..passed]);
             self.to_device.fetch_add(passed as u64, Ordering::SeqCst);
             if passed < count {
                 let _ = self.reached.send(());
@@ -144,13 +153,14 @@ impl Shared {
             }
         }
     }
-}
 
-fn copy(mut from: &TcpStream, mut to: &TcpStream) {
-    let mut buffer = vec![0; 16 * 1024];
-    while let Ok(count @ 1..) = from.read(&mut buffer) {
-        if to.write_all(&buffer[..count]).is_err() {
-            return;
+    fn copy(&self, mut from: &TcpStream, mut to: &TcpStream) {
+        let mut buffer = vec![0; 16 * 1024];
+        while let Ok(count @ 1..) = from.read(&mut buffer) {
+            self.heard.lock().unwrap().extend(&buffer[..count]);
+            if to.write_all(&buffer[..count]).is_err() {
+                return;
+            }
         }
     }
 }

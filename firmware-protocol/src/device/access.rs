@@ -8,9 +8,7 @@ use crate::frame::{Header, Kind};
 use crate::message::{FromDevice, Reply};
 use crate::refusal::Refusal;
 use crate::root::{LifeCycle, RootRecord};
-use crate::sealed::{
-    Channel, FIRST_BYTES, Joined, LinkKey, LinkSecret, Responder, SECOND_BYTES,
-};
+use crate::sealed::{Channel, FIRST_BYTES, Joined, LinkKey, LinkSecret, Responder, SECOND_BYTES};
 use crate::trust;
 
 use super::admission::not_taken_back;
@@ -159,7 +157,8 @@ impl Access {
 
     /// Takes a third message.
     fn join(&mut self, wire: u8, third: &[u8], said: &mut [u8]) -> Option<Joined> {
-        let joined = self.pending.as_ref().filter(|it| it.wire == wire)?.responder.join(third, said)?;
+        let joined =
+            self.pending.as_ref().filter(|it| it.wire == wire)?.responder.join(third, said)?;
         self.pending = None;
         Some(joined)
     }
@@ -216,7 +215,11 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         let (own, fresh) = match self.handshake_keys() {
             Ok(keys) => keys,
             Err(refusal) => {
-                return self.sender.reply(Asked { via: Via::plain(wire), id: 0 }, Err(refusal), out);
+                return self.sender.reply(
+                    Asked { via: Via::plain(wire), id: 0 },
+                    Err(refusal),
+                    out,
+                );
             }
         };
         let mut second = [0; SECOND_BYTES];
@@ -311,9 +314,5 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
 /// A device has no clock, but what it has seen signed is not from its future.
 const fn not_over(not_after_s: u64, root: &RootRecord) -> Result<(), Refusal> {
     let seen_s = root.made_at_s;
-    if not_after_s < seen_s {
-        Err(Refusal::DelegationOver { not_after_s, seen_s })
-    } else {
-        Ok(())
-    }
+    if not_after_s < seen_s { Err(Refusal::DelegationOver { not_after_s, seen_s }) } else { Ok(()) }
 }

@@ -365,12 +365,22 @@ mod tests {
         let mut session = Session::default();
         let (one, two) = (asked(1), asked(2));
         assert_eq!(session.open(one, HOST, false, false, 71, 0), Ok((71, false)));
-        assert_eq!(session.open(one, HOST, false, false, 72, 10), Ok((71, false)), "the same question again");
-        assert_eq!(session.open(two, HOST, false, false, 73, 900), Err(Refusal::SessionHeld { idle_ms: 900 }));
+        assert_eq!(
+            session.open(one, HOST, false, false, 72, 10),
+            Ok((71, false)),
+            "the same question again"
+        );
+        assert_eq!(
+            session.open(two, HOST, false, false, 73, 900),
+            Err(Refusal::SessionHeld { idle_ms: 900 })
+        );
         assert_eq!(session.open(two, HOST, false, true, 73, 900), Ok((73, true)));
         assert_eq!(session.admit(71, HOST, 901), Err(Refusal::StaleSession));
         assert_eq!(session.admit(73, HOST, 1_000), Ok(()));
-        assert_eq!(session.open(one, HOST, false, false, 74, 1_000 + SESSION_IDLE_MS), Ok((74, true)));
+        assert_eq!(
+            session.open(one, HOST, false, false, 74, 1_000 + SESSION_IDLE_MS),
+            Ok((74, true))
+        );
     }
 
     #[test]

@@ -63,8 +63,10 @@ impl Channel {
         }
         let sealed_bytes = payload.len();
         self.receive.set_nonce(u64::from(header.sequence));
-        let opened =
-            self.receive.decrypt_with_ad_in_place(&header.to_bytes(), payload, sealed_bytes).ok()?;
+        let opened = self
+            .receive
+            .decrypt_with_ad_in_place(&header.to_bytes(), payload, sealed_bytes)
+            .ok()?;
         self.seen.note(header.sequence);
         Some((kind, payload.get_mut(..opened)?))
     }

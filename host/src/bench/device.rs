@@ -1,27 +1,33 @@
 //! One device behind noflake's own protocol: connects, asks, stages, and reports what it saw.
 
+mod acquaint;
 mod reach;
 mod record;
 mod root;
 
+pub use self::acquaint::{HostIdentity, Meets};
 pub(super) use self::reach::{FLASH_FAILED, STAGE_AGAIN};
 pub use self::reach::{Instead, Waiting};
 pub use self::record::RecordBytes;
 
+use firmware_protocol::delegation::Actions;
 use firmware_protocol::digest::Digest;
 use firmware_protocol::message::{
     Identity, PROTOCOL_CURRENT, PROTOCOL_MIN, Reply, Request, Status, TrialTerms,
 };
 use firmware_protocol::refusal::Refusal;
+use firmware_protocol::sealed::LinkKey;
 use firmware_protocol::slot::SlotId;
 use thiserror::Error;
 
 use super::facts;
 use crate::driver::{Console, ConsoleText, Driver, DriverError};
+use crate::evidence::escape_text;
 use crate::link::{Address, LinkError, LinkStart};
 use crate::qualify::observation::{CheckInfo, DeviceFacts, Seen, StatusFacts};
-use crate::session::transfer::{LinkTuning, Staged};
-use crate::session::{Answer, Traffic};
+use crate::session::transfer::{LinkTuning, Staged, first_chunk_bytes};
+use crate::session::{Answer, Linked, Traffic};
+use crate::trust::{Hex, KnownDevicesError};
 
 /// Largest chunk worth trying on a serial line: two halves of the usual block.
 const SERIAL_CHUNK_BYTES: usize = 2_048;
@@ -43,6 +49,8 @@ pub struct Opening {
     pub take_over: bool,
     /// First request id; differs between runs.
     pub first_id: u32,
+    /// Who this host is on sealed links; without, the link stays plain.
+    pub host: Option<HostIdentity>,
 }
 
 /// Why something was not done on a device.
@@ -77,6 +85,35 @@ pub enum DeviceError {
         #[source]
         source: Box<Self>,
     },
+    /// It has proven another key than the one it is known by.
+    #[error(
+        "this is not the device {} that it says it is: it proves key {}, and is known by {}",
+        escape_text(serial),
+        Hex(identity),
+        Hex(known)
+    )]
+    Impostor {
+        /// The serial number that it gives.
+        serial: String,
+        /// The key it proves.
+        identity: LinkKey,
+        /// The key that the device of this number is known by.
+        known: LinkKey,
+    },
+    /// Nobody has said which key it has.
+    #[error("device {} is not known here; it proves key {}", escape_text(serial), Hex(identity))]
+    Stranger {
+        /// The serial number that it gives.
+        serial: String,
+        /// The key it proves.
+        identity: LinkKey,
+    },
+    /// The devices that are known cannot be kept.
+    #[error(transparent)]
+    Known(#[from] KnownDevicesError),
+    /// The system's random source failed.
+    #[error("the system's random source failed")]
+    Random(#[source] getrandom::Error),
     /// Another host keeps its session alive.
     #[error("another host is working on the device: {0}")]
     Held(Refusal),
@@ -113,6 +150,10 @@ pub struct Device {
     next_id: u32,
     /// The device's session, and the boot that it was opened in.
     session: Option<(u64, u32)>,
+    /// What the sealed link has come to, where there is one.
+    linked: Option<Linked>,
+    /// What the session allows.
+    actions: Actions,
     /// The trial that this run has armed, by which the device knows it again behind a reset; zero for none.
     drives: u32,
     /// The boot that answered last, and when it did so first.
@@ -141,6 +182,8 @@ impl Device {
             is_dead: false,
             was_reached: false,
             session: None,
+            linked: None,
+            actions: Actions::NONE,
             drives: 0,
             back: None,
             max_frame_bytes: 1_024,
@@ -280,14 +323,16 @@ impl Device {
     #[must_use]
     pub fn tuning(&self) -> LinkTuning {
         let baud = self.driver.as_ref().and_then(Driver::baud);
+        let sealing_bytes = self.driver.as_ref().map_or(0, Driver::sealing_bytes);
+        let sealing_bytes = u32::try_from(sealing_bytes).unwrap_or(u32::MAX);
         let (wish_bytes, window_bytes) = match baud {
             Some(_) => (SERIAL_CHUNK_BYTES, SERIAL_WINDOW_BYTES),
             None => (STREAM_CHUNK_BYTES, WINDOW_BYTES),
         };
         LinkTuning {
             baud,
-            chunk_bytes: crate::session::transfer::first_chunk_bytes(
-                self.max_frame_bytes,
+            chunk_bytes: first_chunk_bytes(
+                self.max_frame_bytes.saturating_sub(sealing_bytes),
                 wish_bytes,
             ),
             window_bytes,

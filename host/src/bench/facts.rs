@@ -32,6 +32,7 @@ pub fn device_facts(identity: &Identity<'_>) -> DeviceFacts {
         reset_cause: identity.reset_cause.word().to_owned(),
         watchdog_hardware: identity.hardware_deadline,
         enrolled: identity.life_cycle != LifeCycle::Factory,
+        in_field: identity.life_cycle == LifeCycle::Field,
         root_is_lost: false,
     }
 }

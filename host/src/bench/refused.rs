@@ -17,6 +17,24 @@ pub(super) fn in_words(refusal: Refusal, components: &[&str]) -> String {
     }
 }
 
+/// The next safe command after a refusal that is about the host itself and what it may do.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest is about something else")]
+pub(super) const fn next_on_link(refusal: Refusal) -> Option<&'static str> {
+    Some(match refusal {
+        Refusal::NotAuthenticated => {
+            "add --as HOST.key, with the delegation HOST.nfd beside it: noflake key delegate makes one"
+        }
+        Refusal::NotDelegated { .. }
+        | Refusal::DelegationHost
+        | Refusal::DelegationDevice
+        | Refusal::DelegationOver { .. } => {
+            "have whoever holds the operate key make a delegation for this: noflake key delegate"
+        }
+        Refusal::NoIdentity => "the device's firmware has to keep a key: see Board::identity",
+        _ => return None,
+    })
+}
+
 /// The next safe command after a refusal in a run.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is explained by the device's status")]
 pub(super) const fn next(refusal: Refusal) -> &'static str {
@@ -53,7 +71,10 @@ pub(super) const fn next(refusal: Refusal) -> &'static str {
         Refusal::Flash => FLASH_FAILED,
         Refusal::NotStaged | Refusal::NoStage | Refusal::Incomplete { .. } => STAGE_AGAIN,
         Refusal::Malformed => "noflake bundle verify; copy the bundle again if that finds anything",
-        _ => "noflake device status --explain",
+        _ => match next_on_link(refusal) {
+            Some(next) => next,
+            None => "noflake device status --explain",
+        },
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use firmware_protocol::delegation::Action;
 use firmware_protocol::digest::Digest;
 use firmware_protocol::message::{How, Request, TrialTerms};
 use firmware_protocol::refusal::Refusal;
@@ -204,6 +205,9 @@ async fn connect(
 ) -> Result<Saw, DeviceError> {
     let mut tell = |waiting| show(Progressed::Waiting(waiting));
     let opened = device.connect(until_ms, not_boot, session, &mut tell).await?;
+    if session {
+        device.may(Action::ALL)?;
+    }
     Ok(Saw::Connected {
         facts: Box::new(opened.facts),
         status: Box::new(opened.status),
@@ -225,11 +229,18 @@ fn refusal_of(error: &DeviceError) -> Option<Refusal> {
         DeviceError::Driver(_)
         | DeviceError::OutOfTurn(_)
         | DeviceError::Version { .. }
+        | DeviceError::Impostor { .. }
+        | DeviceError::Stranger { .. }
+        | DeviceError::Known(_)
+        | DeviceError::Random(_)
         | DeviceError::NotReached { .. } => None,
     }
 }
 
 fn failed(error: &DeviceError, bundle: &VerifiedBundle) -> Saw {
+    if matches!(error, DeviceError::Impostor { .. } | DeviceError::Stranger { .. }) {
+        return Saw::Refused { reason: sentence(error), is_stale: false, next: error.next() };
+    }
     match refusal_of(error) {
         Some(Refusal::SessionHeld { .. } | Refusal::Busy) | None => {
             Saw::Lost { missing: missing(error), reason: sentence(error), next: error.next() }
@@ -253,6 +264,10 @@ fn missing(error: &DeviceError) -> Missing {
         DeviceError::Driver(_)
         | DeviceError::Refused(_)
         | DeviceError::OutOfTurn(_)
+        | DeviceError::Impostor { .. }
+        | DeviceError::Stranger { .. }
+        | DeviceError::Known(_)
+        | DeviceError::Random(_)
         | DeviceError::Version { .. } => Missing::Answer,
     }
 }

@@ -2,6 +2,7 @@
 
 mod enroll;
 mod log;
+mod pin;
 mod record;
 mod recover;
 mod status;
@@ -20,6 +21,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Enroll(enroll::Args),
+    Pin(pin::Args),
     Identify(status::IdentifyArgs),
     Status(status::Args),
     Log(log::Args),
@@ -36,6 +38,7 @@ enum Command {
 pub fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     match &args.command {
         Command::Enroll(args) => enroll::run(args, context).map(|()| Exit::Success),
+        Command::Pin(args) => pin::run(args, context).map(|()| Exit::Success),
         Command::Identify(args) => status::identify(args, context).map(|()| Exit::Success),
         Command::Status(args) => status::run(args, context),
         Command::Log(args) => log::run(args, context).map(|()| Exit::Success),

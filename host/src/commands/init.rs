@@ -13,8 +13,8 @@ use crate::cli::Context;
 use crate::config;
 use crate::error::CommandError;
 use crate::trust::{
-    KeyRole, Passphrase, PublicKeyFile, RootKeys, Secrecy, create_key, first_root, sign_root,
-    write_new_file,
+    KeyRole, LockedKey, Passphrase, PublicKeyFile, RootKeys, Secrecy, create_key, first_root,
+    sign_root, write_new_file,
 };
 
 /// Make a trust folder, a configuration and an example bundle to start from
@@ -87,9 +87,9 @@ fn write_trust(
 ) -> Result<(PublicKeyFile, PublicKeyFile), CommandError> {
     let aside =
         tempfile::Builder::new().prefix(".noflake-").tempdir_in(folder).map_err(failed(folder))?;
-    let (root_signer, root) =
-        create_key(&aside.path().join("root.key"), KeyRole::Root, passphrase)?;
-    let (_, release) = create_key(&aside.path().join("release.key"), KeyRole::Release, passphrase)?;
+    let root_key = aside.path().join("root.key");
+    let root = create_key(&root_key, KeyRole::Root, passphrase)?;
+    let release = create_key(&aside.path().join("release.key"), KeyRole::Release, passphrase)?;
     let (root_keys, release_keys) = ([root.public_key], [release.public_key]);
     let record = first_root(
         RootKeys { keys: &root_keys, threshold: 1 },
@@ -101,7 +101,8 @@ fn write_trust(
         root.hint(),
         release.hint(),
     ));
-    let bytes = sign_root(&record, &[&root_signer])?;
+    let signer = LockedKey::read(&root_key)?.unlock(passphrase)?;
+    let bytes = sign_root(&record, &[&signer])?;
     write_new_file(&aside.path().join(ROOT_RECORD), &bytes, Secrecy::Public)?;
     let target = folder.join(TRUST_FOLDER);
     fs::rename(aside.path(), &target).map_err(failed(&target))?;

@@ -1,5 +1,7 @@
 //! `noflake key`: makes keys and shows their public halves.
 
+mod delegate;
+
 use std::path::{Path, PathBuf};
 
 use firmware_protocol::trust::key_hint;
@@ -10,7 +12,7 @@ use crate::cli::Context;
 use crate::error::CommandError;
 use crate::trust::{Hex, KeyRole, LockedKey, PublicKeyFile, Signer, create_key, public_path};
 
-/// Make and show keys
+/// Make and show keys, and say what hosts may do
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -21,6 +23,7 @@ pub struct Args {
 enum Command {
     Generate(GenerateArgs),
     Show(ShowArgs),
+    Delegate(delegate::Args),
 }
 
 /// Make a key: NAME.key, encrypted under a passphrase, and NAME.pub beside it
@@ -54,13 +57,14 @@ pub fn run(args: Args, context: &Context) -> Result<(), CommandError> {
     match args.command {
         Command::Generate(args) => generate(&args, context),
         Command::Show(args) => show(&args, context),
+        Command::Delegate(args) => delegate::run(&args, context),
     }
 }
 
 fn generate(args: &GenerateArgs, context: &Context) -> Result<(), CommandError> {
     let path = with_key_extension(&args.name);
     let passphrase = args.passphrase.source().choose(&path.display().to_string())?;
-    let (_, public) = create_key(&path, args.role, &passphrase)?;
+    let public = create_key(&path, args.role, &passphrase)?;
     print(context, &path, Some(args.role), &public.public_key);
     Ok(())
 }
@@ -82,10 +86,11 @@ fn show(args: &ShowArgs, context: &Context) -> Result<(), CommandError> {
 }
 
 fn print(context: &Context, path: &Path, role: Option<KeyRole>, public_key: &[u8; 32]) {
+    let algorithm = role.map_or("ed25519", KeyRole::algorithm);
     let role = role.map_or("unknown (no .pub file)", KeyRole::word);
     let hint = key_hint(public_key);
     let human = format_args!(
-        "key         {}\nrole        {role}\nalgorithm   ed25519\npublic key  {}\nhint        {}",
+        "key         {}\nrole        {role}\nalgorithm   {algorithm}\npublic key  {}\nhint        {}",
         path.display(),
         Hex(public_key),
         Hex(&hint),
@@ -94,7 +99,7 @@ fn print(context: &Context, path: &Path, role: Option<KeyRole>, public_key: &[u8
     let machine = json!({
         "key": path,
         "role": role,
-        "algorithm": "ed25519",
+        "algorithm": algorithm,
         "public_key": Hex(public_key).to_string(),
         "hint": Hex(&hint).to_string(),
     });

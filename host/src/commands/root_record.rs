@@ -200,7 +200,12 @@ fn report(
         "root": role_json(&record.root),
         "release": role_json(&record.release),
         "qualify": role_json(&record.qualify),
-        "epochs": { "release": record.epochs.release, "qualify": record.epochs.qualify },
+        "operate": role_json(&record.operate),
+        "epochs": {
+            "release": record.epochs.release,
+            "qualify": record.epochs.qualify,
+            "operate": record.epochs.operate,
+        },
         "policy": policy_json(&record.policy),
         "signed": signed_json(&own),
         "signed_before": before.as_ref().map(signed_json),
@@ -246,18 +251,31 @@ struct Sheet<'a>(&'a RootDraft);
 
 impl fmt::Display for Sheet<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let RootRecord { version, root, release, qualify, life_cycle, policy, epochs, made_at_s } =
-            self.0.record();
+        let RootRecord {
+            version,
+            root,
+            release,
+            qualify,
+            operate,
+            life_cycle,
+            policy,
+            epochs,
+            made_at_s,
+        } = self.0.record();
         let made_at = UNIX_EPOCH.checked_add(Duration::from_secs(*made_at_s)).unwrap_or(UNIX_EPOCH);
         writeln!(f, "root record {version} ({})", life_cycle_word(*life_cycle))?;
         writeln!(f, "digest      {}", self.0.digest())?;
         writeln!(f, "made        {}", humantime::format_rfc3339_seconds(made_at))?;
-        let roles = [("root", root), ("release", release), ("qualify", qualify)];
+        let roles =
+            [("root", root), ("release", release), ("qualify", qualify), ("operate", operate)];
         for (name, role) in roles.into_iter().filter(|(_, role)| !role.is_unused()) {
             writeln!(f, "{name:<11} {} of {}", role.threshold, hints(&role.keys))?;
         }
-        let Epochs { release, qualify } = epochs;
-        writeln!(f, "epochs      from {release} of bundles, from {qualify} of certificates")?;
+        let Epochs { release, qualify, operate } = epochs;
+        writeln!(
+            f,
+            "epochs      from {release} of bundles, {qualify} of certificates, {operate} of delegations"
+        )?;
         let Policy { max_boots, max_boot_ms, max_lease_ms, .. } = policy;
         writeln!(
             f,
@@ -308,6 +326,7 @@ const fn life_cycle_word(life_cycle: LifeCycle) -> &'static str {
     match life_cycle {
         LifeCycle::Factory => "factory",
         LifeCycle::Development => "development",
+        LifeCycle::Field => "field",
     }
 }
 

@@ -2,7 +2,8 @@
 
 use tokio::sync::watch;
 
-use crate::bench::{Device, Opened, Opening, Waiting};
+use super::host_key::HostKeyArgs;
+use crate::bench::{Device, HostIdentity, Meets, Opened, Opening, Waiting};
 use crate::cli::Context;
 use crate::error::CommandError;
 use crate::link::{Address, Link, LinkStart};
@@ -24,6 +25,8 @@ pub(super) struct TargetArgs {
     /// Seed of a simulated device
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    #[command(flatten)]
+    host: HostKeyArgs,
 }
 
 impl TargetArgs {
@@ -36,6 +39,15 @@ impl TargetArgs {
         context: &Context,
         root: Option<&LoadedRoot>,
     ) -> Result<Vec<Opening>, CommandError> {
+        self.openings_for(Meets::Known, context, root)
+    }
+
+    fn openings_for(
+        &self,
+        meets: Meets,
+        context: &Context,
+        root: Option<&LoadedRoot>,
+    ) -> Result<Vec<Opening>, CommandError> {
         let names = match self.devices.as_slice() {
             [] => context.config()?.devices,
             named => named.to_vec(),
@@ -44,8 +56,11 @@ impl TargetArgs {
         if names.is_empty() {
             return Err(CommandError::NotNamed { what, flag, key });
         }
-        let openings: Vec<Opening> =
-            names.iter().map(|name| self.opening(name, root)).collect::<Result<_, _>>()?;
+        let host = self.host.identity(meets, context)?;
+        let openings: Vec<Opening> = names
+            .iter()
+            .map(|name| self.opening(name, root, host.clone()))
+            .collect::<Result<_, _>>()?;
         // Simulated devices are made anew for each name; every other address is one device.
         for (index, opening) in openings.iter().enumerate() {
             let is_twice = openings.iter().skip(index.saturating_add(1)).any(|later| {
@@ -73,14 +88,32 @@ impl TargetArgs {
         context: &Context,
         root: Option<&LoadedRoot>,
     ) -> Result<Device, CommandError> {
-        let mut openings = self.openings(context, root)?;
+        self.one_for(Meets::Known, context, root)
+    }
+
+    /// As [`TargetArgs::one`], for a command that may get to know the device.
+    ///
+    /// # Errors
+    /// When none or several are named, or the name is no address.
+    pub(super) fn one_for(
+        &self,
+        meets: Meets,
+        context: &Context,
+        root: Option<&LoadedRoot>,
+    ) -> Result<Device, CommandError> {
+        let mut openings = self.openings_for(meets, context, root)?;
         match (openings.pop(), openings.is_empty()) {
             (Some(opening), true) => Ok(Device::new(opening)),
             (Some(_), false) | (None, _) => Err(CommandError::OneDevice),
         }
     }
 
-    fn opening(&self, name: &str, root: Option<&LoadedRoot>) -> Result<Opening, CommandError> {
+    fn opening(
+        &self,
+        name: &str,
+        root: Option<&LoadedRoot>,
+        host: Option<HostIdentity>,
+    ) -> Result<Opening, CommandError> {
         let address: Address = name.parse()?;
         let mut id = [0; 4];
         getrandom::fill(&mut id).map_err(CommandError::Random)?;
@@ -88,7 +121,8 @@ impl TargetArgs {
         if let Err(error) = Link::check(&address, &start) {
             return Err(CommandError::Device { address, source: Box::new(error.into()) });
         }
-        Ok(Opening { address, start, take_over: self.take_over, first_id: u32::from_le_bytes(id) })
+        let (take_over, first_id) = (self.take_over, u32::from_le_bytes(id));
+        Ok(Opening { address, start, take_over, first_id, host })
     }
 }
 

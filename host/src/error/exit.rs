@@ -110,6 +110,8 @@ impl CommandError {
             | Self::WrongRole { .. }
             | Self::NotOfRole { .. }
             | Self::Certificate(_)
+            | Self::Delegation(_)
+            | Self::KnownDevices(_)
             | Self::RunUnfit { .. }
             | Self::NotCertified { .. }
             | Self::Arguments { .. } => Exit::Usage,
@@ -267,11 +269,15 @@ fn of_device(error: &DeviceError) -> Exit {
         // The scenario is a file of the user's, and no device.
         DeviceError::Driver(DriverError::Link(LinkError::Simulated { .. })) => Exit::Usage,
         DeviceError::Refused(_)
+        | DeviceError::Impostor { .. }
+        | DeviceError::Stranger { .. }
         | DeviceError::Driver(DriverError::Transfer(TransferError::Refused(_))) => Exit::Refused,
         DeviceError::NotReached { source, .. } => of_device(source),
         DeviceError::Driver(_)
         | DeviceError::OutOfTurn(_)
         | DeviceError::Version { .. }
+        | DeviceError::Known(_)
+        | DeviceError::Random(_)
         | DeviceError::Held(_) => Exit::Bench,
     }
 }

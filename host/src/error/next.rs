@@ -6,7 +6,7 @@ use super::CommandError;
 use crate::boot_record::RecordFileError;
 use crate::bundle::{BundleError, CreateError, FormatError, SpecError};
 use crate::evidence::RecordError;
-use crate::trust::{CertificateError, KeyError, RootError, WriteError};
+use crate::trust::{CertificateError, DelegationError, KeyError, RootError, WriteError};
 
 /// For a run that no certificate can be made from.
 const QUALIFY_FIRST: &str = "noflake qualify the bundle, then name the folder of that run";
@@ -74,6 +74,8 @@ impl CommandError {
             Self::NotOfRole { .. } => Some("noflake root show names the keys of each role"),
             Self::RunUnfit { .. } => Some(QUALIFY_FIRST),
             Self::Certificate(error) => after_certificate(error),
+            Self::Delegation(error) => after_delegation(error),
+            Self::KnownDevices(_) => Some("mend the file, or its folder's rights"),
             Self::NotCertified { source, .. } => Some(after_not_certified(source)),
             Self::Key(KeyError::Read { .. } | KeyError::Public { .. }) => {
                 Some("name a key file that noflake key generate made")
@@ -114,6 +116,26 @@ const fn after_certificate(error: &CertificateError) -> Option<&'static str> {
         | CertificateError::Level { .. }
         | CertificateError::Plan { .. }
         | CertificateError::None { .. } => None,
+    }
+}
+
+const fn after_delegation(error: &DelegationError) -> Option<&'static str> {
+    match error {
+        DelegationError::Trust(_) => Some(
+            "name as many keys with --key as the operate role needs: noflake root show says how many",
+        ),
+        DelegationError::Epoch { .. } => Some("name an epoch that counts with --epoch"),
+        DelegationError::OtherHost { .. } | DelegationError::Over { .. } => {
+            Some("have whoever holds the operate key make a new one: noflake key delegate")
+        }
+        DelegationError::Read { .. } | DelegationError::Envelope { .. } => {
+            Some("have noflake key delegate make it anew")
+        }
+        DelegationError::Rule(_)
+        | DelegationError::TooMany { .. }
+        | DelegationError::Encode(_)
+        | DelegationError::Seal(_)
+        | DelegationError::TooLong { .. } => None,
     }
 }
 

@@ -65,6 +65,8 @@ pub struct DeviceFacts {
     pub watchdog_hardware: bool,
     /// Whether the device has a root record; one in factory state takes nothing else.
     pub enrolled: bool,
+    /// Whether it takes changes on sealed links only, from hosts with a delegation.
+    pub in_field: bool,
     /// Whether flash has lost that root record, as far as the device was asked; it then takes no bundle.
     pub root_is_lost: bool,
 }

@@ -260,7 +260,7 @@ mod tests {
         }
         let both: [&dyn Signer; 2] = [&signers[0], &signers[1]];
         assert!(sign(&both, &root).is_ok());
-        let epochs = firmware_protocol::root::Epochs { release: 0, qualify: 2 };
+        let epochs = firmware_protocol::root::Epochs { qualify: 2, ..Default::default() };
         let over = sign(&both, &RootRecord { epochs, ..root });
         assert!(matches!(over, Err(CertificateError::Epoch { got: 1, lowest: 2 })));
     }
@@ -292,7 +292,7 @@ mod tests {
         let other = against(&[carried(Digest([9; 32]), 3, 3)]);
         assert!(matches!(other, CertificateError::Plan { .. }));
         let raised = RootRecord {
-            epochs: firmware_protocol::root::Epochs { release: 0, qualify: 1 },
+            epochs: firmware_protocol::root::Epochs { qualify: 1, ..Default::default() },
             ..root(need)
         };
         let old = fitting_certificate(&[carried(PLAN, 3, 3)], &raised, PLAN).unwrap_err();

@@ -17,9 +17,10 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::files::{Secrecy, WriteError, write_new_file};
+use super::host_key;
 use super::passphrase::Passphrase;
 use super::public_file::{self, KeyRole, PublicFileError, PublicKeyFile};
-use super::signer::{FileSigner, Signer};
+use super::signer::FileSigner;
 use crate::{input, platform};
 
 pub use super::public_file::public_path;
@@ -84,21 +85,26 @@ pub fn create_key(
     path: &Path,
     role: KeyRole,
     passphrase: &Passphrase,
-) -> Result<(FileSigner, PublicKeyFile), KeyError> {
+) -> Result<PublicKeyFile, KeyError> {
     let beside = public_path(path);
     if let Some(taken) = [path, &beside].into_iter().find(|path| path.exists()) {
         return Err(KeyError::Write(WriteError::Exists { path: taken.to_path_buf() }));
     }
     let mut secret = Zeroizing::new([0; 32]);
     getrandom::fill(&mut *secret).map_err(KeyError::Random)?;
-    let key = SigningKey::from_bytes(&secret);
-    let pem = encrypt(&key, passphrase)?;
+    let (pem, public_key) = match role {
+        KeyRole::Host => host_key::encrypted(&secret, passphrase)?,
+        KeyRole::Root | KeyRole::Release | KeyRole::Qualify | KeyRole::Operate => {
+            let key = SigningKey::from_bytes(&secret);
+            let plain = key.to_pkcs8_der().map_err(KeyError::Encrypt)?;
+            (encrypt(plain.as_bytes(), passphrase)?, key.verifying_key().to_bytes())
+        }
+    };
     write_new_file(path, pem.as_bytes(), Secrecy::Secret).map_err(KeyError::Write)?;
-    let signer = FileSigner::new(key);
-    let public = PublicKeyFile { role, public_key: signer.public_key() };
+    let public = PublicKeyFile { role, public_key };
     write_new_file(&beside, public.to_text().as_bytes(), Secrecy::Public)
         .map_err(KeyError::Write)?;
-    Ok((signer, public))
+    Ok(public)
 }
 
 /// A secret key as its file holds it: all that can be wrong with it but its passphrase is known.
@@ -133,13 +139,24 @@ impl LockedKey {
     /// # Errors
     /// When the passphrase is wrong, or the key is weak.
     pub fn unlock(&self, passphrase: &Passphrase) -> Result<FileSigner, KeyError> {
-        let wrong = |_| KeyError::WrongPassphrase { path: self.path.clone() };
-        let plain = self.info()?.decrypt(passphrase.as_bytes()).map_err(wrong)?;
+        let plain = self.plain(passphrase)?;
         // One wrong passphrase in 256 leaves a padding that looks right; its key then does not decode.
+        let wrong = |_| KeyError::WrongPassphrase { path: self.path.clone() };
         let key = SigningKey::from_pkcs8_der(plain.as_bytes()).map_err(wrong)?;
         public_file::refuse_weak(&key.verifying_key().to_bytes())
             .map_err(|source| KeyError::Public { path: self.path.clone(), source })?;
         Ok(FileSigner::new(key))
+    }
+
+    /// What it holds.
+    pub(super) fn plain(&self, passphrase: &Passphrase) -> Result<SecretDocument, KeyError> {
+        let wrong = |_| KeyError::WrongPassphrase { path: self.path.clone() };
+        self.info()?.decrypt(passphrase.as_bytes()).map_err(wrong)
+    }
+
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     fn info(&self) -> Result<EncryptedPrivateKeyInfoRef<'_>, KeyError> {
@@ -168,7 +185,11 @@ fn read_secret(path: &Path) -> Result<Zeroizing<String>, KeyError> {
     input::text_from(file, MAX_FILE_BYTES).map(Zeroizing::new).map_err(failed)
 }
 
-fn encrypt(key: &SigningKey, passphrase: &Passphrase) -> Result<Zeroizing<String>, KeyError> {
+/// The text of a key file that holds `plain`, the DER of a PKCS#8 private key.
+pub(super) fn encrypt(
+    plain: &[u8],
+    passphrase: &Passphrase,
+) -> Result<Zeroizing<String>, KeyError> {
     let mut salt = [0; 16];
     let mut iv = [0; 16];
     getrandom::fill(&mut salt).map_err(KeyError::Random)?;
@@ -177,8 +198,7 @@ fn encrypt(key: &SigningKey, passphrase: &Passphrase) -> Result<Zeroizing<String
     let cost = scrypt::Params::new(LOG_N, R, P).map_err(broken)?;
     let parameters = Parameters::generate_scrypt_aes256cbc(cost, &salt, iv)
         .map_err(|source: pkcs5::Error| KeyError::Encrypt(source.into()))?;
-    let plain = key.to_pkcs8_der().map_err(KeyError::Encrypt)?;
-    PrivateKeyInfoRef::try_from(plain.as_bytes())
+    PrivateKeyInfoRef::try_from(plain)
         .and_then(|info| info.encrypt_with_params(parameters, passphrase.as_bytes()))
         .and_then(|document| {
             Ok(document.to_pem(EncryptedPrivateKeyInfoRef::PEM_LABEL, LineEnding::LF)?)
@@ -208,6 +228,7 @@ const MAX_FILE_BYTES: u64 = 16 * 1024;
 mod tests {
     use std::fs;
 
+    use super::super::signer::Signer as _;
     use super::*;
 
     fn passphrase(text: &str) -> Passphrase {
@@ -223,7 +244,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("release.key");
         let right = passphrase("tide pool");
-        let (_, public) = create_key(&path, KeyRole::Release, &right).unwrap();
+        let public = create_key(&path, KeyRole::Release, &right).unwrap();
         assert_eq!(open_key(&path, &right).unwrap().public_key(), public.public_key);
         assert_eq!(PublicKeyFile::open(&public_path(&path)).unwrap(), public);
         let wrong = open_key(&path, &passphrase("tide pools"));

@@ -22,6 +22,10 @@ pub enum KeyRole {
     Release,
     /// Signs certificates.
     Qualify,
+    /// Signs delegations.
+    Operate,
+    /// Signs nothing: a host proves by it, on a sealed link, who it is.
+    Host,
 }
 
 impl KeyRole {
@@ -32,6 +36,17 @@ impl KeyRole {
             Self::Root => "root",
             Self::Release => "release",
             Self::Qualify => "qualify",
+            Self::Operate => "operate",
+            Self::Host => "host",
+        }
+    }
+
+    /// What its keys are.
+    #[must_use]
+    pub const fn algorithm(self) -> &'static str {
+        match self {
+            Self::Root | Self::Release | Self::Qualify | Self::Operate => "ed25519",
+            Self::Host => "x25519",
         }
     }
 }
@@ -90,7 +105,8 @@ impl PublicKeyFile {
     pub fn to_text(&self) -> String {
         format!(
             "# Public half of a noflake key: not secret, safe to pass on.\n\
-             algorithm = \"{ALGORITHM}\"\nrole = \"{}\"\npublic_key = \"{}\"\nhint = \"{}\"\n",
+             algorithm = \"{}\"\nrole = \"{}\"\npublic_key = \"{}\"\nhint = \"{}\"\n",
+            self.role.algorithm(),
             self.role.word(),
             Hex(&self.public_key),
             self.hint(),
@@ -113,12 +129,14 @@ impl PublicKeyFile {
             got: got.to_owned(),
             expected: expected.to_owned(),
         };
-        if text.algorithm != ALGORITHM {
-            return Err(wrong("algorithm", &text.algorithm, ALGORITHM));
+        if text.algorithm != text.role.algorithm() {
+            return Err(wrong("algorithm", &text.algorithm, text.role.algorithm()));
         }
         let public_key = parse_hex(&text.public_key)
             .ok_or_else(|| wrong("public_key", &text.public_key, "64 hex digits"))?;
-        refuse_weak(&public_key)?;
+        if text.role != KeyRole::Host {
+            refuse_weak(&public_key)?;
+        }
         let file = Self { role: text.role, public_key };
         if text.hint == file.hint() {
             Ok(file)
@@ -146,7 +164,6 @@ pub fn public_path(key: &Path) -> PathBuf {
     }
 }
 
-const ALGORITHM: &str = "ed25519";
 const MAX_FILE_BYTES: u64 = 4096;
 
 #[cfg(test)]

@@ -119,6 +119,7 @@ pub fn first_root(
         root: role_keys(root)?,
         release: role_keys(release)?,
         qualify: RoleKeys::default(),
+        operate: RoleKeys::default(),
         life_cycle: LifeCycle::Development,
         policy: Policy::default(),
         epochs: Epochs::default(),

@@ -4,7 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use firmware_protocol::root::{CertificateNeed, Epochs, Policy, PublicKey, RoleKeys, RootRecord};
+use firmware_protocol::root::{
+    CertificateNeed, Epochs, LifeCycle, Policy, PublicKey, RoleKeys, RootRecord,
+};
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 use thiserror::Error;
@@ -24,6 +26,7 @@ pub struct RootSpec {
     root: RoleSpec,
     release: RoleSpec,
     qualify: Option<RoleSpec>,
+    operate: Option<RoleSpec>,
     #[serde(default)]
     epochs: EpochSpec,
     #[serde(default)]
@@ -48,12 +51,15 @@ struct RoleSpec {
 struct EpochSpec {
     release: u32,
     qualify: u32,
+    operate: u32,
 }
 
 /// What trials may ask for, and what bundles have to bring.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PolicySpec {
+    #[serde(default)]
+    life_cycle: LifeCycleWord,
     lowest_security_version: Option<u64>,
     max_security_step: Option<u64>,
     certificate: Option<CertificateWord>,
@@ -63,6 +69,15 @@ struct PolicySpec {
     max_boot: Option<Duration>,
     #[serde(default, deserialize_with = "duration")]
     max_lease: Option<Duration>,
+}
+
+/// What a device lets whom do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum LifeCycleWord {
+    #[default]
+    Development,
+    Field,
 }
 
 /// When a certificate is needed.
@@ -152,15 +167,26 @@ impl RootSpec {
             made_at_s,
         )?;
         let version = after.map_or(1, |after| after.version.saturating_add(1));
-        let qualify = match &self.qualify {
-            Some(role) => {
-                let keys = self.keys(role, KeyRole::Qualify)?;
-                role_keys(RootKeys { keys: &keys, threshold: role.threshold })?
-            }
-            None => RoleKeys::default(),
-        };
-        let epochs = Epochs { release: self.epochs.release, qualify: self.epochs.qualify };
-        Ok(RootRecord { version, qualify, epochs, policy: self.policy(first.policy)?, ..first })
+        let EpochSpec { release, qualify, operate } = self.epochs;
+        Ok(RootRecord {
+            version,
+            qualify: self.optional(self.qualify.as_ref(), KeyRole::Qualify)?,
+            operate: self.optional(self.operate.as_ref(), KeyRole::Operate)?,
+            life_cycle: match self.policy.life_cycle {
+                LifeCycleWord::Development => LifeCycle::Development,
+                LifeCycleWord::Field => LifeCycle::Field,
+            },
+            epochs: Epochs { release, qualify, operate },
+            policy: self.policy(first.policy)?,
+            ..first
+        })
+    }
+
+    /// A role that need not be used.
+    fn optional(&self, spec: Option<&RoleSpec>, role: KeyRole) -> Result<RoleKeys, RootSpecError> {
+        let Some(spec) = spec else { return Ok(RoleKeys::default()) };
+        let keys = self.keys(spec, role)?;
+        Ok(role_keys(RootKeys { keys: &keys, threshold: spec.threshold })?)
     }
 
     fn keys(&self, role: &RoleSpec, expected: KeyRole) -> Result<Vec<PublicKey>, RootSpecError> {

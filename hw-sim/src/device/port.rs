@@ -2,6 +2,7 @@
 
 use firmware_protocol::frame::{CRC_BYTES, Decoder, Framing, HEADER_BYTES, Header, Kind, Unit};
 use firmware_protocol::message::{CHUNK_HEAD_BYTES, Chunk};
+use firmware_protocol::sealed::TAG_BYTES;
 
 use crate::clock::NEVER_US;
 use crate::fault::{Direction, LinkFault};
@@ -76,7 +77,7 @@ impl Port {
     }
 
     /// Takes the next whole frame that has arrived by `now_us`.
-    pub(super) fn hear<R>(&mut self, now_us: u64, take: impl FnOnce(&[u8]) -> R) -> Option<R> {
+    pub(super) fn hear<R>(&mut self, now_us: u64, take: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
         self.arrive(now_us);
         loop {
             let mut rest = self.heard.get(self.taken..)?;
@@ -202,11 +203,19 @@ fn applies(fault: &LinkFault, direction: Direction, framing: Framing) -> bool {
 
 fn count_frame(stats: &mut LinkStats, frame: &[u8]) {
     count(&mut stats.frames_in, 1);
-    if let Some((Header { kind: Kind::Chunk, .. }, payload)) = Header::split(frame)
-        && Chunk::parse(payload).is_some()
-    {
+    let chunk_bytes = match Header::split(frame) {
+        Some((Header { kind: Kind::Chunk, .. }, payload)) if Chunk::parse(payload).is_some() => {
+            payload.len().checked_sub(CHUNK_HEAD_BYTES)
+        }
+        // A wire does not see into it.
+        Some((Header { kind: Kind::SealedChunk, .. }, payload)) => {
+            payload.len().checked_sub(CHUNK_HEAD_BYTES + TAG_BYTES)
+        }
+        Some(_) | None => None,
+    };
+    if let Some(chunk_bytes) = chunk_bytes {
         count(&mut stats.chunk_frames_in, 1);
-        count(&mut stats.chunk_bytes_in, payload.len().saturating_sub(CHUNK_HEAD_BYTES));
+        count(&mut stats.chunk_bytes_in, chunk_bytes);
     }
 }
 

@@ -6,6 +6,7 @@ use firmware_protocol::boot::{ResetCause, Start};
 use firmware_protocol::device::{Device, Effect, Input, Next, Outgoing};
 use firmware_protocol::flash::{Guarded, TrapFlag as _};
 use firmware_protocol::layout::Layout;
+use firmware_protocol::sealed::LinkSecret;
 use firmware_protocol::slot::SlotId;
 use firmware_protocol::start::Handover;
 
@@ -35,6 +36,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) layout: &'a Layout,
     pub(super) flash: &'a FlashHandle,
     pub(super) seed: u64,
+    /// The board's own key.
+    pub(super) identity: &'a LinkSecret,
     /// Counts all boots, so that no two have the same random numbers.
     pub(super) boot: u64,
     /// Console text goes out between the frames of port 0.
@@ -238,7 +241,8 @@ impl Serving {
         now_us: u64,
     ) -> Self {
         let device = &around.scenario.device;
-        let board = SimBoard::new(around.scenario, image, around.seed, around.boot);
+        let board =
+            SimBoard::new(around.scenario, image, around.identity, around.seed, around.boot);
         let trap = around.flash.lock().trap_line();
         let window = vec![0; device.window_bytes as usize];
         let engine = Device::new(

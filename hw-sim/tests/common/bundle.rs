@@ -51,6 +51,7 @@ pub fn root() -> Vec<u8> {
         root: role.clone(),
         release: role,
         qualify: RoleKeys::default(),
+        operate: RoleKeys::default(),
         life_cycle: LifeCycle::Development,
         policy: Policy::default(),
         epochs: Epochs::default(),

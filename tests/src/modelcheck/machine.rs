@@ -159,7 +159,7 @@ impl Machine {
         witness: &mut Witness,
     ) -> Result<Delivered, Violation> {
         let release = scene.new_release();
-        let bytes = match letter.question {
+        let mut bytes = match letter.question {
             Question::Chunk { component, block } => {
                 let payload = &release.payloads[usize::from(component)];
                 let bytes = payload.chunks(BLOCK_BYTES as usize).nth(block as usize);
@@ -175,7 +175,7 @@ impl Machine {
         };
         self.engine.flash_mut().set_dying(cut_behind);
         let asked = Some(letter.question);
-        let mut input = Some(bytes.as_slice());
+        let mut input = Some(bytes.as_mut_slice());
         let mut answer = None;
         loop {
             let boot = self.boots;
@@ -232,7 +232,7 @@ impl Machine {
 
     fn poll(
         &mut self,
-        frame: Option<&[u8]>,
+        frame: Option<&mut [u8]>,
         asked: Option<Question>,
         scene: &Scene,
         witness: &mut Witness,

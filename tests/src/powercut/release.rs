@@ -156,6 +156,7 @@ fn root(version: u32) -> Vec<u8> {
         root: role(key(version)),
         release: role(RELEASE_KEY),
         qualify: RoleKeys::default(),
+        operate: RoleKeys::default(),
         life_cycle: LifeCycle::Development,
         policy: Policy::default(),
         epochs: Epochs::default(),

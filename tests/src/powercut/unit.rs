@@ -267,11 +267,11 @@ impl<'a> Unit<'a> {
         sequence: u32,
         payload: &[u8],
     ) -> Result<Option<Said>, Stop> {
-        let frame = [&Header { kind, sequence }.to_bytes(), payload].concat();
-        self.poll(Some(&frame))
+        let mut frame = [&Header { kind, sequence }.to_bytes(), payload].concat();
+        self.poll(Some(&mut frame))
     }
 
-    fn poll(&mut self, frame: Option<&[u8]>) -> Result<Option<Said>, Stop> {
+    fn poll(&mut self, frame: Option<&mut [u8]>) -> Result<Option<Said>, Stop> {
         let Power::On(device, _) = &mut self.power else {
             return Err(Stop::PowerLost);
         };

@@ -304,7 +304,13 @@ impl<'y> Unit<'y> {
         start.device = Some(self.device.clone());
         self.first_id += 1_000_000;
         let address = Address::Simulated { scenario: None };
-        Device::new(Opening { address, start, take_over: false, first_id: self.first_id })
+        Device::new(Opening {
+            address,
+            start,
+            take_over: false,
+            first_id: self.first_id,
+            host: None,
+        })
     }
 
     /// What the device says of itself.

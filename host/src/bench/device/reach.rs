@@ -4,6 +4,7 @@ use firmware_protocol::message::{PROTOCOL_CURRENT, PROTOCOL_MIN, Reply, Request}
 use firmware_protocol::refusal::Refusal;
 
 use super::{Device, DeviceError, Opened, facts, identity};
+use crate::bench::refused;
 use crate::driver::{Driver, DriverError};
 use crate::link::{Address, Link, LinkError};
 use crate::session::{Answer, Patience};
@@ -127,6 +128,7 @@ impl Device {
         session: bool,
     ) -> Result<Option<Opened>, DeviceError> {
         self.fresh_driver().await?;
+        self.make_link().await?;
         let hello = Request::Hello { min: PROTOCOL_MIN, current: PROTOCOL_CURRENT };
         let answer = self.ask_briefly(hello).await?;
         let at_ms = self.now_ms();
@@ -150,6 +152,7 @@ impl Device {
         self.max_frame_bytes = max_frame_bytes;
         self.window_bytes = window_bytes;
         self.checks = None;
+        self.meet().await?;
         if session {
             self.enter_session(boot_nonce).await?;
         }
@@ -172,9 +175,11 @@ impl Device {
         }
         let (take_over, trial_id) = (self.opening.take_over, self.drives);
         let answer = self.ask(Request::OpenSession { take_over, trial_id }).await?;
-        let Reply::Session { session, .. } = answer.reply().map_err(DeviceError::Refused)? else {
+        let reply = answer.reply().map_err(DeviceError::Refused)?;
+        let Reply::Session { session, actions, .. } = reply else {
             return Err(DeviceError::OutOfTurn("open session"));
         };
+        self.actions = actions;
         self.driver()?.enter(session);
         self.session = Some((boot, session));
         Ok(())
@@ -278,7 +283,20 @@ impl DeviceError {
             Self::Driver(_) | Self::NotReached { .. } | Self::OutOfTurn(_) => {
                 "check cable, port, baud rate and power, then run the same command again"
             }
-            Self::Refused(_) => "noflake device status --explain",
+            Self::Stranger { .. } => {
+                "compare the key with what the device was enrolled with, then noflake device pin"
+            }
+            Self::Impostor { .. } => {
+                "do not go on: find out which device answers there, and who has the other one"
+            }
+            Self::Known(_) => {
+                "mend the file, or its folder's rights, then run the same command again"
+            }
+            Self::Random(_) => "mend the system's random source",
+            Self::Refused(refusal) => match refused::next_on_link(*refusal) {
+                Some(next) => next,
+                None => "noflake device status --explain",
+            },
         }
     }
 
@@ -292,6 +310,10 @@ impl DeviceError {
             | Self::Refused(_)
             | Self::Version { .. }
             | Self::NotReached { .. }
+            | Self::Impostor { .. }
+            | Self::Stranger { .. }
+            | Self::Known(_)
+            | Self::Random(_)
             | Self::Held(_) => Instead::Silence,
         }
     }
@@ -313,7 +335,11 @@ impl DeviceError {
             Self::Refused(refusal) => {
                 !matches!(refusal, Refusal::SessionHeld { .. } | Refusal::Busy)
             }
-            Self::Version { .. } => true,
+            Self::Version { .. }
+            | Self::Impostor { .. }
+            | Self::Stranger { .. }
+            | Self::Known(_)
+            | Self::Random(_) => true,
             Self::Driver(_) | Self::OutOfTurn(_) | Self::NotReached { .. } | Self::Held(_) => false,
         }
     }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use firmware_protocol::boot::{BootRow, ResetCause, Start};
+use firmware_protocol::delegation::Actions;
 use firmware_protocol::digest::Digest;
 use firmware_protocol::frame::{Decoder, Framing, HEADER_BYTES, Header, Kind, Unit};
 use firmware_protocol::message::{self, FromDevice, LinkCounters, RootStatus, ToDevice};
@@ -126,6 +127,7 @@ fn reached_at(serve: impl FnOnce(TcpListener) + Send + 'static) -> Device {
         start: LinkStart::new(None, 0),
         take_over: false,
         first_id: 1,
+        host: None,
     })
 }
 
@@ -158,7 +160,7 @@ fn tell(host: &mut TcpStream, message: &FromDevice<'_>) -> std::io::Result<()> {
 }
 
 const fn granted() -> Reply<'static> {
-    Reply::Session { session: 1, taken_over: false }
+    Reply::Session { session: 1, taken_over: false, actions: Actions::ALL }
 }
 
 /// What a healthy device answers to whoever looks at it.

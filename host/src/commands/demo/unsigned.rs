@@ -46,6 +46,7 @@ pub(super) fn push(address: &str, envelope: &[u8]) -> Result<Option<Refusal>, Co
         start: LinkStart::new(None, 0),
         take_over: false,
         first_id: 77,
+        host: None,
     };
     let mut device = Device::new(opening);
     runtime::block_on(async {

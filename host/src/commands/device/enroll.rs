@@ -4,13 +4,13 @@ use firmware_protocol::message::How;
 use firmware_protocol::refusal::Refusal;
 use serde_json::json;
 
-use crate::bench::{Device, DeviceError, Opened};
+use crate::bench::{Device, DeviceError, Meets, Opened};
 use crate::cli::Context;
 use crate::commands::root::RootArgs;
 use crate::commands::runtime;
 use crate::commands::target::{TargetArgs, at, in_session};
 use crate::error::CommandError;
-use crate::trust::LoadedRoot;
+use crate::trust::{Hex, LoadedRoot};
 
 /// Give a device in factory state its root record, or an enrolled one the next root record
 ///
@@ -28,11 +28,15 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let root = args.root.require(context)?;
     // A simulated device is made anew for this command: it must begin in factory state.
-    let mut device = args.target.one(context, None)?;
+    let mut device = args.target.one_for(Meets::Strangers, context, None)?;
     runtime::block_on(async {
         let mut interrupts = runtime::interrupts();
         let enrol = async |device: &mut Device, opened: Opened| {
             let before = device.root_version().await.map_err(|source| at(device, source))?;
+            // Whoever enrols a new device is where nobody else is: the key it proves there is its own.
+            if before.is_none() {
+                device.keep_known(&opened.facts.serial).map_err(|source| at(device, source))?;
+            }
             let how = offer(device, &root).await?;
             Ok((opened.facts.serial, before, how))
         };
@@ -41,9 +45,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
         let version = root.record().claims().version;
         let (done, since) = in_words(how, before, version);
         let human = format!(
-            "{}: device {serial} {done} root record {version} ({:.16}){since}.",
+            "{}: device {serial} {done} root record {version} ({:.16}){since}.{}",
             device.address(),
             root.record().digest(),
+            device.proven().map_or_else(String::new, |key| format!("\nIts key is {}.", Hex(&key))),
         );
         let machine = json!({
             "device": device.address().to_string(),
@@ -53,6 +58,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
             "root_digest": root.record().digest().to_string(),
             "root_how": machine_word(how, before, version),
             "found_done": how == How::FoundDone,
+            "identity": device.proven().map(|key| Hex(&key).to_string()),
         });
         context.output.result(&human, &machine);
         Ok(())

@@ -112,7 +112,11 @@ fn identity_lines(facts: &DeviceFacts, root: Option<&RootStatus>) -> Vec<String>
         }
         Some(root) => {
             let lost = if is_lost(root) { ", which flash has lost" } else { "" };
-            format!("enrolled under root record {} ({:.16}){lost}", root.version, root.digest)
+            let field = if facts.in_field { ", for the field" } else { "" };
+            format!(
+                "enrolled under root record {} ({:.16}){field}{lost}",
+                root.version, root.digest
+            )
         }
     };
     let deadline = if facts.watchdog_hardware { "hardware" } else { "software" };
@@ -230,6 +234,7 @@ fn identity_json(facts: &DeviceFacts, root: Option<&RootStatus>) -> Value {
         "hardware_rev": facts.hardware_rev,
         "serial": facts.serial,
         "enrolled": facts.enrolled,
+        "in_field": facts.in_field,
         "root": root_json(root),
         "running": facts.running.to_string(),
         "bundle": facts.bundle.map(|digest| firmware_protocol::digest::Digest(digest).to_string()),

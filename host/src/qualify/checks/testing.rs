@@ -57,6 +57,7 @@ pub(crate) fn facts() -> DeviceFacts {
         reset_cause: "software".into(),
         watchdog_hardware: true,
         enrolled: true,
+        in_field: false,
         root_is_lost: false,
     }
 }

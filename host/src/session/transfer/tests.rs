@@ -150,7 +150,7 @@ impl Wire {
             sent.push(match (header.kind, asked) {
                 (Kind::Chunk, _) => Sent::Chunk(header.sequence),
                 (Kind::Message, Some(Request::Missing { .. })) => Sent::Missing,
-                (Kind::Message, _) => Sent::Other,
+                (_, _) => Sent::Other,
             });
         }
         sent

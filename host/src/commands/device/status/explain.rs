@@ -230,6 +230,7 @@ mod tests {
                 reset_cause: "power_on".into(),
                 watchdog_hardware: true,
                 enrolled: true,
+                in_field: false,
                 root_is_lost: false,
             },
             status: StatusFacts {

@@ -183,10 +183,12 @@ fn front_line(path: &Path, record: &BootRecord) -> String {
 fn state_lines(state: &BootState) -> Vec<String> {
     let trust = match state.life_cycle {
         LifeCycle::Factory => "factory state: not enrolled".to_owned(),
-        LifeCycle::Development => {
+        LifeCycle::Development | LifeCycle::Field => {
             format!(
-                "enrolled under root record {} ({:.16}); whether flash still holds that, the boot record does not tell",
-                state.root_version, state.root_digest
+                "enrolled under root record {} ({:.16}){}; whether flash still holds that, the boot record does not tell",
+                state.root_version,
+                state.root_digest,
+                if state.life_cycle == LifeCycle::Field { ", for the field" } else { "" },
             )
         }
     };

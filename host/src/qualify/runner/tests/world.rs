@@ -172,6 +172,7 @@ impl World {
             reset_cause: self.reset_cause.to_owned(),
             watchdog_hardware: true,
             enrolled: true,
+            in_field: false,
             root_is_lost: false,
         }
     }

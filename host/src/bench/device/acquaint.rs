@@ -1,0 +1,105 @@
+//! Sealed links to a device: who this host is, and whether the device is the one that it says it is.
+
+use firmware_protocol::delegation::{Action, Actions};
+use firmware_protocol::message::Request;
+use firmware_protocol::refusal::Refusal;
+use firmware_protocol::sealed::{LinkKey, LinkSecret};
+
+use super::{Device, DeviceError, identity};
+use crate::session::{Credentials, Linked, Patience};
+use crate::trust::{Acquaintance, KnownDevices};
+
+/// Patience with a device that has to be found for a sealed link, in microseconds.
+const LINK_US: u64 = 2_000_000;
+
+/// Who this host is, and which devices it knows.
+#[derive(Debug, Clone)]
+pub struct HostIdentity {
+    /// What it shows.
+    pub credentials: Credentials,
+    /// The devices that it knows by their keys.
+    pub known: KnownDevices,
+    /// Whom it speaks with.
+    pub meets: Meets,
+}
+
+/// Whom a host speaks with on a sealed link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meets {
+    /// Devices that it knows.
+    Known,
+    /// Those, and devices that it meets for the first time: to get to know them.
+    Strangers,
+}
+
+impl Device {
+    /// The key that the device has proven to have; `None` on a plain link.
+    #[must_use]
+    pub const fn proven(&self) -> Option<LinkKey> {
+        match self.linked {
+            Some(Linked { device, .. }) => Some(device),
+            None => None,
+        }
+    }
+
+    /// Keeps the key that the device has proven as the one that it is known by.
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    pub fn keep_known(&mut self, serial: &str) -> Result<(), DeviceError> {
+        let linked = self.linked;
+        match (&mut self.opening.host, linked) {
+            (Some(host), Some(linked)) => Ok(host.known.keep(serial, &linked.device)?),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether this host may do all of these in the session that is open.
+    ///
+    /// # Errors
+    /// The refusal that the first one would meet.
+    pub fn may(&self, actions: impl IntoIterator<Item = Action>) -> Result<(), DeviceError> {
+        let missing = actions.into_iter().find(|action| !self.actions.allow(*action));
+        match missing {
+            None => Ok(()),
+            Some(_) if self.actions == Actions::NONE => {
+                Err(DeviceError::Refused(Refusal::NotAuthenticated))
+            }
+            Some(action) => Err(DeviceError::Refused(Refusal::NotDelegated { action })),
+        }
+    }
+
+    /// Makes a sealed link where this host has a key for it.
+    pub(super) async fn make_link(&mut self) -> Result<(), DeviceError> {
+        self.linked = None;
+        let Some(host) = &self.opening.host else { return Ok(()) };
+        let shown = host.credentials.clone();
+        let mut fresh = [0; 32];
+        getrandom::fill(&mut fresh).map_err(DeviceError::Random)?;
+        let driver = self.driver()?;
+        driver.set_patience(Patience { silence_us: LINK_US });
+        let linked = driver.link(&shown, &LinkSecret::new(fresh)).await;
+        driver.set_patience(Patience::default());
+        self.note_failure(linked.as_ref().err());
+        self.is_torn = linked.is_err();
+        self.linked = Some(linked?.map_err(DeviceError::Refused)?);
+        Ok(())
+    }
+
+    /// Asks the device who it is, and holds that against the key that it has proven.
+    pub(super) async fn meet(&mut self) -> Result<(), DeviceError> {
+        let (Some(linked), Some(_)) = (self.linked, &self.opening.host) else { return Ok(()) };
+        let answer = self.ask(Request::Identify).await?;
+        let serial = identity(&answer)?.serial.to_owned();
+        let Some(host) = &self.opening.host else { return Ok(()) };
+        match (host.known.meet(&serial, &linked.device), host.meets) {
+            (Acquaintance::Known, _) | (Acquaintance::Unknown, Meets::Strangers) => Ok(()),
+            (Acquaintance::Unknown, Meets::Known) => {
+                Err(DeviceError::Stranger { serial, identity: linked.device })
+            }
+            (Acquaintance::Other(known), _) => {
+                Err(DeviceError::Impostor { serial, identity: linked.device, known })
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Who this host is on sealed links: its key, the delegation beside it, and the devices it knows.
+
+use std::path::{Path, PathBuf};
+
+use super::PassphraseArgs;
+use super::root_record::now_s;
+use crate::bench::{HostIdentity, Meets};
+use crate::cli::Context;
+use crate::error::CommandError;
+use crate::session::Credentials;
+use crate::trust::{DelegationError, KnownDevices, LockedKey, delegated, read_delegation};
+
+/// The key by which this host proves who it is.
+#[derive(Debug, clap::Args)]
+pub(super) struct HostKeyArgs {
+    /// Key of this host, for sealed links; its delegation is the .nfd file beside it [default: `trust.host_key` of
+    /// noflake.toml; without either the link stays plain]
+    #[arg(long = "as", value_name = "KEY")]
+    key: Option<PathBuf>,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+impl HostKeyArgs {
+    /// Who this host is, if a key is named.
+    ///
+    /// # Errors
+    /// When a file cannot be used, or the delegation is not for this key or over.
+    pub(super) fn identity(
+        &self,
+        meets: Meets,
+        context: &Context,
+    ) -> Result<Option<HostIdentity>, CommandError> {
+        let key = match &self.key {
+            Some(key) => Some(key.clone()),
+            None => context.config()?.trust.host_key,
+        };
+        let Some(key) = key else { return Ok(None) };
+        let locked = LockedKey::read(&key)?;
+        let known = KnownDevices::read(&known_path(&key))?;
+        let path = key.with_extension("nfd");
+        let delegation = if path.exists() { read_delegation(&path)? } else { Vec::new() };
+        let passphrase = self.passphrase.source().read(&key.display().to_string())?;
+        let secret = locked.unlock_host(&passphrase)?;
+        if !delegation.is_empty() {
+            let claims = delegated(&delegation)?;
+            if claims.host != secret.public() {
+                return Err(DelegationError::OtherHost { path }.into());
+            }
+            let (not_after_s, now_s) = (claims.not_after_s, now_s());
+            if not_after_s < now_s {
+                return Err(DelegationError::Over { path, not_after_s, now_s }.into());
+            }
+        }
+        let credentials = Credentials { secret, delegation };
+        Ok(Some(HostIdentity { credentials, known, meets }))
+    }
+}
+
+/// The devices that the host of this key knows.
+fn known_path(key: &Path) -> PathBuf {
+    key.with_file_name("known-devices.toml")
+}

@@ -1,0 +1,168 @@
+//! `noflake key delegate`: says what one host may do on devices, signed by the operate role.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::{Duration, UNIX_EPOCH};
+
+use firmware_protocol::delegation::{Action, Actions, Delegation, MAX_PRODUCTS, MAX_SERIALS};
+use firmware_protocol::trust::key_hint;
+use serde_json::json;
+
+use crate::cli::Context;
+use crate::commands::PassphraseArgs;
+use crate::commands::root::RootArgs;
+use crate::commands::root_record::now_s;
+use crate::error::CommandError;
+use crate::evidence::escape_text;
+use crate::trust::{
+    DelegationError, Hex, KeyRole, LockedKey, PublicKeyFile, Secrecy, Signer, replace_file,
+    sign_delegation,
+};
+
+/// Delegate: say, with an operate key, what a host may do on which devices, and for how long
+///
+/// The host is named by the public half of its key, as noflake key generate --role host makes it. The delegation goes beside that
+/// key as NAME.nfd; noflake shows it to devices with --as NAME.key. It cannot be passed on, and devices that take
+/// changes from delegated hosts only (life cycle field) take from it what it names.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Public half of the host's key
+    host: PathBuf,
+    /// Key of the operate role; named as often as its threshold says
+    #[arg(long = "key", value_name = "KEY", required = true)]
+    keys: Vec<PathBuf>,
+    /// Product that it may work on; again for more
+    #[arg(long = "product", value_name = "NAME", required = true)]
+    products: Vec<String>,
+    /// Serial number that it may work on, or the begin of some and a *; again for more [default: all]
+    #[arg(long = "serial", value_name = "PATTERN")]
+    serials: Vec<String>,
+    /// What it may do; again for more [default: all of them]
+    #[arg(long = "action", value_name = "ACTION", value_parser = action)]
+    actions: Vec<Action>,
+    /// How long it counts
+    #[arg(long = "for", value_name = "TIME", default_value = "1d", value_parser = humantime::parse_duration)]
+    lasts: Duration,
+    /// Epoch; root records take back those below theirs [default: the lowest that counts]
+    #[arg(long, value_name = "N")]
+    epoch: Option<u32>,
+    /// Who or what the host is [default: the file's name]
+    #[arg(long)]
+    name: Option<String>,
+    /// File to write [default: NAME.nfd beside NAME.pub]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Replace the file if it is there already
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    root: RootArgs,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+fn action(word: &str) -> Result<Action, String> {
+    let found = Action::ALL.into_iter().find(|action| action.word() == word);
+    found.ok_or_else(|| format!("expected one of {}", words(Actions::ALL, ", ")))
+}
+
+/// The actions by name.
+pub(super) fn words(actions: Actions, between: &str) -> String {
+    let words: Vec<&str> = actions.iter().map(Action::word).collect();
+    words.join(between)
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
+    let root = args.root.require(context)?;
+    let root = root.record().claims();
+    let PublicKeyFile { role, public_key: host } = PublicKeyFile::open(&args.host)?;
+    if role != KeyRole::Host {
+        let (expected, got) = (KeyRole::Host.word(), role.word());
+        return Err(CommandError::WrongRole { path: args.host.clone(), expected, got });
+    }
+    let stem = args.host.file_stem().unwrap_or_default().to_string_lossy();
+    let made_at_s = now_s();
+    let delegation = Delegation {
+        host,
+        name: args.name.as_deref().unwrap_or(&stem),
+        products: listed("products", &args.products, MAX_PRODUCTS)?,
+        serials: listed("serial numbers", &args.serials, MAX_SERIALS)?,
+        actions: match args.actions.as_slice() {
+            [] => Actions::ALL,
+            named => named.iter().fold(Actions::NONE, |all, action| all.with(*action)),
+        },
+        epoch: args.epoch.unwrap_or(root.epochs.operate),
+        not_after_s: made_at_s.saturating_add(args.lasts.as_secs()),
+        made_at_s,
+    };
+    let sheet = Sheet(&delegation);
+    context.output.progress(&format_args!("About to sign this delegation:\n{sheet}"));
+    let mut signers = Vec::new();
+    for key in &args.keys {
+        let locked = LockedKey::read(key)?;
+        let signer = locked.unlock(&args.passphrase.source().read(&key.display().to_string())?)?;
+        if !root.operate.keys.contains(&signer.public_key()) {
+            let hint = Hex(&key_hint(&signer.public_key())).to_string();
+            return Err(CommandError::NotOfRole { path: key.clone(), hint, role: "operate" });
+        }
+        signers.push(signer);
+    }
+    let signers: Vec<&dyn Signer> = signers.iter().map(|signer| signer as &dyn Signer).collect();
+    let bytes = sign_delegation(&delegation, &signers, root)?;
+    let out = args.output.clone().unwrap_or_else(|| args.host.with_extension("nfd"));
+    replace_file(&out, Secrecy::Public, args.force, |file| {
+        std::io::Write::write_all(file, &bytes)
+    })?;
+    let human = format!(
+        "Delegated {} to {}, until {}: {}.",
+        words(delegation.actions, ", "),
+        escape_text(delegation.name),
+        when(delegation.not_after_s),
+        out.display()
+    );
+    let machine = json!({
+        "delegation": out,
+        "host": Hex(&delegation.host).to_string(),
+        "name": delegation.name,
+        "products": args.products,
+        "serials": args.serials,
+        "actions": delegation.actions.iter().map(Action::word).collect::<Vec<_>>(),
+        "epoch": delegation.epoch,
+        "not_after": when(delegation.not_after_s),
+    });
+    context.output.result(&human, &machine);
+    Ok(())
+}
+
+fn listed<'a, const N: usize>(
+    what: &'static str,
+    named: &'a [String],
+    limit: usize,
+) -> Result<heapless::Vec<&'a str, N>, DelegationError> {
+    let mut list = heapless::Vec::new();
+    for item in named {
+        let too_many = |_| DelegationError::TooMany { what, got: named.len(), limit };
+        list.push(item.as_str()).map_err(too_many)?;
+    }
+    Ok(list)
+}
+
+fn when(seconds: u64) -> String {
+    let at = UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap_or(UNIX_EPOCH);
+    humantime::format_rfc3339_seconds(at).to_string()
+}
+
+/// A delegation for people.
+struct Sheet<'a>(&'a Delegation<'a>);
+
+impl fmt::Display for Sheet<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Delegation { host, name, products, serials, actions, epoch, not_after_s, .. } = self.0;
+        writeln!(f, "host        {} ({})", escape_text(name), Hex(&key_hint(host)))?;
+        writeln!(f, "products    {}", escape_text(&products.join(", ")))?;
+        let serials = if serials.is_empty() { "all".into() } else { serials.join(", ") };
+        writeln!(f, "devices     {}", escape_text(&serials))?;
+        writeln!(f, "actions     {}", words(*actions, ", "))?;
+        write!(f, "until       {}, epoch {epoch}", when(*not_after_s))
+    }
+}
