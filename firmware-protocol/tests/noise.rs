@@ -1,5 +1,6 @@
 //! Sealed links by themselves: the handshake against one that shares no code with it, and frames that are lost, repeated,
 //! reordered and forged (PROTOCOL.md, "Sealed links").
+#![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
 
 mod support;
 

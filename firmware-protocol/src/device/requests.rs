@@ -236,12 +236,12 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         // Zero means "no session" on the wire.
         let fresh = u32::from_le_bytes(bytes).max(1);
         let is_held_limited = self.session.via().is_some_and(|via| self.peer(via).is_limited());
-        let (session, taken_over) =
+        let (session, forced) =
             self.session.open(asked, peer, is_held_limited, take_over, fresh, self.now_ms)?;
         self.was_entered |= !peer.is_limited();
         self.renew_lease(peer);
         self.received.follow(asked.via);
-        Ok(Answer::Now(Reply::Session { session, taken_over, actions: peer.actions }))
+        Ok(Answer::Now(Reply::Session { session, taken_over: forced, actions: peer.actions }))
     }
 
     /// A sign of life of a host that may drive trials; nobody else keeps one going.

@@ -31,8 +31,7 @@ pub fn device_facts(identity: &Identity<'_>) -> DeviceFacts {
         boot_nonce: identity.boot_nonce,
         reset_cause: identity.reset_cause.word().to_owned(),
         watchdog_hardware: identity.hardware_deadline,
-        enrolled: identity.life_cycle != LifeCycle::Factory,
-        in_field: identity.life_cycle == LifeCycle::Field,
+        life_cycle: identity.life_cycle,
         root_is_lost: false,
     }
 }

@@ -322,7 +322,7 @@ fn policy_json(policy: &Policy) -> Value {
     })
 }
 
-const fn life_cycle_word(life_cycle: LifeCycle) -> &'static str {
+pub(super) const fn life_cycle_word(life_cycle: LifeCycle) -> &'static str {
     match life_cycle {
         LifeCycle::Factory => "factory",
         LifeCycle::Development => "development",

@@ -3,6 +3,7 @@
 
 use core::fmt;
 
+use firmware_protocol::root::LifeCycle;
 use firmware_protocol::slot::RejectReason;
 
 use crate::measurement::Measurement;
@@ -63,12 +64,18 @@ pub struct DeviceFacts {
     pub reset_cause: String,
     /// Whether trial boots are ended by hardware, not only by the device's own program.
     pub watchdog_hardware: bool,
-    /// Whether the device has a root record; one in factory state takes nothing else.
-    pub enrolled: bool,
-    /// Whether it takes changes on sealed links only, from hosts with a delegation.
-    pub in_field: bool,
+    /// Whose changes it takes: one in factory state takes a root record and nothing else.
+    pub life_cycle: LifeCycle,
     /// Whether flash has lost that root record, as far as the device was asked; it then takes no bundle.
     pub root_is_lost: bool,
+}
+
+impl DeviceFacts {
+    /// Whether the device has a root record.
+    #[must_use]
+    pub fn is_enrolled(&self) -> bool {
+        self.life_cycle != LifeCycle::Factory
+    }
 }
 
 /// State of one slot.

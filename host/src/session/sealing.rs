@@ -45,7 +45,7 @@ pub(super) enum Sealing {
     Plain,
     /// The first message is on its way.
     First {
-        initiator: Initiator,
+        initiator: Box<Initiator>,
         payload: Vec<u8>,
         delegation: Vec<u8>,
         retry_us: u64,
@@ -87,7 +87,7 @@ impl Sealing {
         let mut payload = vec![FIRST; 1 + FIRST_BYTES];
         let (initiator, _) = Initiator::begin(&shown.secret, fresh, payload.get_mut(1..)?)?;
         *self = Self::First {
-            initiator,
+            initiator: Box::new(initiator),
             payload: payload.clone(),
             delegation: shown.delegation.clone(),
             retry_us: now_us.saturating_add(RETRY_US),
@@ -172,7 +172,11 @@ impl Sealing {
                 *retry_us = now_us.saturating_add(RETRY_US);
                 Outcome::Say(payload.clone())
             }
-            _ => Outcome::Nothing,
+            Self::Plain
+            | Self::First { .. }
+            | Self::Third { .. }
+            | Self::Sealed(_)
+            | Self::Over => Outcome::Nothing,
         }
     }
 

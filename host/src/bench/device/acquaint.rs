@@ -78,7 +78,7 @@ impl Device {
         getrandom::fill(&mut fresh).map_err(DeviceError::Random)?;
         let driver = self.driver()?;
         driver.set_patience(Patience { silence_us: LINK_US });
-        let linked = driver.link(&shown, &LinkSecret::new(fresh)).await;
+        let linked = Box::pin(driver.link(&shown, &LinkSecret::new(fresh))).await;
         driver.set_patience(Patience::default());
         self.note_failure(linked.as_ref().err());
         self.is_torn = linked.is_err();

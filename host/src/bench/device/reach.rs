@@ -128,7 +128,7 @@ impl Device {
         session: bool,
     ) -> Result<Option<Opened>, DeviceError> {
         self.fresh_driver().await?;
-        self.make_link().await?;
+        Box::pin(self.make_link()).await?;
         let hello = Request::Hello { min: PROTOCOL_MIN, current: PROTOCOL_CURRENT };
         let answer = self.ask_briefly(hello).await?;
         let at_ms = self.now_ms();
@@ -152,13 +152,13 @@ impl Device {
         self.max_frame_bytes = max_frame_bytes;
         self.window_bytes = window_bytes;
         self.checks = None;
-        self.meet().await?;
+        Box::pin(self.meet()).await?;
         if session {
             self.enter_session(boot_nonce).await?;
         }
         let answer = self.ask(Request::Identify).await?;
         let mut facts = facts::device_facts(&identity(&answer)?);
-        facts.root_is_lost = session && facts.enrolled && self.root_is_lost().await?;
+        facts.root_is_lost = session && facts.is_enrolled() && self.root_is_lost().await?;
         let status = facts::status_facts(&self.status().await?);
         Ok(Some(Opened { facts, status, at_ms }))
     }

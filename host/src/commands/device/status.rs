@@ -8,6 +8,7 @@ mod recorded;
 use std::path::PathBuf;
 
 use firmware_protocol::message::{RootStatus, Status, Wear};
+use firmware_protocol::root::LifeCycle;
 use firmware_protocol::slot::SlotId;
 use serde_json::{Value, json};
 
@@ -16,6 +17,7 @@ use self::recorded::RecordedArgs;
 use crate::bench::Opened;
 use crate::cli::Context;
 use crate::commands::root::RootArgs;
+use crate::commands::root_record::life_cycle_word;
 use crate::commands::runtime;
 use crate::commands::target::{TargetArgs, at, reach};
 use crate::error::{CommandError, Exit};
@@ -104,7 +106,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> 
 
 fn identity_lines(facts: &DeviceFacts, root: Option<&RootStatus>) -> Vec<String> {
     let life = match root {
-        _ if !facts.enrolled => "factory state: not enrolled".to_owned(),
+        _ if !facts.is_enrolled() => "factory state: not enrolled".to_owned(),
         None => "enrolled".to_owned(),
         // It contradicts itself: what it is enrolled under is not known.
         Some(root) if root.version == 0 => {
@@ -112,7 +114,7 @@ fn identity_lines(facts: &DeviceFacts, root: Option<&RootStatus>) -> Vec<String>
         }
         Some(root) => {
             let lost = if is_lost(root) { ", which flash has lost" } else { "" };
-            let field = if facts.in_field { ", for the field" } else { "" };
+            let field = if facts.life_cycle == LifeCycle::Field { ", for the field" } else { "" };
             format!(
                 "enrolled under root record {} ({:.16}){field}{lost}",
                 root.version, root.digest
@@ -233,8 +235,8 @@ fn identity_json(facts: &DeviceFacts, root: Option<&RootStatus>) -> Value {
         "hardware": facts.hardware,
         "hardware_rev": facts.hardware_rev,
         "serial": facts.serial,
-        "enrolled": facts.enrolled,
-        "in_field": facts.in_field,
+        "enrolled": facts.is_enrolled(),
+        "life_cycle": life_cycle_word(facts.life_cycle),
         "root": root_json(root),
         "running": facts.running.to_string(),
         "bundle": facts.bundle.map(|digest| firmware_protocol::digest::Digest(digest).to_string()),

@@ -1,6 +1,8 @@
 //! A scripted device for the tests of single claims.
 
 use super::{Claim, Judgement, Next};
+use firmware_protocol::root::LifeCycle;
+
 use crate::qualify::observation::{
     BootSeen, DeviceFacts, Expectation, Scene, Seen, SlotFacts, SlotState, StatusFacts, TrialFacts,
     Where,
@@ -56,8 +58,7 @@ pub(crate) fn facts() -> DeviceFacts {
         boot_nonce: 1,
         reset_cause: "software".into(),
         watchdog_hardware: true,
-        enrolled: true,
-        in_field: false,
+        life_cycle: LifeCycle::Development,
         root_is_lost: false,
     }
 }

@@ -117,12 +117,12 @@ impl Runner {
             let next = "take the bundle for this hardware; nothing was written";
             return Some((reason, next.to_owned()));
         }
-        if !facts.enrolled && facts.running == Where::Recovery {
+        if !facts.is_enrolled() && facts.running == Where::Recovery {
             let reason = "the device runs its recovery image and has no root record: it is new, or has lost \
                           its boot record";
             return Some((reason.to_owned(), order.recover.clone()));
         }
-        if !facts.enrolled {
+        if !facts.is_enrolled() {
             let reason = "the device is in factory state: it has no root record";
             let next = "noflake device enroll, then run the same command again";
             return Some((reason.to_owned(), next.to_owned()));

@@ -21,7 +21,7 @@ pub(super) struct Standing<'a> {
 impl<'a> Standing<'a> {
     fn of(opened: &'a Opened, root_is_lost: bool, row: BootRow, crash_left: u8) -> Self {
         Self {
-            enrolled: opened.facts.enrolled,
+            enrolled: opened.facts.is_enrolled(),
             root_is_lost,
             running: opened.facts.running,
             status: &opened.status,
@@ -65,7 +65,7 @@ pub(super) fn explain(opened: &Opened, status: &Status, root: Option<&RootStatus
                 .to_owned(),
         );
     }
-    let root_is_lost = opened.facts.enrolled && root.is_some_and(is_lost);
+    let root_is_lost = opened.facts.is_enrolled() && root.is_some_and(is_lost);
     if root_is_lost {
         lines.push(
             "without its root record the device cannot tell whose bundles are good, and takes none"
@@ -133,6 +133,7 @@ pub(super) fn next(standing: &Standing<'_>) -> &'static str {
 #[cfg(test)]
 mod tests {
     use firmware_protocol::boot::CONFIRMED_CRASH_BUDGET;
+    use firmware_protocol::root::LifeCycle;
 
     use crate::qualify::observation::{DeviceFacts, SlotFacts, SlotState, StatusFacts, TrialFacts};
 
@@ -194,9 +195,9 @@ mod tests {
     #[test]
     fn a_device_in_recovery_is_brought_back_by_one_command() {
         for row in [BootRow::NoRecord, BootRow::NothingBoots, BootRow::CrashedAlone] {
-            for enrolled in [true, false] {
+            for life_cycle in [LifeCycle::Development, LifeCycle::Factory] {
                 let mut opened = fallback_runs();
-                (opened.facts.running, opened.facts.enrolled) = (Where::Recovery, enrolled);
+                (opened.facts.running, opened.facts.life_cycle) = (Where::Recovery, life_cycle);
                 let next = next(&Standing::of(&opened, false, row, 0));
                 assert!(next.starts_with("noflake device recover -d DEVICE --root"), "{next}");
             }
@@ -229,8 +230,7 @@ mod tests {
                 boot_nonce: 1,
                 reset_cause: "power_on".into(),
                 watchdog_hardware: true,
-                enrolled: true,
-                in_field: false,
+                life_cycle: LifeCycle::Development,
                 root_is_lost: false,
             },
             status: StatusFacts {

@@ -1,5 +1,6 @@
 //! A device as its record would have it, and what the runner sees of it.
 
+use firmware_protocol::root::LifeCycle;
 use firmware_protocol::slot::RejectReason;
 
 use super::*;
@@ -171,8 +172,7 @@ impl World {
             boot_nonce: self.nonce,
             reset_cause: self.reset_cause.to_owned(),
             watchdog_hardware: true,
-            enrolled: true,
-            in_field: false,
+            life_cycle: LifeCycle::Development,
             root_is_lost: false,
         }
     }
