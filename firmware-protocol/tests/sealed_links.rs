@@ -1,10 +1,6 @@
 //! Sealed links and who may do what on them: nothing that is not authenticated changes anything (promise P8), and what a
 //! `field` device takes comes from a host with a delegation that counts (promise P4).
-#![expect(
-    clippy::cast_possible_truncation,
-    clippy::unwrap_used,
-    reason = "clippy.toml excuses test functions, not their helpers; numbers here are small"
-)]
+#![expect(clippy::cast_possible_truncation, reason = "numbers here are small")]
 
 mod support;
 

@@ -10,6 +10,7 @@
 //! - [`peer`]: something at a device's address that is no device
 //! - [`flash`], [`source`], [`random`]: what the flash file holds, files, seeded choices
 //! - [`powercut`], [`soak`]: devices under faults, all of them in turn or many by chance
+//! - [`fuzz`]: everything that reads foreign bytes, fed with any
 //! - [`modelcheck`]: host and device together, request by request
 //! - [`tidy`]: reads sources as far as style can be told from them
 //!
@@ -30,6 +31,7 @@
 pub mod bench;
 pub mod cli;
 pub mod flash;
+pub mod fuzz;
 pub mod modelcheck;
 pub mod office;
 pub mod peer;

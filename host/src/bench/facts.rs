@@ -4,7 +4,6 @@ use firmware_protocol::boot::Start;
 use firmware_protocol::message::{
     CheckGives, CheckInfo as WireCheck, CheckStatus, Identity, Reading, Status,
 };
-use firmware_protocol::root::LifeCycle;
 use firmware_protocol::slot::{RejectReason, SlotId, SlotState as WireSlot};
 
 use crate::evidence::escape_text;

@@ -60,9 +60,7 @@ impl CommandError {
             Self::OtherRootLost { .. } => {
                 Some("name the root record that the device is enrolled under with --root")
             }
-            Self::Interrupted { .. } => {
-                Some("noflake device status --explain, or run the same command again")
-            }
+            Self::Interrupted { .. } => Some(LOOK_OR_AGAIN),
             Self::BootRecord(error) => Some(after_boot_record(error)),
             Self::Plan(_) | Self::PlanFile { .. } => {
                 Some("see docs/QUALIFICATION.md for every key of a plan; nothing was sent")
@@ -237,6 +235,7 @@ const fn after_format(error: &FormatError) -> &'static str {
     }
 }
 
+const LOOK_OR_AGAIN: &str = "noflake device status --explain, or run the same command again";
 const COPY_AGAIN: &str = "copy the bundle again, then noflake bundle verify";
 const NAME_A_BUNDLE: &str = "name a bundle, as noflake bundle create makes it";
 const DO_NOT_DEPLOY: &str = "noflake bundle show, to see who signed; do not deploy it";

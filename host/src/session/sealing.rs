@@ -52,9 +52,9 @@ pub(super) enum Sealing {
         until_us: u64,
     },
     /// The third message is on its way.
-    Third { channel: Channel, device: LinkKey, until_us: u64 },
+    Third { channel: Box<Channel>, device: LinkKey, until_us: u64 },
     /// Everything is sealed.
-    Sealed(Channel),
+    Sealed(Box<Channel>),
     /// It came to nothing.
     Over,
 }
@@ -207,10 +207,10 @@ fn third(
     initiator: &Initiator,
     second: &[u8],
     delegation: &[u8],
-) -> Option<(Vec<u8>, Channel, LinkKey)> {
+) -> Option<(Vec<u8>, Box<Channel>, LinkKey)> {
     let mut said = vec![THIRD; delegation.len().saturating_add(1 + THIRD_OVERHEAD_BYTES)];
     let joined = initiator.join(second, delegation, said.get_mut(1..)?)?;
-    Some((said, joined.channel, joined.peer))
+    Some((said, Box::new(joined.channel), joined.peer))
 }
 
 /// A device's word about a link: what it allows, or why not.
