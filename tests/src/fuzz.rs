@@ -7,9 +7,11 @@ mod device;
 mod documents;
 mod files;
 mod host;
+mod mutate;
 mod seeds;
 mod wire;
 
+pub use self::mutate::changed;
 pub use self::seeds::{Seed, seeds};
 
 /// Something that takes foreign bytes.

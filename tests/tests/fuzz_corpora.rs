@@ -1,10 +1,15 @@
 //! Everything that reads foreign bytes, fed with what fuzzing has found worth keeping and with changed copies of it
 //! (promise P8; TESTING.md, "Fuzzing").
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "clippy.toml excuses test functions, not their helpers"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use integration::fuzz::{TARGETS, Target, seeds};
+use integration::fuzz::{TARGETS, Target, changed, seeds};
 use integration::random::{Random, seed};
 
 /// Changed copies of each file.
@@ -41,41 +46,12 @@ fn changed_copies_are_taken_without_a_panic() {
         for file in files(&target) {
             let bytes = fs::read(&file).unwrap();
             for copy in 0..COPIES {
-                let changed = changed(&bytes, &mut random);
+                let changed = changed(&bytes, &bytes, &mut random);
                 println!("{} copy {copy}: {} bytes", file.display(), changed.len());
                 let _ = (target.run)(&changed);
             }
         }
     }
-}
-
-/// A few bytes flipped, taken out, put in, said twice or cut off.
-fn changed(bytes: &[u8], random: &mut Random) -> Vec<u8> {
-    let mut bytes = bytes.to_vec();
-    for _ in 0..=random.between(0, 4) {
-        let len = bytes.len() as u64;
-        let at = usize::try_from(random.between(0, len + 1)).unwrap();
-        let until =
-            usize::try_from(random.between(at as u64, len.min(at as u64 + 16) + 1)).unwrap();
-        match random.between(0, 5) {
-            0 => bytes.truncate(at),
-            1 => drop(bytes.drain(at..until)),
-            2 => {
-                let more = random.bytes(until - at);
-                bytes.splice(at..at, more);
-            }
-            3 => {
-                let again = bytes[at..until].to_vec();
-                bytes.splice(at..at, again);
-            }
-            _ => {
-                if let Some(byte) = bytes.get_mut(at) {
-                    *byte ^= u8::try_from(random.between(1, 256)).unwrap();
-                }
-            }
-        }
-    }
-    bytes
 }
 
 /// The examples that the corpora begin with are as the code makes them today: a format that changes takes its corpus along.

@@ -247,7 +247,7 @@ async fn run_all(
     for (number, device) in devices.into_iter().enumerate() {
         let (shared, interrupts) = (Rc::clone(&shared), interrupts.clone());
         runs.spawn_local(async move {
-            (number, run_one(&shared, device, has_several, interrupts).await)
+            (number, Box::pin(run_one(&shared, device, has_several, interrupts)).await)
         });
     }
     while let Some(joined) = runs.join_next().await {

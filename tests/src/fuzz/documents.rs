@@ -6,7 +6,9 @@ use firmware_protocol::certificate::decode_certificate;
 use firmware_protocol::delegation::{Actions, decode_delegation};
 use firmware_protocol::digest::Digest;
 use firmware_protocol::manifest::decode_manifest;
-use firmware_protocol::root::{CertificateNeed, LifeCycle, RoleKeys, RootRecord, decode_root};
+use firmware_protocol::root::{
+    CertificateNeed, Epochs, LifeCycle, Policy, RoleKeys, RootRecord, decode_root,
+};
 use firmware_protocol::trust::{
     self, BodyType, Envelope, MAX_ENVELOPE_BYTES, MAX_SIGNATURES, TrustError,
 };
@@ -37,19 +39,19 @@ pub(super) fn envelope(bytes: &[u8]) -> bool {
         qualify: role.clone(),
         operate: role,
         life_cycle: LifeCycle::Field,
-        policy: Default::default(),
-        epochs: Default::default(),
+        policy: Policy::default(),
+        epochs: Epochs::default(),
         made_at_s: 0,
     };
-    not_believed(trust::verify_manifest(bytes, &root));
-    not_believed(trust::verify_certificate(bytes, &root));
-    not_believed(trust::verify_delegation(bytes, &root));
+    not_believed(&trust::verify_manifest(bytes, &root));
+    not_believed(&trust::verify_certificate(bytes, &root));
+    not_believed(&trust::verify_delegation(bytes, &root));
     assert!(trust::verify_next_root(bytes, &root).is_err());
     parsed == 1
 }
 
 /// The corpus holds no document of the key that these trust.
-fn not_believed<T: Debug>(verified: Result<T, TrustError>) {
+fn not_believed<T: Debug>(verified: &Result<T, TrustError>) {
     assert!(verified.is_err(), "{verified:?}");
 }
 
