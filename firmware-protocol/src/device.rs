@@ -270,6 +270,15 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         }
     }
 
+    /// The link on which a host with a delegation is at work. A caller that has fewer connections than there are callers
+    /// keeps this one: strangers who come and go then end no session.
+    #[must_use]
+    pub fn session_link(&self) -> Option<u8> {
+        let idle_ms = self.session.idle_ms(self.now_ms)?;
+        let via = self.session.via().filter(|via| via.is_sealed && idle_ms < SESSION_IDLE_MS)?;
+        (!self.peer(via).is_limited()).then_some(via.wire)
+    }
+
     /// The board, for the caller's own use between calls.
     pub fn board_mut(&mut self) -> &mut B {
         &mut self.board

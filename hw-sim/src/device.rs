@@ -218,6 +218,15 @@ impl SimDevice {
         matches!(&self.power, Power::Running(running) if running.listens())
     }
 
+    /// The port on which a host with a delegation is at work: a connection that is not to give way to a stranger's.
+    #[must_use]
+    pub fn session_port(&self) -> Option<usize> {
+        match &self.power {
+            Power::Running(running) => running.session_port(),
+            Power::Off { .. } | Power::BootStage { .. } => None,
+        }
+    }
+
     /// True once after the device ended what went on at `port`: it reset, or a cable fault struck.
     /// A TCP connection is then gone; a serial line has only lost what was on it.
     pub fn take_hung_up(&mut self, port: usize) -> bool {

@@ -1,4 +1,5 @@
-//! 64 MiB over loopback: staged by a deploy, beside a plain socket copy with SHA-256 in the same run.
+//! 64 MiB over loopback: staged by a deploy, on a plain and on a sealed link, beside a plain socket copy with SHA-256 in
+//! the same run.
 //! Staging writes and reads back besides, so a ratio of one is not to be had.
 #![expect(clippy::unwrap_used, reason = "a bench ends in words when something does not work")]
 
@@ -7,7 +8,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Instant;
 
-use integration::bench::{median, print_table, row, stage_ms};
+use integration::bench::{deploy_sealed, median, meet, print_table, row, stage_ms};
 use integration::simulator::{SimOptions, Simulator};
 use integration::site::{QUICK_PLAN, Release, Site};
 use sha2::{Digest, Sha256};
@@ -23,13 +24,16 @@ fn main() {
         .plan(&QUICK_PLAN.replace("run = \"60s\"", "run = \"10m\""));
     let plain = median((0..REPEATS).map(|_| plain_ms(&release.app[1])).collect());
     let staged = median((0..REPEATS).map(|_| staged_ms(&release)).collect());
+    let sealed = median((0..REPEATS).map(|_| sealed_ms(&release)).collect());
     #[expect(clippy::cast_precision_loss, reason = "64 is exact")]
     let rate = |ms: f64| format!("{:.0} MiB/s", MIB as f64 * 1000.0 / ms);
     print_table(&[
         row(["64 MiB over loopback", "median time", "rate"]),
         row(["plain copy + SHA-256", &format!("{plain:.0} ms"), &rate(plain)]),
         row(["staged by noflake", &format!("{staged:.0} ms"), &rate(staged)]),
-        row(["ratio", &format!("{:.2}", plain / staged), ""]),
+        row(["staged on a sealed link", &format!("{sealed:.0} ms"), &rate(sealed)]),
+        row(["plain copy / staged", &format!("{:.2}", plain / staged), ""]),
+        row(["staged / on a sealed link", &format!("{:.2}", staged / sealed), ""]),
     ]);
 }
 
@@ -38,6 +42,15 @@ fn staged_ms(release: &Release) -> f64 {
     let options = SimOptions { in_memory: true, ..SimOptions::tcp().scenario(SCENARIO) };
     let device = Simulator::start(&site, &options);
     let _ = site.deploy(&site.bundle(release), &device.address()).code(0);
+    stage_ms(&site.runs()[0])
+}
+
+fn sealed_ms(release: &Release) -> f64 {
+    let site = Site::new();
+    let options = SimOptions { in_memory: true, ..SimOptions::tcp().scenario(SCENARIO) };
+    let device = Simulator::start(&site, &options.factory());
+    meet(&site, &device);
+    let _ = deploy_sealed(&site, &site.bundle(release), &device).code(0);
     stage_ms(&site.runs()[0])
 }
 

@@ -3,6 +3,7 @@
 //!
 //! - [`site`]: a working folder with a root record, and bundles signed (rightly or wrongly) for it
 //! - [`office`]: a folder with keys of several roles and passphrases, as people make them
+//! - [`field`]: an office with delegations, and devices that take no change without
 //! - [`cli`]: runs the binary and keeps what it said
 //! - [`simulator`]: runs `noflake sim` and reads what the device's side has counted
 //! - [`raw`]: speaks the wire as no honest host would
@@ -30,6 +31,7 @@
 
 pub mod bench;
 pub mod cli;
+pub mod field;
 pub mod flash;
 pub mod fuzz;
 pub mod modelcheck;

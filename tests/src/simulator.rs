@@ -217,6 +217,13 @@ impl Simulator {
         serde_json::from_slice(&fs::read(folder.join("stats.json")).unwrap()).unwrap()
     }
 
+    /// Memory of its process that is resident now, in KiB.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// Kills it.
     pub fn kill(mut self) {
         self.child.kill().unwrap();

@@ -1,87 +1,17 @@
 //! Devices of the field: sealed links, delegations, known devices. By files, sockets and ports alone, as people use them.
-#![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
 
 use std::collections::HashSet;
 use std::fs;
 
-use integration::cli::Ended;
+use integration::field::FieldOffice;
 use integration::office::Office;
 use integration::proxy::{At, Proxy};
 use integration::simulator::{SimOptions, Simulator};
 use integration::site::Release;
 
-/// An office with keys of every role and the root record `field.nfr`, for the life cycle `field`.
-struct Works {
-    office: Office,
-}
-
-impl Works {
-    fn new() -> Self {
-        let keys = [
-            ("root", "a"),
-            ("root", "b"),
-            ("root", "c"),
-            ("release", "r"),
-            ("release", "r2"),
-            ("operate", "o"),
-            ("host", "t"),
-            ("host", "u"),
-        ];
-        let works = Self { office: Office::new(&keys) };
-        works.root("field", "r", &[]);
-        works
-    }
-
-    /// A root record of two in three holders, signed by two of them.
-    fn root(&self, name: &str, release: &str, after: &[&str]) {
-        let spec = format!(
-            "[root]\nkeys = [\"a.pub\", \"b.pub\", \"c.pub\"]\nthreshold = 2\n[release]\nkeys = [\"{release}.pub\"]\n\
-             threshold = 1\n[operate]\nkeys = [\"o.pub\"]\nthreshold = 1\n[policy]\nlife_cycle = \"field\"\n"
-        );
-        let (file, record) = (format!("{name}.toml"), format!("{name}.nfr"));
-        fs::write(self.office.site.path(&file), spec).unwrap();
-        let draft = ["root", "draft", &file, "-o", &record];
-        let _ = self.office.noflake(&[&draft[..], after].concat()).code(0);
-        for key in ["a.key", "c.key"] {
-            let sign = ["root", "sign", &record, "--key", key];
-            let _ = self.office.say(&[&sign[..], after].concat()).code(0);
-        }
-    }
-
-    fn delegate(&self, host: &str, more: &[&str]) -> Ended {
-        let (public, product) = (format!("{host}.pub"), self.product());
-        let delegate = ["key", "delegate", &public, "--key", "o.key", "--root", "field.nfr"];
-        self.office.say(&[&delegate[..], &["--product", &product], more].concat())
-    }
-
-    fn product(&self) -> String {
-        let spec = fs::read_to_string(self.office.site.path("example/bundle.toml")).unwrap();
-        let line = spec.lines().find(|line| line.starts_with("product")).unwrap().to_owned();
-        line.split('"').nth(1).unwrap().to_owned()
-    }
-
-    /// A device in factory state that the technician enrols.
-    fn enrolled(&self, options: &SimOptions) -> Simulator {
-        let device = Simulator::start(&self.office.site, options);
-        let address = device.address();
-        let enroll = ["device", "enroll", "-d", &address, "--root", "field.nfr", "--as", "t.key"];
-        let _ = self.office.say(&enroll).code(0).says("took root record 1").says("Its key is ");
-        device
-    }
-
-    fn deploy(&self, bundle: &str, address: &str, root: &str, host: &str) -> Ended {
-        let deploy = ["deploy", bundle, "-d", address, "--root", root];
-        if host.is_empty() {
-            return self.office.noflake(&deploy);
-        }
-        let key = format!("{host}.key");
-        self.office.say(&[&deploy[..], &["--as", &key]].concat())
-    }
-}
-
 #[test]
 fn a_technician_with_a_delegation_deploys_in_the_field_and_nobody_else() {
-    let works = Works::new();
+    let works = FieldOffice::new();
     let bundle = works.office.bundle("2.0.0", "r");
     let _ =
         works.delegate("t", &["--for", "1d"]).code(0).says("Delegated stage, trial, confirm to t");
@@ -107,7 +37,7 @@ fn a_technician_with_a_delegation_deploys_in_the_field_and_nobody_else() {
 /// What a delegation does not name is refused before anything is sent, by its name.
 #[test]
 fn a_delegation_has_an_end_a_host_and_devices() {
-    let works = Works::new();
+    let works = FieldOffice::new();
     let bundle = works.office.bundle("2.0.0", "r");
     let device = works.enrolled(&SimOptions::tcp().factory());
     let address = device.address();
@@ -133,7 +63,7 @@ fn a_delegation_has_an_end_a_host_and_devices() {
 /// stranger.
 #[test]
 fn a_host_speaks_with_devices_that_it_knows() {
-    let works = Works::new();
+    let works = FieldOffice::new();
     let bundle = works.office.bundle("2.0.0", "r");
     let _ = works.delegate("t", &[]).code(0);
     let device = works.enrolled(&SimOptions::tcp().state("real").factory());
@@ -165,7 +95,7 @@ fn a_host_speaks_with_devices_that_it_knows() {
 /// The root is rotated: the old release key is refused, and what is installed runs on.
 #[test]
 fn a_rotated_root_refuses_the_old_release_key_and_stops_nothing() {
-    let works = Works::new();
+    let works = FieldOffice::new();
     let (two, three) = (works.office.bundle("2.0.0", "r"), works.office.bundle("3.0.0", "r"));
     let four = works.office.bundle("4.0.0", "r2");
     let _ = works.delegate("t", &[]).code(0);
@@ -183,7 +113,7 @@ fn a_rotated_root_refuses_the_old_release_key_and_stops_nothing() {
 /// Who listens to a deploy learns nothing of what is deployed: no eight bytes in a row of image, manifest or plan.
 #[test]
 fn a_capture_of_a_deploy_holds_nothing_of_the_bundle() {
-    let works = Works::new();
+    let works = FieldOffice::new();
     let bundle = works.office.bundle("2.0.0", "r");
     let _ = works.delegate("t", &[]).code(0);
     let device = works.enrolled(&SimOptions::tcp().factory());

@@ -284,6 +284,11 @@ impl Session {
         }
     }
 
+    /// Since when the session's host has been silent, in milliseconds.
+    pub(super) fn idle_ms(&self, now_ms: u64) -> Option<u64> {
+        self.open.map(|open| now_ms.saturating_sub(open.last_ms))
+    }
+
     /// Where the session's host last spoke.
     pub(super) fn via(&self) -> Option<Via> {
         self.open.map(|open| open.via)

@@ -121,6 +121,14 @@ impl Running {
         self.start
     }
 
+    /// The port on which a host with a delegation is at work.
+    pub(super) fn session_port(&self) -> Option<usize> {
+        match &self.stage {
+            Stage::Serving(serving) => serving.engine.session_link().map(usize::from),
+            Stage::Starting { .. } | Stage::Hung => None,
+        }
+    }
+
     /// True when the image takes what arrives.
     pub(super) const fn listens(&self) -> bool {
         matches!(self.stage, Stage::Serving(_))

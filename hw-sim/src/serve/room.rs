@@ -137,12 +137,14 @@ impl Room {
         let room = |port, most| device.backlog_bytes(port) < most;
         let serial_room = room(SERIAL_PORT, SERIAL_BACKLOG_BYTES);
         let tcp_room = TCP_PORTS.map(|port| room(port, TCP_BACKLOG_BYTES));
+        let keeps = device.session_port();
+        let keeps = TCP_PORTS.iter().position(|port| Some(*port) == keeps);
         let latest = begun.elapsed() + LONGEST_WAIT;
         let wakes = *begun + Duration::from_micros(device.next_wake_us()).min(latest);
         tokio::select! {
             _ = stop.changed() => Woken::Stop,
             woken = serial_event(serial.as_ref(), serial_bytes, serial_room) => woken,
-            woken = tcp_event(tcp.as_mut(), tcp_bytes, device.listens(), tcp_room) => woken,
+            woken = tcp_event(tcp.as_mut(), tcp_bytes, device.listens(), tcp_room, keeps) => woken,
             () = timer.until(wakes) => Woken::Due,
         }
     }
@@ -169,8 +171,11 @@ async fn tcp_event(
     buffer: &mut [u8],
     accepts: bool,
     reads: [bool; 2],
+    keeps: Option<usize>,
 ) -> Woken {
     let Some(port) = port else { return std::future::pending().await };
-    let Some((index, event)) = port.event(buffer, accepts, reads).await else { return Woken::Due };
+    let Some((index, event)) = port.event(buffer, accepts, reads, keeps).await else {
+        return Woken::Due;
+    };
     TCP_PORTS.get(index).map_or(Woken::Due, |number| Woken::Tcp(*number, event))
 }

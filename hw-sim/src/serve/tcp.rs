@@ -1,5 +1,5 @@
 //! The TCP port: a listener and two connections, so that a second host hears from the device itself
-//! that the first one holds it. A third replaces the one that has been silent longest.
+//! that the first one holds it. A third replaces the one that has been silent longest, but not one that is kept.
 
 use std::io;
 use std::net::SocketAddr;
@@ -65,12 +65,13 @@ impl TcpPort {
     }
 
     /// Waits for a connection where `accepts`, for bytes on those that `reads` names, and for room for
-    /// what waits to be written; `None` for the last.
+    /// what waits to be written; `None` for the last. A connection that it `keeps` gives way to no other one.
     pub(super) async fn event(
         &mut self,
         buffer: &mut [u8],
         accepts: bool,
         reads: [bool; 2],
+        keeps: Option<usize>,
     ) -> Option<(usize, TcpEvent)> {
         let Self { listener, connections: [first, second] } = self;
         let [reads_first, reads_second] = reads;
@@ -84,7 +85,7 @@ impl TcpPort {
             () = second.writable() => Woken::Writable,
         };
         match woken {
-            Woken::Accepted(Ok(stream)) => Some((self.take(stream), TcpEvent::Connected)),
+            Woken::Accepted(Ok(stream)) => Some((self.take(stream, keeps), TcpEvent::Connected)),
             Woken::Accepted(Err(error)) => {
                 tracing::warn!(%error, "a connection was not accepted");
                 tokio::time::sleep(AFTER_ERROR).await;
@@ -108,11 +109,15 @@ impl TcpPort {
     }
 
     /// Puts a new connection where there is room, or where it was silent longest.
-    fn take(&mut self, stream: TcpStream) -> usize {
+    fn take(&mut self, stream: TcpStream, keeps: Option<usize>) -> usize {
         // Frames are whole when they are written: waiting for more only delays them.
         let _ = stream.set_nodelay(true);
         let [first, second] = &mut self.connections;
-        let (index, place) = if first.heard <= second.heard { (0, first) } else { (1, second) };
+        let is_first = match keeps {
+            Some(kept) => kept != 0,
+            None => first.heard <= second.heard,
+        };
+        let (index, place) = if is_first { (0, first) } else { (1, second) };
         place.close();
         place.stream = Some(stream);
         place.heard = Some(Instant::now());
@@ -198,7 +203,10 @@ mod tests {
     async fn connected() -> (TcpPort, Client) {
         let mut port = TcpPort::open("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let client = Client::connect(port.address().unwrap()).unwrap();
-        assert_eq!(port.event(&mut [], true, [true; 2]).await, Some((0, TcpEvent::Connected)));
+        assert_eq!(
+            port.event(&mut [], true, [true; 2], None).await,
+            Some((0, TcpEvent::Connected))
+        );
         (port, client)
     }
 
@@ -219,7 +227,7 @@ mod tests {
         client.write_all(b"more").unwrap();
         fill(&mut port, SLOW_BYTES);
         let mut buffer = [0; 16];
-        let asked = port.event(&mut buffer, true, [true; 2]);
+        let asked = port.event(&mut buffer, true, [true; 2], None);
         let asked = tokio::time::timeout(Duration::from_millis(200), asked).await;
         assert!(asked.is_err(), "{asked:?}");
         client.set_nonblocking(true).unwrap();
@@ -231,7 +239,10 @@ mod tests {
             // Lets the runtime see that the socket has room again.
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        assert_eq!(port.event(&mut buffer, true, [true; 2]).await, Some((0, TcpEvent::Bytes(4))));
+        assert_eq!(
+            port.event(&mut buffer, true, [true; 2], None).await,
+            Some((0, TcpEvent::Bytes(4)))
+        );
     }
 
     #[tokio::test]

@@ -1,0 +1,88 @@
+//! Devices of the field and the office that they belong to.
+
+use std::fs;
+
+use crate::cli::Ended;
+use crate::office::Office;
+use crate::simulator::{SimOptions, Simulator};
+
+/// An office with keys of every role and the root record `field.nfr`, for the life cycle `field`: two of the holders a, b and c,
+/// release keys r and r2, the operate key o, hosts t (the technician) and u.
+#[derive(Debug)]
+pub struct FieldOffice {
+    /// Its folder.
+    pub office: Office,
+}
+
+impl Default for FieldOffice {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl FieldOffice {
+    /// With all its keys made.
+    pub fn new() -> Self {
+        let keys = [
+            ("root", "a"),
+            ("root", "b"),
+            ("root", "c"),
+            ("release", "r"),
+            ("release", "r2"),
+            ("operate", "o"),
+            ("host", "t"),
+            ("host", "u"),
+        ];
+        let works = Self { office: Office::new(&keys) };
+        works.root("field", "r", &[]);
+        works
+    }
+
+    /// A root record of two in three holders, signed by two of them.
+    pub fn root(&self, name: &str, release: &str, after: &[&str]) {
+        let spec = format!(
+            "[root]\nkeys = [\"a.pub\", \"b.pub\", \"c.pub\"]\nthreshold = 2\n[release]\nkeys = [\"{release}.pub\"]\n\
+             threshold = 1\n[operate]\nkeys = [\"o.pub\"]\nthreshold = 1\n[policy]\nlife_cycle = \"field\"\n"
+        );
+        let (file, record) = (format!("{name}.toml"), format!("{name}.nfr"));
+        fs::write(self.office.site.path(&file), spec).unwrap();
+        let draft = ["root", "draft", &file, "-o", &record];
+        let _ = self.office.noflake(&[&draft[..], after].concat()).code(0);
+        for key in ["a.key", "c.key"] {
+            let sign = ["root", "sign", &record, "--key", key];
+            let _ = self.office.say(&[&sign[..], after].concat()).code(0);
+        }
+    }
+
+    /// Delegates to a host, for the example's product; gives what the command said.
+    pub fn delegate(&self, host: &str, more: &[&str]) -> Ended {
+        let (public, product) = (format!("{host}.pub"), self.product());
+        let delegate = ["key", "delegate", &public, "--key", "o.key", "--root", "field.nfr"];
+        self.office.say(&[&delegate[..], &["--product", &product], more].concat())
+    }
+
+    fn product(&self) -> String {
+        let spec = fs::read_to_string(self.office.site.path("example/bundle.toml")).unwrap();
+        let line = spec.lines().find(|line| line.starts_with("product")).unwrap().to_owned();
+        line.split('"').nth(1).unwrap().to_owned()
+    }
+
+    /// A device in factory state that the technician enrols.
+    pub fn enrolled(&self, options: &SimOptions) -> Simulator {
+        let device = Simulator::start(&self.office.site, options);
+        let address = device.address();
+        let enroll = ["device", "enroll", "-d", &address, "--root", "field.nfr", "--as", "t.key"];
+        let _ = self.office.say(&enroll).code(0).says("took root record 1").says("Its key is ");
+        device
+    }
+
+    /// Deploys as a host, or on a plain link where none is named.
+    pub fn deploy(&self, bundle: &str, address: &str, root: &str, host: &str) -> Ended {
+        let deploy = ["deploy", bundle, "-d", address, "--root", root];
+        if host.is_empty() {
+            return self.office.noflake(&deploy);
+        }
+        let key = format!("{host}.key");
+        self.office.say(&[&deploy[..], &["--as", &key]].concat())
+    }
+}
