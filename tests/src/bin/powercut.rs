@@ -33,6 +33,9 @@ struct Options {
     /// Only this kind of sweep
     #[arg(long, value_name = "KIND")]
     only: Option<Only>,
+    /// Only one in N sweeps: each deed, on parts in turn
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    every: u16,
     /// Everything as finely as can be, and every fault on every part: a quarter of an hour
     #[arg(long)]
     long: bool,
@@ -79,7 +82,8 @@ fn sweep(world: &World, options: &Options) -> ExitCode {
     let mut fired: BTreeMap<FaultClass, u64> = BTreeMap::new();
     let (mut sweeps, mut failed) = (0, false);
     for kind in kinds(options.only) {
-        let work = work(world, options, kind);
+        let every = usize::from(options.every);
+        let work: Vec<_> = work(world, options, kind).into_iter().step_by(every).collect();
         if work.is_empty() {
             continue;
         }
