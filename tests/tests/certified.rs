@@ -60,7 +60,7 @@ fn a_bundle_is_deployed_in_the_field_once_its_run_on_the_bench_is_certified() {
     let deploy = |root: &str| works.noflake(&["deploy", &bundle, "-d", &address, "--root", root]);
 
     // The host says so first; a host that is told otherwise hears it from the device.
-    let refused = deploy("field.nfr").code(2);
+    let refused = deploy("field.nfr").code(5);
     refused
         .says("wants a certificate of level 2 or higher, and the bundle carries none")
         .says("noflake bundle certify")
@@ -82,7 +82,7 @@ fn a_bundle_is_deployed_in_the_field_once_its_run_on_the_bench_is_certified() {
     let deploy_low = ["deploy", "low.nfb", "-d", &address, "--root"];
     let _ = works
         .noflake(&[&deploy_low[..], &["field.nfr"]].concat())
-        .code(2)
+        .code(5)
         .says("has level 1, the root record wants 2");
     let _ = works
         .noflake(&[&deploy_low[..], &["bench.nfr"]].concat())

@@ -1,11 +1,14 @@
 //! `noflake init`: a folder from which the first bundle can be made at once.
 
 mod examples;
+mod field;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use tempfile::TempDir;
 
 use super::PassphraseArgs;
 use super::root_record::now_s;
@@ -19,15 +22,28 @@ use crate::trust::{
 
 /// Make a trust folder, a configuration and an example bundle to start from
 ///
-/// One passphrase protects both keys. One root key with threshold 1 is for trying out: see TRUST.md
-/// before you enrol devices that leave the desk.
+/// One passphrase protects all keys. The profile `desk` has one root key, and its devices take changes on any link. The
+/// profile `field` has three root keys of which two must sign, keys of every role, and a root record each for benches and for the
+/// field: to try out what TRUST.md has whole offices do.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The folder; made when missing
     #[arg(default_value = ".")]
     folder: PathBuf,
+    /// What it is for
+    #[arg(long, value_enum, default_value_t = Profile::Desk)]
+    profile: Profile,
     #[command(flatten)]
     passphrase: PassphraseArgs,
+}
+
+/// What a folder is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Profile {
+    /// Devices on a desk
+    Desk,
+    /// Devices that stand where nobody watches
+    Field,
 }
 
 /// Makes the folder.
@@ -37,17 +53,22 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let folder = &args.folder;
     refuse_taken(folder)?;
-    let passphrase = args.passphrase.source().choose("the root and the release key")?;
+    let whose = match args.profile {
+        Profile::Desk => "the root and the release key",
+        Profile::Field => "all six keys",
+    };
+    let passphrase = args.passphrase.source().choose(whose)?;
     fs::create_dir_all(folder).map_err(failed(folder))?;
-    let (root, release) = write_trust(folder, &passphrase, context)?;
+    let made = write_trust(folder, args.profile, &passphrase, context)?;
     for (name, contents) in examples::FILES {
         write_new_file(&folder.join(name), contents, Secrecy::Public)?;
     }
+    let keys: Vec<String> =
+        made.iter().map(|(name, key)| format!("{name} {}", key.hint())).collect();
     let human = format!(
-        "Made {}: root key {}, release key {}.\nnext: {}noflake bundle create -o rover-nav-1.1.0.nfb",
+        "Made {}: keys {}.\nnext: {}noflake bundle create -o rover-nav-1.1.0.nfb",
         folder.join(TRUST_FOLDER).display(),
-        root.hint(),
-        release.hint(),
+        keys.join(", "),
         if folder == Path::new(".") {
             String::new()
         } else {
@@ -57,8 +78,7 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let machine = json!({
         "folder": folder,
         "root_record": folder.join(TRUST_FOLDER).join(ROOT_RECORD),
-        "root_hint": root.hint(),
-        "release_hint": release.hint(),
+        "hints": made.iter().map(|(name, key)| (*name, key.hint())).collect::<BTreeMap<_, _>>(),
     });
     context.output.result(&human, &machine);
     Ok(())
@@ -82,11 +102,29 @@ fn refuse_taken(folder: &Path) -> Result<(), CommandError> {
 /// leaves no trust folder that the next one would have to refuse.
 fn write_trust(
     folder: &Path,
+    profile: Profile,
     passphrase: &Passphrase,
     context: &Context,
-) -> Result<(PublicKeyFile, PublicKeyFile), CommandError> {
+) -> Result<Made, CommandError> {
     let aside =
         tempfile::Builder::new().prefix(".noflake-").tempdir_in(folder).map_err(failed(folder))?;
+    let made = match profile {
+        Profile::Desk => write_desk(&aside, passphrase, context)?,
+        Profile::Field => field::write(aside.path(), passphrase, context)?,
+    };
+    let target = folder.join(TRUST_FOLDER);
+    fs::rename(aside.path(), &target).map_err(failed(&target))?;
+    Ok(made)
+}
+
+/// Keys by name.
+type Made = Vec<(&'static str, PublicKeyFile)>;
+
+fn write_desk(
+    aside: &TempDir,
+    passphrase: &Passphrase,
+    context: &Context,
+) -> Result<Made, CommandError> {
     let root_key = aside.path().join("root.key");
     let root = create_key(&root_key, KeyRole::Root, passphrase)?;
     let release = create_key(&aside.path().join("release.key"), KeyRole::Release, passphrase)?;
@@ -104,9 +142,7 @@ fn write_trust(
     let signer = LockedKey::read(&root_key)?.unlock(passphrase)?;
     let bytes = sign_root(&record, &[&signer])?;
     write_new_file(&aside.path().join(ROOT_RECORD), &bytes, Secrecy::Public)?;
-    let target = folder.join(TRUST_FOLDER);
-    fs::rename(aside.path(), &target).map_err(failed(&target))?;
-    Ok((root, release))
+    Ok(vec![("root", root), ("release", release)])
 }
 
 fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> CommandError {

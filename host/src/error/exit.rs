@@ -113,7 +113,6 @@ impl CommandError {
             | Self::Delegation(_)
             | Self::KnownDevices(_)
             | Self::RunUnfit { .. }
-            | Self::NotCertified { .. }
             | Self::Arguments { .. } => Exit::Usage,
             Self::Address(_)
             | Self::OneDevice
@@ -121,7 +120,10 @@ impl CommandError {
             | Self::NamedTwice { .. }
             | Self::Plan(_) => Exit::Usage,
             Self::Device { source, .. } => of_device(source),
-            Self::NoTrial { .. } | Self::OtherRootLost { .. } => Exit::Refused,
+            // What the device would say: whether host or device notices first makes no difference to a script.
+            Self::NoTrial { .. } | Self::OtherRootLost { .. } | Self::NotCertified { .. } => {
+                Exit::Refused
+            }
             Self::Interrupted { .. } => Exit::Interrupted,
             Self::InRecovery { .. } | Self::BackInRecovery { .. } | Self::NotSeen { .. } => {
                 Exit::NeedsService
