@@ -67,6 +67,13 @@ fn a_bundle_is_deployed_in_the_field_once_its_run_on_the_bench_is_certified() {
         .is_one_clear_error();
     let _ = deploy("bench.nfr").code(5).says("the device wants a certificate of level 2 or higher");
 
+    let explain = ["bundle", "verify", "--explain", &bundle, "--root", "field.nfr"];
+    let explained =
+        works.noflake(&explain).code(2).says("signatures  good     signed by 1 of 1 needed");
+    let _ = explained
+        .says("certificate REFUSED  one of level 2 or higher is needed before anything is staged")
+        .says("the bench qualifies it, and the holder of a qualify key signs that")
+        .says("has 1 problem(s)");
     let run = works.qualified(&bundle, "", 0);
     let level = ["--level", "2"];
     for (key, says) in [("r.key", "is no qualify key of the root record"), ("p.key", "no qualify")]
@@ -94,6 +101,7 @@ fn a_bundle_is_deployed_in_the_field_once_its_run_on_the_bench_is_certified() {
     let shown = works.noflake(&["bundle", "show", &bundle, "--root", "field.nfr"]).code(0);
     let _ = shown.says("certificate level 2, epoch 0, qualified by plan").says("; verified");
     let _ = works.noflake(&["bundle", "verify", &bundle, "--root", "field.nfr"]).code(0);
+    let _ = works.noflake(&explain).code(0).says("it carries one, for its own plan");
     let _ = deploy("field.nfr").code(0).says("version 2.0.0 runs");
 }
 

@@ -2,6 +2,7 @@
 
 mod certify;
 mod create;
+mod explain;
 mod show;
 mod verify;
 

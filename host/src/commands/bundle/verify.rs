@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
+use firmware_protocol::digest::Digest;
 use serde_json::json;
 
+use super::explain::{self, Point};
 use super::plan_digest;
 use crate::bundle::Bundle;
 use crate::causes::sentence;
@@ -11,12 +13,16 @@ use crate::cli::Context;
 use crate::commands::root::RootArgs;
 use crate::error::CommandError;
 use crate::evidence::escape_text;
+use crate::plan::Plan;
 
 /// Verify a bundle: signatures, every payload, the plan
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The bundle
     bundle: PathBuf,
+    /// Say point by point what devices under this root record make of it, and who can do something about it
+    #[arg(long)]
+    explain: bool,
     #[command(flatten)]
     root: RootArgs,
 }
@@ -29,20 +35,33 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
         .iter()
         .map(|problem| sentence(problem))
         .collect();
+    let points = match (args.explain, bundle.unverified_manifest().plan) {
+        (false, _) => Vec::new(),
+        (true, Some(plan)) => explain::explain(&bundle, root.record().claims(), plan.digest),
+        (true, None) => {
+            let plan = Digest(Plan::default_deploy()?.digest());
+            explain::explain(&bundle, root.record().claims(), plan)
+        }
+    };
     let machine = json!({
         "bundle": args.bundle,
         "bundle_digest": bundle.digest().to_string(),
         "verified": problems.is_empty(),
         "problems": problems,
+        "explained": points.iter().map(Point::to_json).collect::<Vec<_>>(),
     });
-    if problems.is_empty() {
-        let human =
-            format!("{} verifies (bundle digest {}).", args.bundle.display(), bundle.digest());
-        context.output.result(&human, &machine);
-        return Ok(());
-    }
-    let lines: Vec<String> =
+    let mut lines: Vec<String> =
         problems.iter().map(|problem| format!("problem: {}", escape_text(problem))).collect();
+    if problems.is_empty() {
+        let (path, digest) = (args.bundle.display(), bundle.digest());
+        lines.push(format!("{path} verifies (bundle digest {digest})."));
+    }
+    lines.extend(points.iter().map(Point::to_string));
     context.output.result(&lines.join("\n"), &machine);
-    Err(CommandError::Problems { path: args.bundle.clone(), count: problems.len() })
+    // What devices will refuse is a problem as well, though nothing of the file is wrong.
+    let refused = points.iter().filter(|point| !point.is_good()).count();
+    match problems.len().max(refused) {
+        0 => Ok(()),
+        count => Err(CommandError::Problems { path: args.bundle.clone(), count }),
+    }
 }

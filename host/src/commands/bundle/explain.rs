@@ -1,0 +1,134 @@
+//! What a device under a root record will say to a bundle, point by point, and who can do something about it.
+
+use std::fmt;
+
+use firmware_protocol::digest::Digest;
+use firmware_protocol::root::{PublicKey, RootRecord};
+use firmware_protocol::trust::{BodyType, Envelope, key_hint};
+use serde_json::{Value, json};
+
+use crate::bundle::Bundle;
+use crate::causes::sentence;
+use crate::trust::{Hex, fitting_certificate};
+
+/// One point on which a device judges a bundle.
+pub(super) struct Point {
+    about: &'static str,
+    is_good: bool,
+    says: String,
+    /// Who can do what about it.
+    remedy: Option<&'static str>,
+}
+
+impl Point {
+    fn good(about: &'static str, says: String) -> Self {
+        Self { about, is_good: true, says, remedy: None }
+    }
+
+    fn bad(about: &'static str, says: String, remedy: &'static str) -> Self {
+        Self { about, is_good: false, says, remedy: Some(remedy) }
+    }
+
+    pub(super) const fn is_good(&self) -> bool {
+        self.is_good
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        json!({ "about": self.about, "good": self.is_good, "says": self.says, "remedy": self.remedy })
+    }
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = if self.is_good { "good" } else { "REFUSED" };
+        write!(f, "{:<12}{word:<8} {}", self.about, self.says)?;
+        match self.remedy {
+            Some(remedy) => write!(f, "\n{:<20} {remedy}", ""),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Every point that the root record decides; what a device holds itself (its floor, its hardware, what it rejected) only
+/// the device can say.
+pub(super) fn explain(bundle: &Bundle, root: &RootRecord, plan: Digest) -> Vec<Point> {
+    vec![
+        signatures(bundle, root),
+        epoch(bundle, root),
+        security(bundle, root),
+        certificate(bundle, root, plan),
+    ]
+}
+
+fn signatures(bundle: &Bundle, root: &RootRecord) -> Point {
+    let counted = Envelope::parse(bundle.envelope(), BodyType::Manifest)
+        .map(|envelope| envelope.signed_by(&root.release))
+        .unwrap_or_default();
+    let (got, needed) = (counted.len(), usize::from(root.release.threshold));
+    let says = format!(
+        "signed by {got} of {needed} needed release keys of root record {}: {}",
+        root.version,
+        if counted.is_empty() { "none".to_owned() } else { hints(&counted) }
+    );
+    if got >= needed {
+        return Point::good("signatures", says);
+    }
+    let missing: Vec<PublicKey> =
+        root.release.keys.iter().filter(|key| !counted.contains(key)).copied().collect();
+    let claimed: Vec<String> =
+        bundle.signer_hints().iter().map(|hint| Hex(hint).to_string()).collect();
+    let says =
+        format!("{says}; it names {}, and {} could sign", claimed.join(", "), hints(&missing));
+    Point::bad(
+        "signatures",
+        says,
+        "who builds signs it with such a key: noflake bundle create; or it is not for these devices",
+    )
+}
+
+fn hints(keys: &[PublicKey]) -> String {
+    let hints: Vec<String> = keys.iter().map(|key| Hex(&key_hint(key)).to_string()).collect();
+    hints.join(", ")
+}
+
+fn epoch(bundle: &Bundle, root: &RootRecord) -> Point {
+    let (got, lowest) = (bundle.unverified_manifest().epoch, root.epochs.release);
+    let says = format!("epoch {got}; {lowest} and later count");
+    if got >= lowest {
+        Point::good("epoch", says)
+    } else {
+        let remedy =
+            "taken back by whoever holds the root: who builds signs it anew, if it is still meant";
+        Point::bad("epoch", says, remedy)
+    }
+}
+
+fn security(bundle: &Bundle, root: &RootRecord) -> Point {
+    let got = bundle.unverified_manifest().security_version;
+    let (lowest, step) = (root.policy.lowest_security_version, root.policy.max_security_step);
+    let says = format!(
+        "security version {got}; from {lowest}, at most {step} above what a device has confirmed"
+    );
+    if got < lowest {
+        Point::bad("security", says, "take a bundle with a newer security version")
+    } else {
+        Point::good("security", says)
+    }
+}
+
+fn certificate(bundle: &Bundle, root: &RootRecord, plan: Digest) -> Point {
+    let need = root.policy.certificate;
+    let Some(level) = need.level() else {
+        return Point::good("certificate", "none is needed".to_owned());
+    };
+    let when = if need.to_stage().is_some() { "anything is staged" } else { "it is confirmed" };
+    let wanted = format!("one of level {level} or higher is needed before {when}");
+    match fitting_certificate(&bundle.certificates(), root, plan) {
+        Ok(_) => Point::good("certificate", format!("{wanted}; it carries one, for its own plan")),
+        Err(error) => Point::bad(
+            "certificate",
+            format!("{wanted}; {}", sentence(&error)),
+            "the bench qualifies it, and the holder of a qualify key signs that: noflake bundle certify",
+        ),
+    }
+}
