@@ -16,6 +16,7 @@ pub mod sim;
 
 mod deployment;
 mod host_key;
+mod point;
 mod root;
 mod runtime;
 mod target;

@@ -75,6 +75,9 @@ fn a_host_speaks_with_devices_that_it_knows() {
 
     let other = format!("[devices]\n{serial} = \"{}\"\n", "17".repeat(32));
     fs::write(&known, other).unwrap();
+    let trust = ["device", "status", "--trust", "-d", &address, "--root", "field.nfr"];
+    let told = works.office.say(&[&trust[..], &["--as", "t.key"]].concat()).code(0);
+    let _ = told.says("device      REFUSED  it has proven key").says("and is known by 1717");
     let impostor = works.deploy(&bundle, &address, "field.nfr", "t").code(5);
     let _ = impostor.says("this is not the device").says("and is known by 1717");
 
@@ -89,6 +92,17 @@ fn a_host_speaks_with_devices_that_it_knows() {
     let key = key.trim_matches('"');
     let pinned = works.office.say(&[&pin[..], &["--identity", key]].concat()).code(0);
     let _ = pinned.says("is known from now on by key");
+    let told = works.office.say(&[&trust[..], &["--as", "t.key"]].concat()).code(0);
+    let _ = told
+        .says("life cycle  good     field: it takes changes on sealed links")
+        .says("and so does this host")
+        .says("by which it is known")
+        .says("this host   good     it may stage, trial, confirm");
+    let told = works.office.noflake(&trust).code(0);
+    let _ = told
+        .says("it has proven nothing: the link is plain")
+        .says("this host   REFUSED  it may look, and bring the next root record")
+        .says("noflake key delegate");
     let _ = works.deploy(&bundle, &address, "field.nfr", "t").code(0);
 }
 

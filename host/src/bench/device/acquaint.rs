@@ -30,6 +30,8 @@ pub enum Meets {
     Known,
     /// Those, and devices that it meets for the first time: to get to know them.
     Strangers,
+    /// Whoever answers, impostors too: to tell of them, and to do nothing.
+    Everybody,
 }
 
 impl Device {
@@ -38,6 +40,15 @@ impl Device {
     pub const fn proven(&self) -> Option<LinkKey> {
         match self.linked {
             Some(Linked { device, .. }) => Some(device),
+            None => None,
+        }
+    }
+
+    /// What the device lets this host do; `None` on a plain link.
+    #[must_use]
+    pub const fn granted(&self) -> Option<Actions> {
+        match self.linked {
+            Some(Linked { actions, .. }) => Some(actions),
             None => None,
         }
     }
@@ -93,7 +104,9 @@ impl Device {
         let serial = identity(&answer)?.serial.to_owned();
         let Some(host) = &self.opening.host else { return Ok(()) };
         match (host.known.meet(&serial, &linked.device), host.meets) {
-            (Acquaintance::Known, _) | (Acquaintance::Unknown, Meets::Strangers) => Ok(()),
+            (Acquaintance::Known, _)
+            | (Acquaintance::Unknown, Meets::Strangers)
+            | (_, Meets::Everybody) => Ok(()),
             (Acquaintance::Unknown, Meets::Known) => {
                 Err(DeviceError::Stranger { serial, identity: linked.device })
             }

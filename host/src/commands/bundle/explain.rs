@@ -1,53 +1,13 @@
 //! What a device under a root record will say to a bundle, point by point, and who can do something about it.
 
-use std::fmt;
-
 use firmware_protocol::digest::Digest;
 use firmware_protocol::root::{PublicKey, RootRecord};
 use firmware_protocol::trust::{BodyType, Envelope, key_hint};
-use serde_json::{Value, json};
 
 use crate::bundle::Bundle;
 use crate::causes::sentence;
+use crate::commands::point::Point;
 use crate::trust::{Hex, fitting_certificate};
-
-/// One point on which a device judges a bundle.
-pub(super) struct Point {
-    about: &'static str,
-    is_good: bool,
-    says: String,
-    /// Who can do what about it.
-    remedy: Option<&'static str>,
-}
-
-impl Point {
-    fn good(about: &'static str, says: String) -> Self {
-        Self { about, is_good: true, says, remedy: None }
-    }
-
-    fn bad(about: &'static str, says: String, remedy: &'static str) -> Self {
-        Self { about, is_good: false, says, remedy: Some(remedy) }
-    }
-
-    pub(super) const fn is_good(&self) -> bool {
-        self.is_good
-    }
-
-    pub(super) fn to_json(&self) -> Value {
-        json!({ "about": self.about, "good": self.is_good, "says": self.says, "remedy": self.remedy })
-    }
-}
-
-impl fmt::Display for Point {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = if self.is_good { "good" } else { "REFUSED" };
-        write!(f, "{:<12}{word:<8} {}", self.about, self.says)?;
-        match self.remedy {
-            Some(remedy) => write!(f, "\n{:<20} {remedy}", ""),
-            None => Ok(()),
-        }
-    }
-}
 
 /// Every point that the root record decides; what a device holds itself (its floor, its hardware, what it rejected) only
 /// the device can say.

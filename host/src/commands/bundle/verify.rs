@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use firmware_protocol::digest::Digest;
 use serde_json::json;
 
-use super::explain::{self, Point};
+use super::explain;
 use super::plan_digest;
 use crate::bundle::Bundle;
 use crate::causes::sentence;
 use crate::cli::Context;
+use crate::commands::point::Point;
 use crate::commands::root::RootArgs;
 use crate::error::CommandError;
 use crate::evidence::escape_text;

@@ -4,6 +4,7 @@
 mod against;
 mod explain;
 mod recorded;
+mod trusted;
 
 use std::path::PathBuf;
 
@@ -14,8 +15,9 @@ use serde_json::{Value, json};
 
 use self::explain::is_lost;
 use self::recorded::RecordedArgs;
-use crate::bench::Opened;
+use crate::bench::{Meets, Opened};
 use crate::cli::Context;
+use crate::commands::point::Point;
 use crate::commands::root::RootArgs;
 use crate::commands::root_record::life_cycle_word;
 use crate::commands::runtime;
@@ -49,6 +51,9 @@ pub(super) struct Args {
     /// Say in words why the device runs what it runs, and the next safe command
     #[arg(long, conflicts_with = "against")]
     explain: bool,
+    /// Say whom the device believes, whether it is the one it says it is, and what this host may do with it
+    #[arg(long, conflicts_with = "against")]
+    trust: bool,
     #[command(flatten)]
     recorded: RecordedArgs,
 }
@@ -69,11 +74,13 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> 
     if args.recorded.explain(context)? {
         return Ok(Exit::Success);
     }
-    let root = args.root.load(context)?;
-    let mut device = args.target.one(context, root.as_ref())?;
+    let named = args.root.load(context)?;
+    // A stranger or an impostor is to be told of, and not only refused.
+    let meets = if args.trust { Meets::Everybody } else { Meets::Known };
+    let mut device = args.target.one_for(meets, context, named.as_ref())?;
     runtime::block_on(async {
         if let Some(bundle) = &args.against {
-            let root = root.ok_or(CommandError::NotNamed {
+            let root = named.ok_or(CommandError::NotNamed {
                 what: "root record",
                 flag: "--root",
                 key: "trust.root",
@@ -97,6 +104,15 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> 
             if let Some(machine) = machine.as_object_mut() {
                 machine.insert("explanation".to_owned(), json!(words.lines));
                 machine.insert("next".to_owned(), json!(words.next));
+            }
+        }
+        if args.trust {
+            let points = trusted::points(&device, &opened, root.as_ref(), named.as_ref());
+            lines.push(String::new());
+            lines.extend(points.iter().map(Point::to_string));
+            if let Some(machine) = machine.as_object_mut() {
+                let points = points.iter().map(Point::to_json).collect::<Vec<_>>();
+                machine.insert("trust".to_owned(), json!(points));
             }
         }
         context.output.result(&lines.join("\n"), &machine);

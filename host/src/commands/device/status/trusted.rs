@@ -1,0 +1,117 @@
+//! Whom a device believes, whether it is the one it says it is, and what this host may do with it.
+
+use firmware_protocol::delegation::{Action, Actions};
+use firmware_protocol::message::RootStatus;
+use firmware_protocol::root::LifeCycle;
+
+use super::explain::is_lost;
+use crate::bench::{Device, Opened};
+use crate::commands::point::Point;
+use crate::trust::{Acquaintance, Hex, LoadedRoot};
+
+/// Every point of it; `named` is the root record that this host goes by.
+pub(super) fn points(
+    device: &Device,
+    opened: &Opened,
+    root: Option<&RootStatus>,
+    named: Option<&LoadedRoot>,
+) -> Vec<Point> {
+    let mut points = vec![life_cycle(opened.facts.life_cycle)];
+    points.extend(root.and_then(|root| root_record(root, named)));
+    points.push(identity(device, opened));
+    points.push(host(device, opened.facts.life_cycle));
+    points
+}
+
+fn life_cycle(life_cycle: LifeCycle) -> Point {
+    let says = match life_cycle {
+        LifeCycle::Factory => {
+            return Point::bad(
+                "life cycle",
+                "factory: it takes its first root record from whoever reaches it, and nothing else"
+                    .to_owned(),
+                "whoever it belongs to enrols it, where nobody else reaches it: noflake device enroll",
+            );
+        }
+        LifeCycle::Development => {
+            "development: it takes what the release keys have signed, from whoever reaches it"
+        }
+        LifeCycle::Field => "field: it takes changes on sealed links, from hosts with a delegation",
+    };
+    Point::good("life cycle", says.to_owned())
+}
+
+fn root_record(root: &RootStatus, named: Option<&LoadedRoot>) -> Option<Point> {
+    const ABOUT: &str = "root record";
+    if root.version == 0 {
+        return None;
+    }
+    let says = format!("the device goes by number {} ({:.16})", root.version, root.digest);
+    if is_lost(root) {
+        let remedy =
+            "noflake device enroll with that very record stores it anew; or noflake device recover";
+        return Some(Point::bad(ABOUT, format!("{says}, which flash has lost"), remedy));
+    }
+    let Some(named) = named else { return Some(Point::good(ABOUT, says)) };
+    let (version, digest) = (named.record().claims().version, named.record().digest());
+    let mine = format!("{says}, this host by number {version} ({digest:.16})");
+    Some(match version.cmp(&root.version) {
+        _ if digest == root.digest => Point::good(ABOUT, format!("{says}, and so does this host")),
+        std::cmp::Ordering::Greater => Point::bad(
+            ABOUT,
+            mine,
+            "noflake device enroll with each record that the device lacks, one after the other",
+        ),
+        std::cmp::Ordering::Less => Point::bad(
+            ABOUT,
+            mine,
+            "get the newest root record from whoever holds the root, and name it with --root",
+        ),
+        std::cmp::Ordering::Equal => Point::bad(
+            ABOUT,
+            mine,
+            "these are two roots: the device belongs to somebody else, or this is the wrong folder",
+        ),
+    })
+}
+
+fn identity(device: &Device, opened: &Opened) -> Point {
+    const ABOUT: &str = "device";
+    let (Some(proven), Some(host)) = (device.proven(), device.opening().host.as_ref()) else {
+        let says = "it has proven nothing: the link is plain, so anything could answer";
+        return Point::good(ABOUT, says.to_owned());
+    };
+    let says = format!("it has proven key {}", Hex(&proven));
+    match host.known.meet(&opened.facts.serial, &proven) {
+        Acquaintance::Known => Point::good(ABOUT, format!("{says}, by which it is known")),
+        Acquaintance::Unknown => Point::bad(
+            ABOUT,
+            format!("{says}, and nobody has said which one it should have"),
+            "compare it with what the device was enrolled with, then noflake device pin",
+        ),
+        Acquaintance::Other(known) => Point::bad(
+            ABOUT,
+            format!("{says}, and is known by {}", Hex(&known)),
+            "do not go on: find out which device answers there, and who has the other one",
+        ),
+    }
+}
+
+fn host(device: &Device, life_cycle: LifeCycle) -> Point {
+    const ABOUT: &str = "this host";
+    let actions = match (device.granted(), life_cycle) {
+        (Some(actions), _) => actions,
+        (None, LifeCycle::Field) => Actions::NONE,
+        (None, LifeCycle::Factory | LifeCycle::Development) => Actions::ALL,
+    };
+    let words: Vec<&str> = actions.iter().map(Action::word).collect();
+    if words.is_empty() {
+        return Point::bad(
+            ABOUT,
+            "it may look, and bring the next root record; everything else takes a delegation"
+                .to_owned(),
+            "add --as HOST.key with HOST.nfd beside it; whoever holds the operate key makes one: noflake key delegate",
+        );
+    }
+    Point::good(ABOUT, format!("it may {}", words.join(", ")))
+}
