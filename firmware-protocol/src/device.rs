@@ -274,9 +274,13 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     /// keeps this one: strangers who come and go then end no session.
     #[must_use]
     pub fn session_link(&self) -> Option<u8> {
-        let idle_ms = self.session.idle_ms(self.now_ms)?;
-        let via = self.session.via().filter(|via| via.is_sealed && idle_ms < SESSION_IDLE_MS)?;
-        (!self.peer(via).is_limited()).then_some(via.wire)
+        let via = self.session.at_work(self.now_ms)?;
+        via.is_sealed().then_some(via.wire)
+    }
+
+    /// Who hears the console: whoever may change something here.
+    fn console_via(&self) -> Option<Via> {
+        self.session.via().filter(|via| !self.peer(*via).is_limited())
     }
 
     /// The board, for the caller's own use between calls.
@@ -373,10 +377,8 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
                 (Via::plain(wire), header.kind, &*payload)
             }
             Kind::SealedMessage | Kind::SealedChunk => {
-                let Some((kind, payload)) = self.access.open(wire, header, payload) else {
-                    return;
-                };
-                (Via::sealed(wire), kind, payload)
+                let Some(opened) = self.access.open(wire, header, payload) else { return };
+                opened
             }
         };
         self.received.counters.frames = self.received.counters.frames.saturating_add(1);
@@ -437,7 +439,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         };
         if let Some((via, ack)) = self.received.ack(credit) {
             self.sender.send(via, &FromDevice::Ack(ack), out);
-        } else if let (false, Some(via)) = (self.console.is_empty(), self.session.via()) {
+        } else if let (false, Some(via)) = (self.console.is_empty(), self.console_via()) {
             let text = core::mem::take(&mut self.console);
             self.sender.send(via, &FromDevice::Console(&text), out);
         }

@@ -9,68 +9,22 @@ use firmware_protocol::delegation::{Action, Actions, Delegation};
 use firmware_protocol::device::{Effect, Input};
 use firmware_protocol::digest::Digest;
 use firmware_protocol::frame::{Header, Kind};
-use firmware_protocol::message::{FromDevice, How, Reply, Request, ToDevice};
+use firmware_protocol::message::{FromDevice, Reply, Request, ToDevice};
 use firmware_protocol::refusal::Refusal;
-use firmware_protocol::root::{Epochs, LifeCycle, RootRecord};
-use firmware_protocol::sealed::{FIRST_BYTES, LinkSecret};
+use firmware_protocol::root::{Epochs, RootRecord};
+use firmware_protocol::sealed::{FIRST_BYTES, Initiator, LinkSecret};
 use firmware_protocol::trust::BodyType;
 
 use support::Rng;
-use support::bench::{Answer, Bench, TERMS};
+use support::bench::{Bench, TERMS};
 use support::bundle::{
     Bundle, RELEASE, ROOT, encode, envelope, role, root_record, root_signed_by, signed_root,
 };
+use support::field::{
+    DONE, LINKED, OPERATE, OTHER_OPERATE, claims, delegated, delegation, field_of, field_record,
+    host,
+};
 use support::requests::{Named, in_session};
-
-const OPERATE: u8 = 31;
-const OTHER_OPERATE: u8 = 32;
-const DONE: Answer = Ok(Reply::Done(How::Done));
-const LINKED: Answer = Ok(Reply::Linked { actions: Actions::ALL });
-/// Newer than the root record of these tests.
-const LATER_S: u64 = 1_700_100_000;
-
-fn host() -> LinkSecret {
-    LinkSecret::new([51; 32])
-}
-
-fn field_record() -> RootRecord {
-    RootRecord { operate: role(&[OPERATE], 1), life_cycle: LifeCycle::Field, ..root_record() }
-}
-
-fn claims() -> Delegation<'static> {
-    Delegation {
-        host: host().public(),
-        name: "technician",
-        products: ["demo"].into_iter().collect(),
-        serials: heapless::Vec::new(),
-        actions: Actions::ALL,
-        epoch: 0,
-        not_after_s: LATER_S,
-        made_at_s: 1_700_000_000,
-    }
-}
-
-fn delegation(claims: &Delegation<'_>) -> Vec<u8> {
-    envelope(BodyType::Delegation, &encode(claims), &[OPERATE])
-}
-
-/// A device in `field` under this record, and no session.
-fn field_of(record: &RootRecord) -> Bench {
-    let mut bench = Bench::new();
-    bench.open_session().offer(&signed_root(record));
-    assert_eq!(bench.ask(Request::Enroll), DONE);
-    assert_eq!(bench.ask(Request::CloseSession), DONE);
-    bench.session = 0;
-    bench
-}
-
-/// A device in `field`, with a session of the delegated host.
-fn delegated() -> Bench {
-    let mut bench = field_of(&field_record());
-    bench.host = Some((host(), delegation(&claims())));
-    bench.open_session();
-    bench
-}
 
 /// One of every kind that needs a session, but for its end.
 fn requests() -> Vec<Request<'static>> {
@@ -431,10 +385,53 @@ fn handshakes_are_bounded() {
     assert!((10..=18).contains(&answered), "{answered}");
     bench.now_ms = 3_000;
     assert_eq!(seconds(&mut bench, 1, 4), None, "its time is over, and it comes behind others");
-    let honest = host();
-    assert_eq!(bench.link(&honest, &[]), LINKED, "now another wire has its turn");
-    bench.now_ms = 5_100;
-    assert!(seconds(&mut bench, 1, 5).is_some());
+    assert!(seconds(&mut bench, 0, 3).is_some(), "now another wire has its turn");
+    // One whose turn came to nothing waits no longer than another wire takes to ask again.
+    bench.now_ms = 5_000;
+    assert_eq!(seconds(&mut bench, 0, 6), None);
+    bench.now_ms = 5_400;
+    assert!(seconds(&mut bench, 0, 6).is_some());
+}
+
+/// Also a wire whose handshakes do end, with nothing, keeps no other one out.
+#[test]
+fn a_stranger_who_shakes_hands_again_and_again_lets_others_in() {
+    let mut bench = field_of(&field_record());
+    let stranger = LinkSecret::new([66; 32]);
+    let (mut honest, mut strange) = (0, 0);
+    for step in 0..600 {
+        bench.now_ms += 10;
+        // The stranger asks all the time, the host every 300 ms.
+        bench.handshakes.clear();
+        let (mut first, fresh) = ([1; 33], LinkSecret::new([step as u8; 32]));
+        let (initiator, _) = Initiator::begin(&stranger, &fresh, &mut first[1..]).unwrap();
+        bench.sealed = None;
+        bench.frame(1, Kind::Handshake, &first);
+        if let Some(second) = bench.handshakes.pop() {
+            strange += 1;
+            let mut third = [3; 65];
+            initiator.join(&second[1..], &[], &mut third[1..]).unwrap();
+            // Its third message comes as late as it may.
+            bench.now_ms += 1_890;
+            bench.wire = 1;
+            let header = Header { kind: Kind::Handshake, sequence: 0 };
+            let mut frame = [header.to_bytes().as_slice(), &third].concat();
+            bench.sealed = None;
+            let _ = bench.poll_raw(Input::Frame { link: 1, frame: &mut frame });
+        }
+        if step % 30 == 0 {
+            bench.handshakes.clear();
+            first_of(&mut bench, 0, step);
+            honest += u32::from(bench.handshakes.pop().is_some());
+        }
+    }
+    assert!(honest >= 3 && strange >= 3, "{honest} of the host, {strange} of the stranger");
+}
+
+/// Sends a first message on `wire`, each time another one.
+fn first_of(bench: &mut Bench, wire: u8, step: u64) {
+    bench.wire = wire;
+    assert_eq!(first(bench, wire, 10_000 + step), None);
 }
 
 /// Whatever arrives as a handshake: no panic, no answer but to a first message, nothing on flash.

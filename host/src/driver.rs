@@ -9,13 +9,12 @@ pub use self::console::{Console, ConsoleText};
 
 use firmware_protocol::digest::Digest;
 use firmware_protocol::message::Request;
-use firmware_protocol::refusal::Refusal;
 use firmware_protocol::sealed::LinkSecret;
 use thiserror::Error;
 
 use crate::link::{Link, LinkError};
 use crate::session::transfer::{Need, Progress, Staged, Transfer, TransferError};
-use crate::session::{Answer, Credentials, Event, Linked, Patience, Session, Traffic};
+use crate::session::{Answer, Credentials, Event, LinkRefused, Linked, Patience, Session, Traffic};
 
 /// Longest time between two signs of life while a session is open, in microseconds.
 const RENEW_US: u64 = 700_000;
@@ -146,7 +145,7 @@ impl Driver {
         &mut self,
         shown: &Credentials,
         fresh: &LinkSecret,
-    ) -> Result<Result<Linked, Refusal>, DriverError> {
+    ) -> Result<Result<Linked, LinkRefused>, DriverError> {
         let start_us = self.link.now_us();
         self.session.link(start_us, shown, fresh);
         loop {

@@ -17,7 +17,7 @@ use firmware_protocol::message::{
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::sealed::LinkSecret;
 
-pub use self::sealing::{Credentials, Linked};
+pub use self::sealing::{Credentials, LinkRefused, Linked};
 use self::sealing::{Outcome, Sealing};
 
 /// Longest unit that a host takes from a device, in bytes: longer ones are passed over.
@@ -78,7 +78,7 @@ pub enum Event {
     /// The open request was given up: nothing came back.
     NoAnswer,
     /// The handshake is over: everything is sealed from now on, or the device refuses this host.
-    Linked(Result<Linked, Refusal>),
+    Linked(Result<Linked, LinkRefused>),
     /// Chunks have arrived, or there is room for more.
     Ack(Ack),
     /// Console text, as received; escape it before it is shown.
@@ -210,7 +210,10 @@ impl Session {
     /// comes of it. `fresh` is drawn for this handshake and used for no other.
     pub fn link(&mut self, now_us: u64, shown: &Credentials, fresh: &LinkSecret) {
         let said = self.sealing.begin(now_us, self.patience.silence_us, shown, fresh);
-        self.say(said.as_deref().unwrap_or_default());
+        match said {
+            Some(said) => self.say(&said),
+            None => self.events.push_back(Event::NoAnswer),
+        }
     }
 
     /// Asks `request`; the answer comes as an event. One request is open at a time: a new one takes

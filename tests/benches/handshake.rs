@@ -23,7 +23,11 @@ fn main() {
     let address = device.address();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let host = HostIdentity {
-        credentials: Credentials { secret: LinkSecret::new([9; 32]), delegation: Vec::new() },
+        credentials: Credentials {
+            secret: LinkSecret::new([9; 32]),
+            delegation: Vec::new(),
+            devices: None,
+        },
         known: KnownDevices::read(&site.path("known-devices.toml")).unwrap(),
         meets: Meets::Strangers,
     };

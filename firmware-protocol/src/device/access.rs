@@ -3,6 +3,7 @@
 use heapless::Vec;
 
 use crate::delegation::{Actions, MAX_DELEGATION_BYTES};
+use crate::digest::Digest;
 use crate::flash::Flash;
 use crate::frame::{Header, Kind};
 use crate::message::{FromDevice, Reply};
@@ -19,6 +20,9 @@ use super::{Board, Device};
 const HANDSHAKE_MS: u64 = 2_000;
 /// Between two first messages that are answered, in milliseconds: each costs four scalar multiplications.
 const HANDSHAKE_GAP_MS: u64 = 100;
+/// Time in which another wire comes before one whose handshake came to nothing, in milliseconds: hosts say their first
+/// message again every 300 ms.
+const BEHIND_MS: u64 = 400;
 /// Sealed links at a time: one that holds the session, and one for a host that comes.
 const MAX_SEALED_LINKS: usize = 2;
 
@@ -27,20 +31,22 @@ const FIRST: u8 = 1;
 const SECOND: u8 = 2;
 const THIRD: u8 = 3;
 
-/// Where a frame came from and where its answer goes: a wire, by itself or through the sealed link on it.
+/// Where a frame came from and where its answer goes: a wire, by itself or through a sealed link on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Via {
     pub(super) wire: u8,
-    pub(super) is_sealed: bool,
+    /// Which of the sealed links that there have been; zero for the wire by itself. What one has asked for is never said
+    /// to another.
+    pub(super) link: u32,
 }
 
 impl Via {
     pub(super) const fn plain(wire: u8) -> Self {
-        Self { wire, is_sealed: false }
+        Self { wire, link: 0 }
     }
 
-    pub(super) const fn sealed(wire: u8) -> Self {
-        Self { wire, is_sealed: true }
+    pub(super) const fn is_sealed(self) -> bool {
+        self.link != 0
     }
 }
 
@@ -68,8 +74,11 @@ pub(super) struct Access {
     pending: Option<Pending>,
     /// The wire whose handshake came to nothing, and until when it comes behind the others.
     behind: Option<(u8, u64)>,
-    answered_ms: Option<u64>,
+    /// Where a first message was answered last, and when.
+    answered: Option<(u8, u64)>,
     links: Vec<SealedLink, MAX_SEALED_LINKS>,
+    /// Sealed links that there have been.
+    made: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -83,30 +92,40 @@ struct Pending {
 
 #[derive(Debug, Clone)]
 struct SealedLink {
-    wire: u8,
+    via: Via,
     host: LinkKey,
     /// What its delegation allows; `None` for a host that showed none.
     delegated: Option<Actions>,
+    /// The root record that the delegation was judged under: under another one it allows nothing.
+    root: Digest,
     channel: Channel,
+}
+
+impl SealedLink {
+    fn actions(&self, now: Standing) -> Actions {
+        match self.delegated {
+            None => now.without_delegation,
+            Some(actions) if self.root == now.root => actions,
+            Some(_) => Actions::NONE,
+        }
+    }
+}
+
+/// What the boot record says that decides what a host may do.
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    /// What a host may do that has shown no delegation.
+    without_delegation: Actions,
+    /// The root record in force.
+    root: Digest,
 }
 
 impl Access {
     /// Who is at the other end of `via`.
-    fn peer(&self, via: Via, without_delegation: Actions) -> Peer {
-        match self.links.iter().find(|link| via == Via::sealed(link.wire)) {
-            Some(link) => Peer {
-                via,
-                host: Some(link.host),
-                actions: link.delegated.unwrap_or(without_delegation),
-            },
-            None => Peer { via, host: None, actions: without_delegation },
-        }
-    }
-
-    /// What delegations allow ends: they were judged under another root record.
-    pub(super) fn end_delegations(&mut self) {
-        for link in &mut self.links {
-            link.delegated = link.delegated.map(|_| Actions::NONE);
+    fn peer(&self, via: Via, now: Standing) -> Peer {
+        match self.links.iter().find(|link| link.via == via) {
+            Some(link) => Peer { via, host: Some(link.host), actions: link.actions(now) },
+            None => Peer { via, host: None, actions: now.without_delegation },
         }
     }
 
@@ -116,16 +135,16 @@ impl Access {
         wire: u8,
         header: Header,
         payload: &'f mut [u8],
-    ) -> Option<(Kind, &'f [u8])> {
-        let link = self.links.iter_mut().find(|link| link.wire == wire)?;
+    ) -> Option<(Via, Kind, &'f [u8])> {
+        let link = self.links.iter_mut().find(|link| link.via.wire == wire)?;
         let (kind, payload) = link.channel.open(header, payload)?;
-        Some((kind, payload))
+        Some((link.via, kind, payload))
     }
 
-    /// Seals what goes out through a sealed link; without one it is dropped.
+    /// Seals what goes out through a sealed link; without that one it is dropped.
     pub(super) fn seal(&mut self, out: &mut Outgoing) {
-        if let Some(wire) = out.unsealed() {
-            let link = self.links.iter_mut().find(|link| link.wire == wire);
+        if let Some(via) = out.unsealed() {
+            let link = self.links.iter_mut().find(|link| link.via == via);
             out.seal(link.map(|link| &mut link.channel));
         }
     }
@@ -138,42 +157,71 @@ impl Access {
 
     /// Whether a first message on `wire` is answered now; puts a handshake that has taken too long aside.
     fn takes_first(&mut self, wire: u8, now_ms: u64) -> bool {
-        let age_ms = |since_ms: u64| now_ms.saturating_sub(since_ms);
-        if let Some(late) = self.pending.take_if(|it| age_ms(it.since_ms) >= HANDSHAKE_MS) {
-            self.behind = Some((late.wire, now_ms.saturating_add(HANDSHAKE_MS)));
-        }
+        self.end_late(now_ms);
         let is_others = self.pending.as_ref().is_some_and(|pending| pending.wire != wire);
         let is_behind = self.behind.is_some_and(|(of, until_ms)| of == wire && now_ms < until_ms);
-        let is_soon = self.answered_ms.is_some_and(|at_ms| age_ms(at_ms) < HANDSHAKE_GAP_MS);
+        // Of the same wire: whoever asks too often on one keeps no other one waiting.
+        let is_soon = self.answered.is_some_and(|(of, at_ms)| {
+            of == wire && now_ms.saturating_sub(at_ms) < HANDSHAKE_GAP_MS
+        });
         !is_others && !is_behind && !is_soon
     }
 
+    fn end_late(&mut self, now_ms: u64) {
+        let is_late = |it: &mut Pending| now_ms.saturating_sub(it.since_ms) >= HANDSHAKE_MS;
+        if let Some(late) = self.pending.take_if(is_late) {
+            self.put_behind(late.wire, now_ms);
+        }
+    }
+
+    /// A handshake that came to nothing: its wire has had its turn.
+    fn put_behind(&mut self, wire: u8, now_ms: u64) {
+        self.behind = Some((wire, now_ms.saturating_add(BEHIND_MS)));
+    }
+
     fn begin(&mut self, pending: Pending, now_ms: u64) {
-        self.answered_ms = Some(now_ms);
+        self.answered = Some((pending.wire, now_ms));
         // A wire that begins again and again gains no time by it.
         let since_ms = self.pending.as_ref().map_or(now_ms, |earlier| earlier.since_ms);
         self.pending = Some(Pending { since_ms, ..pending });
     }
 
-    /// Takes a third message.
-    fn join(&mut self, wire: u8, third: &[u8], said: &mut [u8]) -> Option<Joined> {
+    /// Takes a third message, while there is time for it.
+    fn join(&mut self, wire: u8, third: &[u8], said: &mut [u8], now_ms: u64) -> Option<Joined> {
+        self.end_late(now_ms);
         let joined =
             self.pending.as_ref().filter(|it| it.wire == wire)?.responder.join(third, said)?;
         self.pending = None;
         Some(joined)
     }
 
-    /// Keeps a sealed link in the place of the one on the same wire, or of one that does not hold the session. False
-    /// when that place is held by a host that may do more.
-    fn keep(&mut self, link: SealedLink, is_limited: bool, session: Option<Via>) -> bool {
-        let holds = |held: &SealedLink| {
-            session == Some(Via::sealed(held.wire)) && held.delegated != Some(Actions::NONE)
-        };
-        let same = self.links.iter().position(|held| held.wire == link.wire);
-        let idle = || self.links.iter().position(|held| !holds(held)).unwrap_or(0);
-        let place = same.or_else(|| self.links.is_full().then(idle));
-        if is_limited && place.and_then(|at| self.links.get(at)).is_some_and(holds) {
-            return false;
+    /// A name for the next sealed link on `wire`.
+    const fn next_via(&mut self, wire: u8) -> Via {
+        self.made = self.made.wrapping_add(1);
+        if self.made == 0 {
+            self.made = 1;
+        }
+        Via { wire, link: self.made }
+    }
+
+    /// Keeps a sealed link in the place of the one on the same wire, or of another one: of a host that may do less before
+    /// one that may do more, and not of the one at work in the session, if there is a choice. False when that place is
+    /// held by a host that may do more.
+    fn keep(&mut self, link: SealedLink, at_work: Option<Via>, now: Standing) -> bool {
+        let may_change = |it: &SealedLink| it.actions(now) != Actions::NONE;
+        let same = self.links.iter().position(|held| held.via.wire == link.via.wire);
+        let is_full = self.links.is_full();
+        let place = same.or_else(|| {
+            let weigh = |held: &SealedLink| (may_change(held), at_work == Some(held.via));
+            let least = self.links.iter().enumerate().min_by_key(|(_, held)| weigh(held));
+            least.filter(|_| is_full).map(|(at, _)| at)
+        });
+        if let Some(held) = place.and_then(|at| self.links.get(at)) {
+            // On its own wire a link that nobody works on any more gives way to whoever comes.
+            let is_kept = may_change(held) && (same.is_none() || at_work == Some(held.via));
+            if is_kept && !may_change(&link) {
+                return false;
+            }
         }
         if let Some(place) = place {
             self.links.swap_remove(place);
@@ -185,15 +233,16 @@ impl Access {
 impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     /// Who is at the other end of `via`.
     pub(super) fn peer(&self, via: Via) -> Peer {
-        self.access.peer(via, self.without_delegation())
+        self.access.peer(via, self.standing())
     }
 
-    /// What a host may do that has shown no delegation.
-    fn without_delegation(&self) -> Actions {
-        match self.store.state().map(|state| state.life_cycle).unwrap_or_default() {
+    fn standing(&self) -> Standing {
+        let state = self.store.state();
+        let without_delegation = match state.map(|state| state.life_cycle).unwrap_or_default() {
             LifeCycle::Factory | LifeCycle::Development => Actions::ALL,
             LifeCycle::Field => Actions::NONE,
-        }
+        };
+        Standing { without_delegation, root: state.map(|it| it.root_digest).unwrap_or_default() }
     }
 
     pub(super) fn take_handshake(&mut self, wire: u8, payload: &[u8], out: &mut Outgoing) {
@@ -249,27 +298,25 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     fn take_third(&mut self, wire: u8, third: &[u8], out: &mut Outgoing) {
         let mut said = [0; MAX_DELEGATION_BYTES];
         let Some(Joined { mut channel, peer: host, written }) =
-            self.access.join(wire, third, &mut said)
+            self.access.join(wire, third, &mut said, self.now_ms)
         else {
             return;
         };
-        let via = Via::sealed(wire);
+        let via = self.access.next_via(wire);
+        let standing = self.standing();
         let judged = self.judge(host, said.get(..written).unwrap_or_default());
         let kept = judged.and_then(|delegated| {
-            let actions = delegated.unwrap_or(self.without_delegation());
-            let link = SealedLink { wire, host, delegated, channel: channel.clone() };
-            let held = self.session.via();
-            let is_kept = self.access.keep(link, actions == Actions::NONE, held);
+            let (root, channel) = (standing.root, channel.clone());
+            let link = SealedLink { via, host, delegated, root, channel };
+            let actions = link.actions(standing);
+            let is_kept = self.access.keep(link, self.session.at_work(self.now_ms), standing);
             if is_kept { Ok(actions) } else { Err(Refusal::NotAuthenticated) }
         });
+        if kept.unwrap_or_default() == Actions::NONE {
+            self.access.put_behind(wire, self.now_ms);
+        }
         match kept {
-            Ok(actions) => {
-                // Whoever was on this wire before may have numbered its requests as this host does.
-                self.sender.forget(via);
-                self.session.forget_request(via);
-                self.received.restart_if(via);
-                self.say_linked(via, Ok(Reply::Linked { actions }), out);
-            }
+            Ok(actions) => self.say_linked(via, Ok(Reply::Linked { actions }), out),
             Err(refusal) => {
                 self.say_linked(via, Err(refusal), out);
                 out.seal(Some(&mut channel));

@@ -81,9 +81,8 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         if claims.life_cycle == LifeCycle::Field {
             self.board.identity().ok_or(Refusal::NoIdentity)?;
         }
-        // They were shown under the keys before.
+        // It was shown under the keys before.
         self.certified = None;
-        self.access.end_delegations();
         // An entry that is in doubt could name the root record that is about to be written.
         let is_in_doubt = self.store.state().is_none() || !self.store.is_settled();
         let enrolled = BootState {

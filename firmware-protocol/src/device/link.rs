@@ -37,9 +37,9 @@ impl Outgoing {
         self.head.is_some()
     }
 
-    /// The wire of a frame that has yet to be sealed.
-    pub(super) fn unsealed(&self) -> Option<u8> {
-        self.head.and_then(|(via, _)| via.is_sealed.then_some(via.wire))
+    /// Where a frame goes that has yet to be sealed.
+    pub(super) fn unsealed(&self) -> Option<Via> {
+        self.head.and_then(|(via, _)| via.is_sealed().then_some(via))
     }
 
     /// Seals the frame, or drops it where that cannot be done.
@@ -148,13 +148,6 @@ impl Received {
         self.via = via;
     }
 
-    /// A host begins to count anew on `via`, if that is the one that counts.
-    pub(super) fn restart_if(&mut self, via: Via) {
-        if self.via == via {
-            self.restart(via);
-        }
-    }
-
     /// Only frames of `via` count from now on.
     pub(super) fn follow(&mut self, via: Via) {
         if self.via != via {
@@ -217,6 +210,8 @@ struct OpenSession {
     via: Via,
     /// The key of the host that opened it; `None` on a plain link.
     host: Option<LinkKey>,
+    /// It gives way to whoever may do more than enrol.
+    is_limited: bool,
     /// The request that opened it: the same one again is the same host asking again, until somebody
     /// says hello on its link.
     opened_by: Option<u32>,
@@ -229,13 +224,11 @@ impl Session {
     /// Opens a session, or says why not. Gives its id and whether it was taken over. The id is `fresh`, or
     /// the next one if the session that ends is named so: its host must not pass for the new one's.
     ///
-    /// One whose host may only enrol (`is_held_limited`) gives way to a host that may do more, and such a host takes over
-    /// none.
+    /// One whose host may only enrol gives way to a host that may do more, and such a host takes over none of these.
     pub(super) fn open(
         &mut self,
         asked: Asked,
         peer: Peer,
-        is_held_limited: bool,
         take_over: bool,
         fresh: u32,
         now_ms: u64,
@@ -245,7 +238,7 @@ impl Session {
             if is_same && held.opened_by == Some(asked.id) {
                 return Ok((held.session, false));
             }
-            let takes = match (peer.is_limited(), is_held_limited) {
+            let takes = match (peer.is_limited(), held.is_limited) {
                 (false, true) => true,
                 (true, false) => false,
                 (false, false) | (true, true) => take_over,
@@ -262,6 +255,7 @@ impl Session {
             session,
             via: asked.via,
             host: peer.host,
+            is_limited: peer.is_limited(),
             opened_by: Some(asked.id),
             last_ms: now_ms,
             faults: 0,
@@ -274,7 +268,7 @@ impl Session {
         match &mut self.open {
             None if session == 0 => Err(Refusal::NoSession),
             Some(open) if open.session == session && open.host == peer.host => {
-                open.last_ms = now_ms;
+                (open.last_ms, open.is_limited) = (now_ms, peer.is_limited());
                 if open.via != peer.via {
                     (open.via, open.opened_by) = (peer.via, None);
                 }
@@ -284,9 +278,10 @@ impl Session {
         }
     }
 
-    /// Since when the session's host has been silent, in milliseconds.
-    pub(super) fn idle_ms(&self, now_ms: u64) -> Option<u64> {
-        self.open.map(|open| now_ms.saturating_sub(open.last_ms))
+    /// Where a host is at work that may change something.
+    pub(super) fn at_work(&self, now_ms: u64) -> Option<Via> {
+        let is_idle = |it: &OpenSession| now_ms.saturating_sub(it.last_ms) >= SESSION_IDLE_MS;
+        self.open.filter(|open| !open.is_limited && !is_idle(open)).map(|open| open.via)
     }
 
     /// Where the session's host last spoke.
@@ -369,23 +364,20 @@ mod tests {
     fn a_silent_session_can_be_taken_and_a_live_one_only_by_force() {
         let mut session = Session::default();
         let (one, two) = (asked(1), asked(2));
-        assert_eq!(session.open(one, HOST, false, false, 71, 0), Ok((71, false)));
+        assert_eq!(session.open(one, HOST, false, 71, 0), Ok((71, false)));
         assert_eq!(
-            session.open(one, HOST, false, false, 72, 10),
+            session.open(one, HOST, false, 72, 10),
             Ok((71, false)),
             "the same question again"
         );
         assert_eq!(
-            session.open(two, HOST, false, false, 73, 900),
+            session.open(two, HOST, false, 73, 900),
             Err(Refusal::SessionHeld { idle_ms: 900 })
         );
-        assert_eq!(session.open(two, HOST, false, true, 73, 900), Ok((73, true)));
+        assert_eq!(session.open(two, HOST, true, 73, 900), Ok((73, true)));
         assert_eq!(session.admit(71, HOST, 901), Err(Refusal::StaleSession));
         assert_eq!(session.admit(73, HOST, 1_000), Ok(()));
-        assert_eq!(
-            session.open(one, HOST, false, false, 74, 1_000 + SESSION_IDLE_MS),
-            Ok((74, true))
-        );
+        assert_eq!(session.open(one, HOST, false, 74, 1_000 + SESSION_IDLE_MS), Ok((74, true)));
     }
 
     #[test]
@@ -393,8 +385,8 @@ mod tests {
         for (fresh, next) in [(71, 72), (u32::MAX, 1)] {
             let mut session = Session::default();
             let (one, two) = (asked(1), asked(2));
-            assert_eq!(session.open(one, HOST, false, false, fresh, 0), Ok((fresh, false)));
-            assert_eq!(session.open(two, HOST, false, true, fresh, 1), Ok((next, true)));
+            assert_eq!(session.open(one, HOST, false, fresh, 0), Ok((fresh, false)));
+            assert_eq!(session.open(two, HOST, true, fresh, 1), Ok((next, true)));
             assert_eq!(session.admit(fresh, HOST, 2), Err(Refusal::StaleSession));
         }
     }

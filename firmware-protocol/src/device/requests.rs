@@ -235,9 +235,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         }
         // Zero means "no session" on the wire.
         let fresh = u32::from_le_bytes(bytes).max(1);
-        let is_held_limited = self.session.via().is_some_and(|via| self.peer(via).is_limited());
-        let (session, forced) =
-            self.session.open(asked, peer, is_held_limited, take_over, fresh, self.now_ms)?;
+        let (session, forced) = self.session.open(asked, peer, take_over, fresh, self.now_ms)?;
         self.was_entered |= !peer.is_limited();
         self.renew_lease(peer);
         self.received.follow(asked.via);

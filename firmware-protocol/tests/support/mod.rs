@@ -11,6 +11,7 @@
 
 pub mod bench;
 pub mod bundle;
+pub mod field;
 pub mod flash;
 pub mod requests;
 pub mod table;

@@ -101,10 +101,14 @@ pub enum DeviceError {
         known: LinkKey,
     },
     /// Nobody has said which key it has.
-    #[error("device {} is not known here; it proves key {}", escape_text(serial), Hex(identity))]
+    #[error(
+        "{} is not known here; it proves key {}",
+        serial.as_deref().map_or_else(|| "what answers".into(), |it| format!("device {}", escape_text(it))),
+        Hex(identity)
+    )]
     Stranger {
-        /// The serial number that it gives.
-        serial: String,
+        /// The serial number that it gives, if it was asked.
+        serial: Option<String>,
         /// The key it proves.
         identity: LinkKey,
     },
@@ -152,6 +156,8 @@ pub struct Device {
     session: Option<(u64, u32)>,
     /// What the sealed link has come to, where there is one.
     linked: Option<Linked>,
+    /// The serial number and the key of the device that this run works on.
+    met: Option<(String, LinkKey)>,
     /// What the session allows.
     actions: Actions,
     /// The trial that this run has armed, by which the device knows it again behind a reset; zero for none.
@@ -183,6 +189,7 @@ impl Device {
             was_reached: false,
             session: None,
             linked: None,
+            met: None,
             actions: Actions::NONE,
             drives: 0,
             back: None,

@@ -1,5 +1,6 @@
 //! Who this host is on sealed links: its key, the delegation beside it, and the devices it knows.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::PassphraseArgs;
@@ -39,7 +40,12 @@ impl HostKeyArgs {
         let locked = LockedKey::read(&key)?;
         let known = KnownDevices::read(&known_path(&key))?;
         let path = key.with_extension("nfd");
-        let delegation = if path.exists() { read_delegation(&path)? } else { Vec::new() };
+        let delegation = match read_delegation(&path) {
+            Err(DelegationError::Read { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                Vec::new()
+            }
+            read => read?,
+        };
         let passphrase = self.passphrase.source().read(&key.display().to_string())?;
         let secret = locked.unlock_host(&passphrase)?;
         if !delegation.is_empty() {
@@ -52,7 +58,7 @@ impl HostKeyArgs {
                 return Err(DelegationError::Over { path, not_after_s, now_s }.into());
             }
         }
-        let credentials = Credentials { secret, delegation };
+        let credentials = Credentials { secret, delegation, devices: None };
         Ok(Some(HostIdentity { credentials, known, meets }))
     }
 }

@@ -10,9 +10,8 @@ use firmware_protocol::sealed::{
 
 /// Wait before the first message is sent again, in microseconds.
 const RETRY_US: u64 = 300_000;
-/// Time that the device has for its word behind the third message, in microseconds: at 9600 baud the longest one takes
-/// a second.
-const LINKED_US: u64 = 3_000_000;
+/// Time that the device has for its word behind the third message, in microseconds: as long as it takes that message.
+const LINKED_US: u64 = 2_000_000;
 
 /// Number of the messages of a handshake, the first byte of each.
 const FIRST: u8 = 1;
@@ -26,6 +25,8 @@ pub struct Credentials {
     pub secret: LinkSecret,
     /// Its delegation, or nothing.
     pub delegation: Vec<u8>,
+    /// Keys of the devices that it speaks with; `None` for whoever answers. Nothing is shown to any other.
+    pub devices: Option<Vec<LinkKey>>,
 }
 
 /// What a handshake has come to.
@@ -35,6 +36,15 @@ pub struct Linked {
     pub device: LinkKey,
     /// What it lets this host do.
     pub actions: Actions,
+}
+
+/// Why a handshake came to nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkRefused {
+    /// The device says so.
+    Device(Refusal),
+    /// What answers proves a key that is none of a known device, and nothing else has answered.
+    Stranger(LinkKey),
 }
 
 /// How far it is.
@@ -48,6 +58,9 @@ pub(super) enum Sealing {
         initiator: Box<Initiator>,
         payload: Vec<u8>,
         delegation: Vec<u8>,
+        devices: Option<Vec<LinkKey>>,
+        /// What has answered that is not known.
+        stranger: Option<LinkKey>,
         retry_us: u64,
         until_us: u64,
     },
@@ -66,7 +79,7 @@ pub(super) enum Outcome {
     /// This has to be said, in a frame of kind handshake.
     Say(Vec<u8>),
     /// The handshake is over.
-    Ended(Result<Linked, Refusal>),
+    Ended(Result<Linked, LinkRefused>),
     /// Nobody has answered.
     Silence,
     /// A message for the session.
@@ -84,12 +97,16 @@ impl Sealing {
         shown: &Credentials,
         fresh: &LinkSecret,
     ) -> Option<Vec<u8>> {
+        // Whatever comes of it: nothing travels in the open from here on.
+        *self = Self::Over;
         let mut payload = vec![FIRST; 1 + FIRST_BYTES];
         let (initiator, _) = Initiator::begin(&shown.secret, fresh, payload.get_mut(1..)?)?;
         *self = Self::First {
             initiator: Box::new(initiator),
             payload: payload.clone(),
             delegation: shown.delegation.clone(),
+            devices: shown.devices.clone(),
+            stranger: None,
             retry_us: now_us.saturating_add(RETRY_US),
             until_us: now_us.saturating_add(silence_us),
         };
@@ -105,28 +122,9 @@ impl Sealing {
                 *self = Self::Sealed(channel);
                 opened.map_or(Outcome::Foreign, Outcome::Message)
             }
-            (Self::First { initiator, delegation, until_us, retry_us, payload: first }, kind) => {
-                let joined = match (kind, payload.split_first()) {
-                    (Kind::Handshake, Some((&SECOND, second))) => {
-                        third(&initiator, second, &delegation)
-                    }
-                    // Not authenticated, so worth no more than the end of this attempt.
-                    (Kind::Message, _) => {
-                        if let Some(Err(refusal)) = link_word(&payload) {
-                            *self = Self::Over;
-                            return Outcome::Ended(Err(refusal));
-                        }
-                        None
-                    }
-                    _ => None,
-                };
-                let Some((said, channel, device)) = joined else {
-                    *self =
-                        Self::First { initiator, delegation, until_us, retry_us, payload: first };
-                    return Outcome::Foreign;
-                };
-                *self = Self::Third { channel, device, until_us: now_us.saturating_add(LINKED_US) };
-                Outcome::Say(said)
+            (first @ Self::First { .. }, kind) => {
+                *self = first;
+                self.hear_second(now_us, kind, &payload)
             }
             (Self::Third { mut channel, device, until_us }, Kind::SealedMessage) => {
                 let word = channel.open(header, &mut payload).and_then(|(_, text)| link_word(text));
@@ -137,7 +135,7 @@ impl Sealing {
                     }
                     Some(Err(refusal)) => {
                         *self = Self::Over;
-                        Outcome::Ended(Err(refusal))
+                        Outcome::Ended(Err(LinkRefused::Device(refusal)))
                     }
                     None => {
                         *self = Self::Third { channel, device, until_us };
@@ -152,6 +150,36 @@ impl Sealing {
         }
     }
 
+    /// Takes what may be the second message.
+    fn hear_second(&mut self, now_us: u64, kind: Kind, payload: &[u8]) -> Outcome {
+        let Self::First { initiator, delegation, devices, stranger, .. } = self else {
+            return Outcome::Foreign;
+        };
+        if kind == Kind::Message {
+            // Not authenticated: only what a device says that cannot shake hands, and worth no more than this attempt.
+            let word = link_word(payload);
+            let (Some(Err(refusal @ (Refusal::NoIdentity | Refusal::NoRandom))), None) =
+                (word, *stranger)
+            else {
+                return Outcome::Foreign;
+            };
+            *self = Self::Over;
+            return Outcome::Ended(Err(LinkRefused::Device(refusal)));
+        }
+        let joined = match (kind, payload.split_first()) {
+            (Kind::Handshake, Some((&SECOND, second))) => third(initiator, second, delegation),
+            _ => None,
+        };
+        let Some((said, channel, device)) = joined else { return Outcome::Foreign };
+        // Somebody else may answer faster than the device that is meant: that one is waited for.
+        if devices.as_ref().is_some_and(|known| !known.contains(&device)) {
+            *stranger = Some(device);
+            return Outcome::Foreign;
+        }
+        *self = Self::Third { channel, device, until_us: now_us.saturating_add(LINKED_US) };
+        Outcome::Say(said)
+    }
+
     /// When [`Sealing::handle_timeout`] is due.
     pub(super) fn deadline_us(&self) -> Option<u64> {
         match self {
@@ -164,7 +192,13 @@ impl Sealing {
     /// Says the first message again, or gives up, when it is time.
     pub(super) fn handle_timeout(&mut self, now_us: u64) -> Outcome {
         match self {
-            Self::First { until_us, .. } | Self::Third { until_us, .. } if *until_us <= now_us => {
+            Self::First { until_us, stranger, .. } if *until_us <= now_us => {
+                let stranger = *stranger;
+                *self = Self::Over;
+                stranger
+                    .map_or(Outcome::Silence, |key| Outcome::Ended(Err(LinkRefused::Stranger(key))))
+            }
+            Self::Third { until_us, .. } if *until_us <= now_us => {
                 *self = Self::Over;
                 Outcome::Silence
             }

@@ -45,6 +45,19 @@ pub enum KnownDevicesError {
         /// What stands there.
         got: String,
     },
+    /// A device that is known by another key.
+    #[error(
+        "{}: device {serial:?} is known by key {}; if it was given a new one, remove its line first",
+        path.display(), Hex(known)
+    )]
+    Other {
+        /// The file.
+        path: PathBuf,
+        /// The device.
+        serial: String,
+        /// The key that it is known by.
+        known: LinkKey,
+    },
     /// It does not encode.
     #[error("failed to encode the known devices")]
     Encode(#[source] toml::ser::Error),
@@ -122,12 +135,21 @@ impl KnownDevices {
         }
     }
 
-    /// Keeps the key of a device, in memory and in the file; what the file has got in the meantime stays.
+    /// The keys of all of them.
+    pub fn keys(&self) -> impl Iterator<Item = LinkKey> {
+        self.identities.values().copied()
+    }
+
+    /// Keeps the key of a device, in memory and in the file; what the file has got in the meantime stays, and no key is replaced.
     ///
     /// # Errors
-    /// When the file cannot be read or written.
+    /// When the device is known by another key, or the file cannot be read or written.
     pub fn keep(&mut self, serial: &str, identity: &LinkKey) -> Result<(), KnownDevicesError> {
         let mut newest = Self::read(&self.path)?;
+        if let Acquaintance::Other(known) = newest.meet(serial, identity) {
+            let (path, serial) = (self.path.clone(), serial.to_owned());
+            return Err(KnownDevicesError::Other { path, serial, known });
+        }
         newest.identities.insert(serial.to_owned(), *identity);
         let hex = |(serial, key): (&String, &LinkKey)| (serial.clone(), Hex(key).to_string());
         let text = Text { devices: newest.identities.iter().map(hex).collect() };
@@ -158,6 +180,8 @@ mod tests {
         let mut other = KnownDevices::read(&path).unwrap();
         other.keep("SN \"2\"", &[2; 32]).unwrap();
         known.keep("SN-3", &[3; 32]).unwrap();
+        let replaced = known.keep("SN-3", &[4; 32]);
+        assert!(matches!(replaced, Err(KnownDevicesError::Other { known: [3, ..], .. })));
         let known = KnownDevices::read(&path).unwrap();
         assert_eq!(known.meet("SN-1", &[1; 32]), Acquaintance::Known);
         assert_eq!(known.meet("SN \"2\"", &[2; 32]), Acquaintance::Known);

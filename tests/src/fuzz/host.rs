@@ -19,7 +19,11 @@ pub(super) fn link(bytes: &[u8]) -> bool {
     match mode / 2 % 3 {
         0 => session.ask(0, Request::Identify),
         1 => {
-            let shown = Credentials { secret: LinkSecret::new([1; 32]), delegation: vec![0; 100] };
+            let shown = Credentials {
+                secret: LinkSecret::new([1; 32]),
+                delegation: vec![0; 100],
+                devices: None,
+            };
             session.link(0, &shown, &LinkSecret::new([2; 32]));
         }
         _ => return transfer(session, bytes),

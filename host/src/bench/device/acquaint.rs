@@ -6,7 +6,7 @@ use firmware_protocol::refusal::Refusal;
 use firmware_protocol::sealed::{LinkKey, LinkSecret};
 
 use super::{Device, DeviceError, identity};
-use crate::session::{Credentials, Linked, Patience};
+use crate::session::{Credentials, LinkRefused, Linked, Patience};
 use crate::trust::{Acquaintance, KnownDevices};
 
 /// Patience with a device that has to be found for a sealed link, in microseconds.
@@ -53,14 +53,13 @@ impl Device {
         }
     }
 
-    /// Keeps the key that the device has proven as the one that it is known by.
+    /// Keeps the key that the device has proven as the one that it is known by, under the serial number that it gave then.
     ///
     /// # Errors
-    /// When that cannot be written.
-    pub fn keep_known(&mut self, serial: &str) -> Result<(), DeviceError> {
-        let linked = self.linked;
-        match (&mut self.opening.host, linked) {
-            (Some(host), Some(linked)) => Ok(host.known.keep(serial, &linked.device)?),
+    /// When the number is known by another key, or that cannot be written.
+    pub fn keep_known(&mut self) -> Result<(), DeviceError> {
+        match (&mut self.opening.host, &self.met) {
+            (Some(host), Some((serial, key))) => Ok(host.known.keep(serial, key)?),
             _ => Ok(()),
         }
     }
@@ -84,7 +83,13 @@ impl Device {
     pub(super) async fn make_link(&mut self) -> Result<(), DeviceError> {
         self.linked = None;
         let Some(host) = &self.opening.host else { return Ok(()) };
-        let shown = host.credentials.clone();
+        let mut shown = host.credentials.clone();
+        // Within one run it stays the same device, whoever else is known.
+        shown.devices = match (&self.met, host.meets) {
+            (Some((_, key)), Meets::Known | Meets::Strangers) => Some(vec![*key]),
+            (None, Meets::Known) => Some(host.known.keys().collect()),
+            (None, Meets::Strangers) | (_, Meets::Everybody) => None,
+        };
         let mut fresh = [0; 32];
         getrandom::fill(&mut fresh).map_err(DeviceError::Random)?;
         let driver = self.driver()?;
@@ -93,11 +98,14 @@ impl Device {
         driver.set_patience(Patience::default());
         self.note_failure(linked.as_ref().err());
         self.is_torn = linked.is_err();
-        self.linked = Some(linked?.map_err(DeviceError::Refused)?);
+        self.linked = Some(linked?.map_err(|refused| match refused {
+            LinkRefused::Device(refusal) => DeviceError::Refused(refusal),
+            LinkRefused::Stranger(identity) => DeviceError::Stranger { serial: None, identity },
+        })?);
         Ok(())
     }
 
-    /// Asks the device who it is, and holds that against the key that it has proven.
+    /// Asks the device who it is, and holds that against the key that it has proven, and against what it was before.
     pub(super) async fn meet(&mut self) -> Result<(), DeviceError> {
         let (Some(linked), Some(_)) = (self.linked, &self.opening.host) else { return Ok(()) };
         let answer = self.ask(Request::Identify).await?;
@@ -106,13 +114,30 @@ impl Device {
         match (host.known.meet(&serial, &linked.device), host.meets) {
             (Acquaintance::Known, _)
             | (Acquaintance::Unknown, Meets::Strangers)
-            | (_, Meets::Everybody) => Ok(()),
+            | (_, Meets::Everybody) => {}
             (Acquaintance::Unknown, Meets::Known) => {
-                Err(DeviceError::Stranger { serial, identity: linked.device })
+                return Err(DeviceError::Stranger {
+                    serial: Some(serial),
+                    identity: linked.device,
+                });
             }
             (Acquaintance::Other(known), _) => {
-                Err(DeviceError::Impostor { serial, identity: linked.device, known })
+                return Err(DeviceError::Impostor { serial, identity: linked.device, known });
             }
+        }
+        self.met = Some((serial, linked.device));
+        Ok(())
+    }
+
+    /// Whether the device still gives the serial number that its key was held against.
+    pub(super) fn is_as_met(&self, serial: &str) -> Result<(), DeviceError> {
+        match (self.linked, &self.met) {
+            (Some(linked), Some((met, known))) if met != serial => Err(DeviceError::Impostor {
+                serial: serial.to_owned(),
+                identity: linked.device,
+                known: *known,
+            }),
+            _ => Ok(()),
         }
     }
 }

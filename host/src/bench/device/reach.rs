@@ -158,6 +158,7 @@ impl Device {
         }
         let answer = self.ask(Request::Identify).await?;
         let mut facts = facts::device_facts(&identity(&answer)?);
+        self.is_as_met(&facts.serial)?;
         facts.root_is_lost = session && facts.is_enrolled() && self.root_is_lost().await?;
         let status = facts::status_facts(&self.status().await?);
         Ok(Some(Opened { facts, status, at_ms }))
@@ -332,15 +333,19 @@ impl DeviceError {
                 | LinkError::Stuck { .. }
                 | LinkError::Io(_) => false,
             },
-            Self::Refused(refusal) => {
-                !matches!(refusal, Refusal::SessionHeld { .. } | Refusal::Busy)
-            }
-            Self::Version { .. }
+            // Said in the open, where anybody could say it.
+            Self::Refused(Refusal::NoIdentity | Refusal::NoRandom) => !was_reached,
+            Self::Driver(_)
+            | Self::OutOfTurn(_)
+            | Self::NotReached { .. }
+            | Self::Held(_)
+            | Self::Refused(Refusal::SessionHeld { .. } | Refusal::Busy) => false,
+            Self::Refused(_)
+            | Self::Version { .. }
             | Self::Impostor { .. }
             | Self::Stranger { .. }
             | Self::Known(_)
             | Self::Random(_) => true,
-            Self::Driver(_) | Self::OutOfTurn(_) | Self::NotReached { .. } | Self::Held(_) => false,
         }
     }
 }

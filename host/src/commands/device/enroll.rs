@@ -35,7 +35,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
             let before = device.root_version().await.map_err(|source| at(device, source))?;
             // Whoever enrols a new device is where nobody else is: the key it proves there is its own.
             if before.is_none() {
-                device.keep_known(&opened.facts.serial).map_err(|source| at(device, source))?;
+                device.keep_known().map_err(|source| at(device, source))?;
             }
             let how = offer(device, &root).await?;
             Ok((opened.facts.serial, before, how))

@@ -45,9 +45,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
             identity,
             known,
         });
-        return Err(at(&device, unlike.unwrap_or(DeviceError::Stranger { serial, identity })));
+        return Err(at(
+            &device,
+            unlike.unwrap_or(DeviceError::Stranger { serial: Some(serial), identity }),
+        ));
     }
-    device.keep_known(&serial).map_err(|source| at(&device, source))?;
+    device.keep_known().map_err(|source| at(&device, source))?;
     let human = format!(
         "{}: device {} is known from now on by key {}.",
         device.address(),
