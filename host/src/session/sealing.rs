@@ -255,3 +255,6 @@ fn link_word(text: &[u8]) -> Option<Result<Actions, Refusal>> {
         FromDevice::Reply { .. } | FromDevice::Ack(_) | FromDevice::Console(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests;
