@@ -16,6 +16,13 @@ pub use self::handshake::{
     FIRST_BYTES, Initiator, Joined, Responder, SECOND_BYTES, THIRD_OVERHEAD_BYTES,
 };
 
+/// First byte of the first message of a handshake, as it travels (PROTOCOL.md, "Sealed links").
+pub const FIRST: u8 = 1;
+/// That of the second one.
+pub const SECOND: u8 = 2;
+/// That of the third one.
+pub const THIRD: u8 = 3;
+
 /// An X25519 public key.
 pub type LinkKey = [u8; 32];
 

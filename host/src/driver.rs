@@ -148,22 +148,11 @@ impl Driver {
     ) -> Result<Result<Linked, LinkRefused>, DriverError> {
         let start_us = self.link.now_us();
         self.session.link(start_us, shown, fresh);
-        loop {
-            self.flush().await?;
-            let until_us = self.session.deadline_us().unwrap_or(start_us);
-            self.pump(until_us).await?;
-            while let Some(event) = self.session.poll_event() {
-                match event {
-                    Event::Linked(linked) => return Ok(linked),
-                    Event::NoAnswer => {
-                        let waited_ms = self.link.now_us().saturating_sub(start_us) / 1_000;
-                        return Err(DriverError::NoAnswer { waited_ms });
-                    }
-                    Event::Answer(_) | Event::Ack(_) => {}
-                    Event::Console(text) => self.console.hear(self.link.now_us(), &text),
-                }
-            }
-        }
+        self.until(start_us, |event| match event {
+            Event::Linked(linked) => Some(linked),
+            Event::Answer(_) | Event::NoAnswer | Event::Ack(_) | Event::Console(_) => None,
+        })
+        .await
     }
 
     /// Asks one request and waits for its answer.
@@ -173,22 +162,11 @@ impl Driver {
     pub async fn ask(&mut self, request: Request<'_>) -> Result<Answer, DriverError> {
         let start_us = self.link.now_us();
         self.session.ask(start_us, request);
-        loop {
-            self.flush().await?;
-            let until_us = self.session.deadline_us().unwrap_or(start_us);
-            self.pump(until_us).await?;
-            while let Some(event) = self.session.poll_event() {
-                match event {
-                    Event::Answer(answer) => return Ok(answer),
-                    Event::NoAnswer => {
-                        let waited_ms = self.link.now_us().saturating_sub(start_us) / 1_000;
-                        return Err(DriverError::NoAnswer { waited_ms });
-                    }
-                    Event::Ack(_) | Event::Linked(_) => {}
-                    Event::Console(text) => self.console.hear(self.link.now_us(), &text),
-                }
-            }
-        }
+        self.until(start_us, |event| match event {
+            Event::Answer(answer) => Some(answer),
+            Event::Linked(_) | Event::NoAnswer | Event::Ack(_) | Event::Console(_) => None,
+        })
+        .await
     }
 
     /// Waits until `until_ms` on the link's clock, keeping console text and renewing the lease.
@@ -271,6 +249,33 @@ impl Driver {
                 Event::Ack(ack) => transfer.handle_ack(now_us, &ack),
                 Event::Linked(_) => {}
                 Event::Console(text) => self.console.hear(self.link.now_us(), &text),
+            }
+        }
+    }
+
+    /// Waits for what was begun at `start_us` to come to the event that `pick` takes.
+    async fn until<T>(
+        &mut self,
+        start_us: u64,
+        pick: impl Fn(Event) -> Option<T>,
+    ) -> Result<T, DriverError> {
+        loop {
+            self.flush().await?;
+            let until_us = self.session.deadline_us().unwrap_or(start_us);
+            self.pump(until_us).await?;
+            while let Some(event) = self.session.poll_event() {
+                match event {
+                    Event::NoAnswer => {
+                        let waited_ms = self.link.now_us().saturating_sub(start_us) / 1_000;
+                        return Err(DriverError::NoAnswer { waited_ms });
+                    }
+                    Event::Console(text) => self.console.hear(self.link.now_us(), &text),
+                    event @ (Event::Answer(_) | Event::Linked(_) | Event::Ack(_)) => {
+                        if let Some(picked) = pick(event) {
+                            return Ok(picked);
+                        }
+                    }
+                }
             }
         }
     }

@@ -9,7 +9,10 @@ use crate::frame::{Header, Kind};
 use crate::message::{FromDevice, Reply};
 use crate::refusal::Refusal;
 use crate::root::{LifeCycle, RootRecord};
-use crate::sealed::{Channel, FIRST_BYTES, Joined, LinkKey, LinkSecret, Responder, SECOND_BYTES};
+use crate::sealed::{
+    Channel, FIRST, FIRST_BYTES, Joined, LinkKey, LinkSecret, Responder, SECOND, SECOND_BYTES,
+    THIRD,
+};
 use crate::trust;
 
 use super::admission::not_taken_back;
@@ -25,11 +28,6 @@ const HANDSHAKE_GAP_MS: u64 = 100;
 const BEHIND_MS: u64 = 400;
 /// Sealed links at a time: one that holds the session, and one for a host that comes.
 const MAX_SEALED_LINKS: usize = 2;
-
-/// Number of the messages of a handshake, the first byte of each.
-const FIRST: u8 = 1;
-const SECOND: u8 = 2;
-const THIRD: u8 = 3;
 
 /// Where a frame came from and where its answer goes: a wire, by itself or through a sealed link on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

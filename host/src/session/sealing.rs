@@ -5,18 +5,14 @@ use firmware_protocol::frame::{Header, Kind};
 use firmware_protocol::message::{self, FromDevice, Reply};
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::sealed::{
-    Channel, FIRST_BYTES, Initiator, LinkKey, LinkSecret, TAG_BYTES, THIRD_OVERHEAD_BYTES,
+    Channel, FIRST, FIRST_BYTES, Initiator, LinkKey, LinkSecret, SECOND, TAG_BYTES, THIRD,
+    THIRD_OVERHEAD_BYTES,
 };
 
 /// Wait before the first message is sent again, in microseconds.
 const RETRY_US: u64 = 300_000;
 /// Time that the device has for its word behind the third message, in microseconds: as long as it takes that message.
 const LINKED_US: u64 = 2_000_000;
-
-/// Number of the messages of a handshake, the first byte of each.
-const FIRST: u8 = 1;
-const SECOND: u8 = 2;
-const THIRD: u8 = 3;
 
 /// What a host shows on a sealed link.
 #[derive(Debug, Clone)]

@@ -129,15 +129,21 @@ impl Device {
         Ok(())
     }
 
-    /// Whether the device still gives the serial number that its key was held against.
+    /// Whether the device still gives the serial number that its key was held against. Under another one it is an impostor
+    /// or a stranger, whatever it was before.
     pub(super) fn is_as_met(&self, serial: &str) -> Result<(), DeviceError> {
-        match (self.linked, &self.met) {
-            (Some(linked), Some((met, known))) if met != serial => Err(DeviceError::Impostor {
-                serial: serial.to_owned(),
-                identity: linked.device,
-                known: *known,
-            }),
-            _ => Ok(()),
+        let (Some((met, identity)), Some(host)) = (&self.met, &self.opening.host) else {
+            return Ok(());
+        };
+        if met == serial {
+            return Ok(());
         }
+        let (serial, identity) = (serial.to_owned(), *identity);
+        Err(match host.known.meet(&serial, &identity) {
+            Acquaintance::Other(known) => DeviceError::Impostor { serial, identity, known },
+            Acquaintance::Known | Acquaintance::Unknown => {
+                DeviceError::Stranger { serial: Some(serial), identity }
+            }
+        })
     }
 }
