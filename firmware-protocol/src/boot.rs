@@ -19,7 +19,7 @@ pub use self::state::{BootState, CARRIED_BYTES, Carried, Trial, confirm_trial, e
 /// Crashes that a confirmed image may have before its fallback gets the device.
 pub const CONFIRMED_CRASH_BUDGET: u8 = 3;
 /// Newest layout of the boot record that this code writes and fully understands.
-pub const RECORD_VERSION: u8 = 1;
+pub const RECORD_VERSION: u8 = 2;
 /// Most boots that one arm request may allow.
 pub const MAX_ARMED: u8 = 4;
 

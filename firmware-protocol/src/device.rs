@@ -20,6 +20,7 @@ mod judging;
 mod link;
 mod requests;
 mod retry;
+mod signed_time;
 mod staging;
 mod trial;
 
@@ -144,6 +145,8 @@ pub struct Device<W, F, B> {
     erases: u32,
     /// Those of the spare slot that are not on record yet.
     unrecorded_erases: u32,
+    /// The newest time that was seen signed in this boot, in seconds since 1970-01-01 UTC; zero if none was.
+    signed_time_s: u64,
     console: heapless::Vec<u8, CONSOLE_BYTES>,
 }
 
@@ -206,6 +209,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             suspect: suspect.unwrap_or_default(),
             erases: 0,
             unrecorded_erases: 0,
+            signed_time_s: 0,
             console: heapless::Vec::new(),
         }
     }
@@ -318,6 +322,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         {
             trial.entered = false;
         }
+        state.time_floor_s = state.time_floor_s.max(self.signed_time_s);
         state
     }
 

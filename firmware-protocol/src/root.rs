@@ -34,6 +34,9 @@ pub struct RootRecord {
     pub epochs: Epochs,
     /// When it was made, in seconds since 1970-01-01 UTC.
     pub made_at_s: u64,
+    /// Its time takes the place of the newest one that the device has seen signed, also where that is newer: the way
+    /// back for devices that a statement with a time of the future has reached.
+    pub resets_time: bool,
 }
 
 /// The lowest epoch of each kind of document that still counts. Raising one takes back everything that was signed

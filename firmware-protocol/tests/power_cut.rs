@@ -18,7 +18,9 @@ fn a_cut_in_arm_confirm_or_rollback_leaves_all_of_it_or_nothing() {
     let mut fired = 0;
     for deed in ["arm", "confirm", "rollback"] {
         for operation in 0..6 {
-            for bytes in (0..240).step_by(16).chain([1, 7, 8, 231, 232, 235, 236, 239, 4095]) {
+            for bytes in
+                (0..256).step_by(16).chain([1, 7, 8, 231, 232, 239, 240, 243, 244, 247, 4095])
+            {
                 let (mut bench, trial_id) = on_trial();
                 bench.fill_record(trial_id);
                 let boot_nonce = bench.boot_nonce;

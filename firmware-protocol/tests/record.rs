@@ -29,8 +29,8 @@ fn an_entry_has_the_frozen_layout() {
     let mut flash = part(8, 256, 0xff, 4096);
     let ranges = ranges(&flash);
     RecordStore::load(&mut flash, ranges).write(&mut flash, &full_state()).unwrap();
-    assert_eq!(flash.bytes[..236], full_entry(1));
-    assert!(flash.bytes[236..448].iter().all(|byte| *byte == 0xff));
+    assert_eq!(flash.bytes[..244], full_entry(1));
+    assert!(flash.bytes[244..448].iter().all(|byte| *byte == 0xff));
     assert_eq!(flash.bytes[448..456], [0; 8], "the seal is one word");
     assert!(flash.bytes[456..512].iter().all(|byte| *byte == 0xff));
 }
@@ -47,7 +47,7 @@ fn a_place_has_the_frozen_layout() {
             store.write(&mut flash, &full_state()).unwrap();
             let mut expected = vec![erased; 2 * PLACE_BYTES];
             for (place, number) in [(0, 1), (PLACE_BYTES, 2)] {
-                expected[place..place + 236].copy_from_slice(&full_entry(number));
+                expected[place..place + 244].copy_from_slice(&full_entry(number));
                 expected[place + 448..place + 448 + word as usize].fill(!erased);
             }
             expected[480..480 + word as usize].fill(!erased);
@@ -60,7 +60,7 @@ fn a_place_has_the_frozen_layout() {
 fn full_entry(sequence: u32) -> Vec<u8> {
     let mut expected = vec![];
     expected.extend(b"NFR1");
-    expected.extend([236, 0, 1, 0]);
+    expected.extend([244, 0, 2, 0]);
     expected.extend(sequence.to_le_bytes());
     expected.extend([1, 2, 1, 0]);
     expected.extend(0x0403_0201_u32.to_le_bytes());
@@ -87,7 +87,9 @@ fn full_entry(sequence: u32) -> Vec<u8> {
     expected.extend(60_000_u32.to_le_bytes());
     expected.extend(9_u64.to_le_bytes());
     expected.extend([0; 4]);
-    assert_eq!(expected.len(), 232);
+    assert_eq!(expected.len(), 232, "version 1 ends here");
+    expected.extend(0x2122_2324_2526_2728_u64.to_le_bytes());
+    assert_eq!(expected.len(), 240);
     expected.extend(crc32c(&expected).to_le_bytes());
     expected
 }
@@ -352,8 +354,8 @@ fn fields_of_a_newer_writer_are_carried_through() {
     let found = RecordStore::load(&mut flash, ranges);
     assert_eq!(found.state().unwrap().carried, carried(7, b"later"));
     let place = &flash.bytes[PLACE_BYTES..PLACE_BYTES + ENTRY_BYTES];
-    assert_eq!((place[4], place[6]), (241, 7), "length and version");
-    assert_eq!(&place[232..237], b"later");
+    assert_eq!((place[4], place[6]), (249, 7), "length and version");
+    assert_eq!(&place[240..245], b"later");
     let (head, state) = read_entry(place.try_into().unwrap()).unwrap();
     assert_eq!((head, &state), (EntryHead { version: 7, sequence: 2 }, &changed));
 }
@@ -362,15 +364,15 @@ fn fields_of_a_newer_writer_are_carried_through() {
 #[test]
 fn a_writer_that_appends_too_much_is_still_understood() {
     let mut entry = full_entry(9);
-    entry.truncate(232);
+    entry.truncate(240);
     entry.extend([0x5a; 200]);
-    entry[4..6].copy_from_slice(&436_u16.to_le_bytes());
+    entry[4..6].copy_from_slice(&444_u16.to_le_bytes());
     let crc = crc32c(&entry);
     entry.extend(crc.to_le_bytes());
     entry.resize(ENTRY_BYTES, 0xff);
     let (head, state) = read_entry(entry.as_slice().try_into().unwrap()).unwrap();
     assert_eq!(head.sequence, 9);
-    assert_eq!(state, BootState { carried: carried(1, &[0x5a; CARRIED_BYTES]), ..full_state() });
+    assert_eq!(state, BootState { carried: carried(2, &[0x5a; CARRIED_BYTES]), ..full_state() });
 }
 
 #[test]
@@ -481,7 +483,7 @@ fn ranges_too_small_for_an_entry_are_an_error_not_a_loop() {
 fn a_record_without_numbers_takes_no_more_changes() {
     let mut flash = part(8, 256, 0xff, 1536);
     let ranges = ranges(&flash);
-    flash.bytes[..236].copy_from_slice(&full_entry(u32::MAX - 2));
+    flash.bytes[..244].copy_from_slice(&full_entry(u32::MAX - 2));
     let mut store = RecordStore::load(&mut flash, ranges);
     assert_eq!(store.sequence(), u32::MAX - 2);
     for _ in 0..2 {
@@ -499,7 +501,7 @@ fn a_record_without_numbers_takes_no_more_changes() {
 fn a_number_below_its_place_does_not_stop_the_record() {
     let mut flash = part(8, 256, 0xff, 2048);
     let ranges = ranges(&flash);
-    flash.bytes[1024..1024 + 236].copy_from_slice(&full_entry(1));
+    flash.bytes[1024..1024 + 244].copy_from_slice(&full_entry(1));
     let mut store = RecordStore::load(&mut flash, ranges);
     assert_eq!(store.state(), Some(&full_state()));
     store.write(&mut flash, &BootState::default()).unwrap();
@@ -589,6 +591,7 @@ fn full_state() -> BootState {
         root_digest: Digest([0xd1; 32]),
         erases: PerSlot { a: 0x0a0b_0c0d, b: 0x1a1b_1c1d },
         touched: range(0x2_0000, 0x8000),
+        time_floor_s: 0x2122_2324_2526_2728,
         carried: Carried::default(),
     }
 }
@@ -630,8 +633,9 @@ fn random_state(rng: &mut Rng) -> BootState {
         accept_floor: rng.next(),
         root_digest: digest(rng),
         erases: PerSlot { a: rng.next() as u32, b: rng.next() as u32 },
+        time_floor_s: rng.next(),
         touched: range(rng.next() as u32, rng.next() as u32),
-        carried: carried(1 + rng.below(3) as u8, &rng.bytes(appended)),
+        carried: carried(2 + rng.below(3) as u8, &rng.bytes(appended)),
         ..full_state()
     }
 }

@@ -20,7 +20,7 @@ use support::range;
 /// Whoever adds a field to an entry raises the version, and comes by here to add a golden of it.
 #[test]
 fn the_version_is_that_of_these_goldens() {
-    assert_eq!(RECORD_VERSION, 1);
+    assert_eq!(RECORD_VERSION, 2);
     assert_eq!((ENTRY_BYTES, PLACE_BYTES), (448, 512));
 }
 
@@ -29,12 +29,43 @@ fn every_kind_of_entry_has_its_frozen_bytes() {
     for (name, state, expected) in entries() {
         let bytes = entry(&state);
         assert_eq!(hex(&bytes), expected.join(""), "{name}");
-        let mut place = [0xff; ENTRY_BYTES];
-        place[..bytes.len()].copy_from_slice(&bytes);
-        let (head, read) = read_entry(&place).unwrap();
+        let (head, read) = read_entry(&padded(&bytes)).unwrap();
         assert_eq!((head.sequence, head.version), (1, state.carried.version), "{name}");
         assert_eq!(read, state, "{name}");
     }
+}
+
+/// What devices hold that were made before the time floor was: read as ever, and written anew with it.
+#[test]
+fn an_entry_of_version_1_is_read_as_it_was_meant() {
+    let states = [BootState::default(), on_trial(), rejected()];
+    for (state, bytes) in states.into_iter().zip([FACTORY_V1, ON_TRIAL_V1, REJECTED_V1]) {
+        let mut place = [0xff; ENTRY_BYTES];
+        let bytes = bytes.concat();
+        for (at, byte) in place.iter_mut().enumerate().take(bytes.len() / 2) {
+            *byte = u8::from_str_radix(&bytes[2 * at..2 * at + 2], 16).unwrap();
+        }
+        let (head, read) = read_entry(&place).unwrap();
+        assert_eq!((head.sequence, head.version), (1, 1));
+        let carried = Carried { version: 1, ..Carried::default() };
+        assert_eq!(read, BootState { time_floor_s: 0, carried, ..state });
+        assert_eq!(read_entry(&padded(&entry(&read))).unwrap().0.version, RECORD_VERSION);
+    }
+}
+
+/// An older boot stage leaves the time floor where it is, though it does not know it: to it, it is what a newer
+/// writer has appended.
+#[test]
+fn the_time_floor_stands_where_version_1_carries_what_it_does_not_know() {
+    let bytes = entry(&on_trial());
+    let unknown = &bytes[232..bytes.len() - 4];
+    assert_eq!(unknown, 0xe1e2_e3e4_e5e6_e7e8_u64.to_le_bytes());
+}
+
+fn padded(bytes: &[u8]) -> [u8; ENTRY_BYTES] {
+    let mut place = [0xff; ENTRY_BYTES];
+    place[..bytes.len()].copy_from_slice(bytes);
+    place
 }
 
 /// The numbers of the table, each where its slot has it.
@@ -96,7 +127,7 @@ fn entry(state: &BootState) -> Vec<u8> {
     let mut flash = RamFlash::even(4096, 2);
     let ranges = [range(0, 4096), range(4096, 4096)];
     RecordStore::load(&mut flash, ranges).write(&mut flash, state).unwrap();
-    let length = 236 + state.carried.bytes.len();
+    let length = 244 + state.carried.bytes.len();
     assert!(flash.bytes[length..ENTRY_BYTES].iter().all(|byte| *byte == 0xff));
     flash.bytes[..length].to_vec()
 }
@@ -136,6 +167,7 @@ fn on_trial() -> BootState {
         root_digest: digest(0x80),
         erases: PerSlot { a: 0xa1a2_a3a4, b: 0xb1b2_b3b4 },
         touched: Range { start: 0xc1c2_c3c4, len_bytes: 0xd1d2_d3d4 },
+        time_floor_s: 0xe1e2_e3e4_e5e6_e7e8,
         carried: Carried::default(),
     }
 }
@@ -185,9 +217,77 @@ fn entries() -> [(&'static str, BootState, &'static [&'static str]); 4] {
 }
 
 // A line each: head; flags and root version, root digest; floor and trial ids; slot A, slot B, the bundle of each
-// behind it; wear and what is being written; trial, its plan, its budgets and terms; appended fields; CRC.
+// behind it; wear and what is being written; trial, its plan, its budgets and terms; the time floor; appended fields; CRC.
 
 const FACTORY: &[&str] = &[
+    "4e465231f400020001000000",
+    "0003000000000000",
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0000000000000000010000000000000000000000",
+    "0000000000000000",
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0000000000000000",
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "00000000000000000000000000000000",
+    "0000000000000000",
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "000000000000000000000000000000000000000000000000",
+    "0000000000000000",
+    "013feb96",
+];
+const ON_TRIAL: &[&str] = &[
+    "4e465231f400020001000000",
+    "0102010074737271",
+    "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f",
+    "2827262524232221454342414343424100000000",
+    "0400000000000000",
+    "101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f",
+    "0200000000000000",
+    "303132333435363738393a3b3c3d3e3f404142434445464748494a4b4c4d4e4f",
+    "a4a3a2a1b4b3b2b1c4c3c2c1d4d3d2d1",
+    "0201000344434241",
+    "505152535455565758595a5b5c5d5e5f606162636465666768696a6b6c6d6e6f",
+    "040507060b0a09080f0e0d0c181716151413121100000000",
+    "e8e7e6e5e4e3e2e1",
+    "6d93e47a",
+];
+const REJECTED: &[&str] = &[
+    "4e465231f400020001000000",
+    "0202010074737271",
+    "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f",
+    "2827262524232221454342414343424100000000",
+    "0100000000000000",
+    "101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f",
+    "030a000064636261",
+    "303132333435363738393a3b3c3d3e3f404142434445464748494a4b4c4d4e4f",
+    "a4a3a2a1b4b3b2b1c4c3c2c1d4d3d2d1",
+    "0100010344434241",
+    "505152535455565758595a5b5c5d5e5f606162636465666768696a6b6c6d6e6f",
+    "040507060b0a09080f0e0d0c181716151413121100000000",
+    "e8e7e6e5e4e3e2e1",
+    "fc96f3d4",
+];
+const NEWER: &[&str] = &[
+    "4e4652310101070001000000",
+    "0102010074737271",
+    "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f",
+    "2827262524232221454342414343424100000000",
+    "0400000000000000",
+    "101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f",
+    "0200000000000000",
+    "303132333435363738393a3b3c3d3e3f404142434445464748494a4b4c4d4e4f",
+    "a4a3a2a1b4b3b2b1c4c3c2c1d4d3d2d1",
+    "0201000344434241",
+    "505152535455565758595a5b5c5d5e5f606162636465666768696a6b6c6d6e6f",
+    "040507060b0a09080f0e0d0c181716151413121100000000",
+    "e8e7e6e5e4e3e2e1",
+    "61206c61746572206669656c64",
+    "7ab6a1b6",
+];
+
+// As version 1 has left them.
+
+const FACTORY_V1: &[&str] = &[
     "4e465231ec00010001000000",
     "0003000000000000",
     "0000000000000000000000000000000000000000000000000000000000000000",
@@ -202,7 +302,7 @@ const FACTORY: &[&str] = &[
     "000000000000000000000000000000000000000000000000",
     "d6483104",
 ];
-const ON_TRIAL: &[&str] = &[
+const ON_TRIAL_V1: &[&str] = &[
     "4e465231ec00010001000000",
     "0102010074737271",
     "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f",
@@ -217,7 +317,7 @@ const ON_TRIAL: &[&str] = &[
     "040507060b0a09080f0e0d0c181716151413121100000000",
     "6c936b36",
 ];
-const REJECTED: &[&str] = &[
+const REJECTED_V1: &[&str] = &[
     "4e465231ec00010001000000",
     "0202010074737271",
     "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f",
@@ -231,20 +331,4 @@ const REJECTED: &[&str] = &[
     "505152535455565758595a5b5c5d5e5f606162636465666768696a6b6c6d6e6f",
     "040507060b0a09080f0e0d0c181716151413121100000000",
     "4139f5d5",
-];
-const NEWER: &[&str] = &[
-    "4e465231f900070001000000",
-    "0102010074737271",
-    "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f",
-    "2827262524232221454342414343424100000000",
-    "0400000000000000",
-    "101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f",
-    "0200000000000000",
-    "303132333435363738393a3b3c3d3e3f404142434445464748494a4b4c4d4e4f",
-    "a4a3a2a1b4b3b2b1c4c3c2c1d4d3d2d1",
-    "0201000344434241",
-    "505152535455565758595a5b5c5d5e5f606162636465666768696a6b6c6d6e6f",
-    "040507060b0a09080f0e0d0c181716151413121100000000",
-    "61206c61746572206669656c64",
-    "e5dbf704",
 ];

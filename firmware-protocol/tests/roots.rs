@@ -115,7 +115,7 @@ fn a_cut_while_a_root_record_is_replaced_leaves_one_of_them_in_force() {
 fn a_lost_root_record_is_stored_again_and_no_other_one_is() {
     let mut bench = Bench::enrolled();
     let digest = trust::verify_first_root(&signed_root(&root_record())).unwrap().digest();
-    let in_force = RootStatus { version: 1, digest, is_held: true };
+    let in_force = RootStatus { version: 1, digest, is_held: true, time_floor_s: 1_700_000_000 };
     assert_eq!(root_status(&mut bench), in_force);
     let place = bench.layout.trust()[1];
     bench.flash().lose(place);
@@ -134,7 +134,7 @@ fn a_lost_root_record_is_stored_again_and_no_other_one_is() {
 
 #[test]
 fn a_new_device_has_no_root_record() {
-    let none = RootStatus { version: 0, digest: Digest([0; 32]), is_held: false };
+    let none = RootStatus { version: 0, digest: Digest([0; 32]), is_held: false, time_floor_s: 0 };
     assert_eq!(root_status(&mut Bench::new()), none);
 }
 

@@ -80,7 +80,7 @@ fn every_reply_has_its_frozen_bytes() {
         record_entries: 5,
         record_places: 128,
     };
-    let root = RootStatus { version: 300, digest: D, is_held: true };
+    let root = RootStatus { version: 300, digest: D, is_held: true, time_floor_s: 1_700_000_000 };
     let value = CheckInfo { name: "v", gives: CheckGives::Value { unit: "V" } };
     let cases = [
         (hello, "00018010808001 01".replace(' ', "")),
@@ -109,7 +109,7 @@ fn every_reply_has_its_frozen_bytes() {
         (Reply::Working { left_bytes: 4096 }, "118020".into()),
         (Reply::Wear(wear), "12 01 02 03 04 05 8001".replace(' ', "")),
         (Reply::RecordBytes { total_bytes: 8192, bytes: &[1, 2, 3] }, "13804003010203".into()),
-        (Reply::RootStatus(root), format!("14ac02{d}01")),
+        (Reply::RootStatus(root), format!("14ac02{d}0180e2cfaa06")),
         (Reply::Linked { actions: Actions::ALL }, "1507".into()),
     ];
     for (reply, bytes) in cases {

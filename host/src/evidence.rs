@@ -34,7 +34,7 @@ pub use folder::RunFolder;
 pub use reader::RunRecord;
 pub use recorder::Recorder;
 pub use step::{Ending, Phase, Step};
-pub use time::utc_from_unix_ms;
+pub use time::{utc_from_unix_ms, utc_from_unix_s};
 pub use view::{
     AttemptView, CheckView, Integrity, JudgedMeasurement, NoteView, PhaseView, RunView, StageView,
 };

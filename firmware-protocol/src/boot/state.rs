@@ -33,6 +33,9 @@ pub struct BootState {
     pub root_digest: Digest,
     /// Blocks erased in each slot, ever: a measure of wear, as far as it came on record.
     pub erases: PerSlot<u32>,
+    /// The newest time that the device has seen signed, in seconds since 1970-01-01 UTC: what it has in place of a clock
+    /// (TRUST.md, "Time").
+    pub time_floor_s: u64,
     /// Flash that the stage under way has begun to write since this state was stored; empty for none. Behind a
     /// start, what it reads as is not believed (BOOT.md, "Slot states").
     pub touched: Range,
@@ -49,8 +52,8 @@ pub struct Carried {
     pub bytes: heapless::Vec<u8, CARRIED_BYTES>,
 }
 
-/// Most bytes of a newer writer that are carried through.
-pub const CARRIED_BYTES: usize = 64;
+/// Most bytes of a newer writer that are carried through: of the 64 behind what version 1 knew, those that are left.
+pub const CARRIED_BYTES: usize = 56;
 
 impl Default for Carried {
     fn default() -> Self {
@@ -72,6 +75,7 @@ impl Default for BootState {
             root_version: 0,
             root_digest: Digest::default(),
             erases: PerSlot::default(),
+            time_floor_s: 0,
             touched: Range::default(),
             carried: Carried::default(),
         }

@@ -8,7 +8,7 @@ use crate::flash::Flash;
 use crate::frame::{Header, Kind};
 use crate::message::{FromDevice, Reply};
 use crate::refusal::Refusal;
-use crate::root::{LifeCycle, RootRecord};
+use crate::root::LifeCycle;
 use crate::sealed::{
     Channel, FIRST, FIRST_BYTES, Joined, LinkKey, LinkSecret, Responder, SECOND, SECOND_BYTES,
     THIRD,
@@ -351,13 +351,8 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             return Err(Refusal::DelegationDevice);
         }
         not_taken_back(claims.epoch, root.epochs.operate)?;
-        not_over(claims.not_after_s, &root)?;
+        self.not_over(claims.not_after_s, &root)?;
+        self.note_time(claims.made_at_s, &root);
         Ok(Some(claims.actions))
     }
-}
-
-/// A device has no clock, but what it has seen signed is not from its future.
-const fn not_over(not_after_s: u64, root: &RootRecord) -> Result<(), Refusal> {
-    let seen_s = root.made_at_s;
-    if not_after_s < seen_s { Err(Refusal::DelegationOver { not_after_s, seen_s }) } else { Ok(()) }
 }

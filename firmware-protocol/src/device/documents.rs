@@ -14,7 +14,7 @@ use super::document_store::{MAX_ROOT_BYTES, StoreCursor};
 use super::job::Then;
 use super::link::Asked;
 use super::requests::{Answer, done};
-use super::{Board, Device, staging};
+use super::{Board, Device, signed_time, staging};
 
 /// How often the place of a root record is read before it counts as unreadable.
 const READ_TRIES: u32 = 3;
@@ -89,10 +89,12 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             life_cycle: claims.life_cycle,
             root_version: claims.version,
             root_digest: root.digest(),
-            ..state
+            ..signed_time::enrolled(state, claims)
         };
         let store = self.root_store(claims.version)?;
         self.job = store.before(enrolled, Then::Done, asked);
+        // What counts of it is in that entry.
+        self.signed_time_s = 0;
         if is_in_doubt {
             self.job.settle_first();
         }
@@ -141,8 +143,9 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
 
     /// Which root record is in force, and whether flash still holds it.
     pub(super) fn root_status(&mut self) -> RootStatus {
-        let BootState { root_version: version, root_digest: digest, .. } = self.state();
-        RootStatus { version, digest, is_held: self.root().is_ok() }
+        let BootState { root_version: version, root_digest: digest, time_floor_s, .. } =
+            self.state();
+        RootStatus { version, digest, is_held: self.root().is_ok(), time_floor_s }
     }
 
     /// Digest of the newest whole root record that flash still holds.

@@ -231,11 +231,12 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         let is_healthy = self.now_ms >= HEALTHY_MS
             && state.crash_left < CONFIRMED_CRASH_BUDGET
             && state.active.map(Start::Slot) == Some(self.handover.start);
-        if !is_healthy && self.store.is_settled() {
+        if !is_healthy && self.store.is_settled() && !self.is_time_worth_storing(state) {
             return false;
         }
         let crash_left = if is_healthy { CONFIRMED_CRASH_BUDGET } else { state.crash_left };
-        let state = BootState { crash_left, ..state.clone() };
+        let time_floor_s = state.time_floor_s.max(self.signed_time_s);
+        let state = BootState { crash_left, time_floor_s, ..state.clone() };
         self.job = Job::write_record(state, Then::Nothing, None);
         true
     }

@@ -122,6 +122,8 @@ pub struct RootStatus {
     /// Flash gives back what it says. Its signatures, which count again only when the boot record is lost, are not
     /// looked at.
     pub is_held: bool,
+    /// The newest time that the device has seen signed, in seconds since 1970-01-01 UTC.
+    pub time_floor_s: u64,
 }
 
 /// One component area, as large as it is in the smaller slot.

@@ -16,7 +16,7 @@ pub const ENTRY_BYTES: usize = 448;
 
 const MAGIC: [u8; 4] = *b"NFR1";
 const HEAD_BYTES: usize = 12;
-const KNOWN_BYTES: usize = 220;
+const KNOWN_BYTES: usize = 228;
 const CRC_BYTES: usize = 4;
 
 /// One entry, ready to be programmed.
@@ -70,6 +70,8 @@ fn encode_fields(state: &BootState, out: &mut Writer) {
         Some(trial) => encode_trial(&trial, out),
         None => out.put(&[0; TRIAL_BYTES]),
     }
+    // From here on fields that version 1 did not have.
+    out.put(&state.time_floor_s.to_le_bytes());
 }
 
 const TRIAL_BYTES: usize = 64;
@@ -177,6 +179,7 @@ fn decode_fields(from: &mut Reader<'_>) -> Option<BootState> {
         erases,
         touched,
         trial: decode_trial(from)?,
+        time_floor_s: from.take().map_or(0, u64::from_le_bytes),
         carried: Carried::default(),
     })
 }

@@ -39,6 +39,7 @@ pub fn root_record() -> RootRecord {
         policy: Policy::default(),
         epochs: Epochs::default(),
         made_at_s: 1_700_000_000,
+        resets_time: false,
     }
 }
 

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::{NewFileArgs, PassphraseArgs};
 use crate::cli::Context;
 use crate::error::CommandError;
+use crate::evidence::utc_from_unix_s;
 use crate::link::shell_word;
 use crate::trust::{
     Hex, LockedKey, RootDraft, RootSpec, Secrecy, Signed, Signer as _, read_root, replace_file,
@@ -197,6 +198,8 @@ fn report(
         "version": record.version,
         "digest": draft.digest().to_string(),
         "life_cycle": life_cycle_word(record.life_cycle),
+        "made_at_s": record.made_at_s,
+        "resets_time": record.resets_time,
         "root": role_json(&record.root),
         "release": role_json(&record.release),
         "qualify": role_json(&record.qualify),
@@ -261,11 +264,16 @@ impl fmt::Display for Sheet<'_> {
             policy,
             epochs,
             made_at_s,
+            resets_time,
         } = self.0.record();
-        let made_at = UNIX_EPOCH.checked_add(Duration::from_secs(*made_at_s)).unwrap_or(UNIX_EPOCH);
         writeln!(f, "root record {version} ({})", life_cycle_word(*life_cycle))?;
         writeln!(f, "digest      {}", self.0.digest())?;
-        writeln!(f, "made        {}", humantime::format_rfc3339_seconds(made_at))?;
+        let resets = if *resets_time {
+            ", and devices take that for now, whatever they have seen"
+        } else {
+            ""
+        };
+        writeln!(f, "made        {}{resets}", utc_from_unix_s(*made_at_s))?;
         let roles =
             [("root", root), ("release", release), ("qualify", qualify), ("operate", operate)];
         for (name, role) in roles.into_iter().filter(|(_, role)| !role.is_unused()) {

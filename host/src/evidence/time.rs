@@ -29,6 +29,12 @@ pub fn utc_from_unix_ms(at_unix_ms: u64) -> String {
     humantime::format_rfc3339_seconds(within_range(at)).to_string()
 }
 
+/// Formats seconds since 1970 in the same way.
+#[must_use]
+pub fn utc_from_unix_s(at_unix_s: u64) -> String {
+    utc_from_unix_ms(at_unix_s.saturating_mul(1000))
+}
+
 /// `humantime` panics before 1970 and from the year 10000 on.
 fn within_range(at: SystemTime) -> SystemTime {
     let since_1970 = at.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -61,6 +67,9 @@ mod tests {
         assert_eq!(rfc3339(UNIX_EPOCH - AT), "1970-01-01T00:00:00.000Z");
         assert_eq!(rfc3339(UNIX_EPOCH + LAST_TIME * 2), "9999-12-31T23:59:59.000Z");
         assert_eq!(utc_from_unix_ms(u64::MAX), "9999-12-31T23:59:59Z");
+        assert_eq!(utc_from_unix_s(253_402_300_800), "9999-12-31T23:59:59Z");
+        assert_eq!(utc_from_unix_s(u64::MAX), "9999-12-31T23:59:59Z");
+        assert_eq!(utc_from_unix_s(1_795_380_400), "2026-11-22T20:46:40Z");
     }
 
     #[test]

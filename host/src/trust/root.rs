@@ -124,6 +124,7 @@ pub fn first_root(
         policy: Policy::default(),
         epochs: Epochs::default(),
         made_at_s,
+        resets_time: false,
     })
 }
 

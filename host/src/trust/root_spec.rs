@@ -64,6 +64,8 @@ struct PolicySpec {
     max_security_step: Option<u64>,
     certificate: Option<CertificateWord>,
     certificate_level: Option<u8>,
+    #[serde(default)]
+    resets_time: bool,
     max_boots: Option<u16>,
     #[serde(default, deserialize_with = "duration")]
     max_boot: Option<Duration>,
@@ -178,6 +180,7 @@ impl RootSpec {
             },
             epochs: Epochs { release, qualify, operate },
             policy: self.policy(first.policy)?,
+            resets_time: self.policy.resets_time,
             ..first
         })
     }

@@ -56,6 +56,7 @@ pub fn root() -> Vec<u8> {
         policy: Policy::default(),
         epochs: Epochs::default(),
         made_at_s: 0,
+        resets_time: false,
     };
     signed(&postcard::to_stdvec(&root).unwrap(), BodyType::Root)
 }

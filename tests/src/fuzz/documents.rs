@@ -42,6 +42,7 @@ pub(super) fn envelope(bytes: &[u8]) -> bool {
         policy: Policy::default(),
         epochs: Epochs::default(),
         made_at_s: 0,
+        resets_time: false,
     };
     not_believed(&trust::verify_manifest(bytes, &root));
     not_believed(&trust::verify_certificate(bytes, &root));

@@ -161,6 +161,7 @@ fn root(version: u32) -> Vec<u8> {
         policy: Policy::default(),
         epochs: Epochs::default(),
         made_at_s: 1_700_000_000,
+        resets_time: false,
     };
     envelope(BodyType::Root, &encode(&record), &[key(version), key(version.max(2) - 1)])
 }

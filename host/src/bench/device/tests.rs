@@ -167,7 +167,8 @@ const fn granted() -> Reply<'static> {
 fn healthy(request: Request<'_>) -> Reply<'static> {
     match request {
         Request::RootStatus => {
-            Reply::RootStatus(RootStatus { version: 1, digest: Digest([1; 32]), is_held: true })
+            let digest = Digest([1; 32]);
+            Reply::RootStatus(RootStatus { version: 1, digest, is_held: true, time_floor_s: 5 })
         }
         Request::Identify => Reply::Identity(Identity {
             product: "rover",

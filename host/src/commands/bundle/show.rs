@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::{Duration, UNIX_EPOCH};
 
 use firmware_protocol::digest::Digest;
 use firmware_protocol::manifest::{ComponentKind, Variant};
@@ -15,7 +14,7 @@ use crate::causes::sentence;
 use crate::cli::Context;
 use crate::commands::root::RootArgs;
 use crate::error::CommandError;
-use crate::evidence::escape_text;
+use crate::evidence::{escape_text, utc_from_unix_s};
 use crate::trust::{CarriedCertificate, Hex};
 
 /// Show what a bundle claims
@@ -269,11 +268,7 @@ const fn word(kind: ComponentKind) -> &'static str {
     }
 }
 
-/// `None` for zero, which stands for not said, and for times after the year 9999.
+/// `None` for zero, which stands for not said.
 fn time_text(seconds: u64) -> Option<String> {
-    let shown = (1..=LAST_SECOND_OF_9999).contains(&seconds);
-    let time = UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
-    shown.then(|| humantime::format_rfc3339_seconds(time).to_string())
+    (seconds > 0).then(|| utc_from_unix_s(seconds))
 }
-
-const LAST_SECOND_OF_9999: u64 = 253_402_300_799;

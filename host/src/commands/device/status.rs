@@ -240,6 +240,7 @@ fn root_json(root: Option<&RootStatus>) -> Value {
             "version": root.version,
             "digest": root.digest.to_string(),
             "lost": is_lost(root),
+            "time_floor_s": root.time_floor_s,
         })
     });
     json!(root)

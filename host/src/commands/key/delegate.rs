@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use firmware_protocol::delegation::{Action, Actions, Delegation, MAX_PRODUCTS, MAX_SERIALS};
 use firmware_protocol::trust::key_hint;
@@ -13,7 +13,7 @@ use crate::commands::PassphraseArgs;
 use crate::commands::root::RootArgs;
 use crate::commands::root_record::now_s;
 use crate::error::CommandError;
-use crate::evidence::escape_text;
+use crate::evidence::{escape_text, utc_from_unix_s};
 use crate::trust::{
     DelegationError, Hex, KeyRole, LockedKey, PublicKeyFile, Secrecy, Signer, replace_file,
     sign_delegation,
@@ -117,7 +117,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
         "Delegated {} to {}, until {}: {}.",
         words(delegation.actions, ", "),
         escape_text(delegation.name),
-        when(delegation.not_after_s),
+        utc_from_unix_s(delegation.not_after_s),
         out.display()
     );
     let machine = json!({
@@ -128,7 +128,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
         "serials": args.serials,
         "actions": delegation.actions.iter().map(Action::word).collect::<Vec<_>>(),
         "epoch": delegation.epoch,
-        "not_after": when(delegation.not_after_s),
+        "not_after": utc_from_unix_s(delegation.not_after_s),
     });
     context.output.result(&human, &machine);
     Ok(())
@@ -147,11 +147,6 @@ fn listed<'a, const N: usize>(
     Ok(list)
 }
 
-fn when(seconds: u64) -> String {
-    let at = UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).unwrap_or(UNIX_EPOCH);
-    humantime::format_rfc3339_seconds(at).to_string()
-}
-
 /// A delegation for people.
 struct Sheet<'a>(&'a Delegation<'a>);
 
@@ -163,6 +158,6 @@ impl fmt::Display for Sheet<'_> {
         let serials = if serials.is_empty() { "all".into() } else { serials.join(", ") };
         writeln!(f, "devices     {}", escape_text(&serials))?;
         writeln!(f, "actions     {}", words(*actions, ", "))?;
-        write!(f, "until       {}, epoch {epoch}", when(*not_after_s))
+        write!(f, "until       {}, epoch {epoch}", utc_from_unix_s(*not_after_s))
     }
 }

@@ -19,6 +19,7 @@ use crate::bench::{place, status_facts};
 use crate::boot_record::BootRecord;
 use crate::cli::Context;
 use crate::error::CommandError;
+use crate::evidence::utc_from_unix_s;
 use crate::qualify::observation::{Where, short_digest};
 
 /// A boot record in a file, and the start that is asked about.
@@ -215,6 +216,9 @@ fn state_lines(state: &BootState) -> Vec<String> {
         ));
     }
     lines.push(format!("floor     security version {}", state.accept_floor));
+    if state.time_floor_s > 0 {
+        lines.push(format!("time      at least {}", utc_from_unix_s(state.time_floor_s)));
+    }
     lines.push(format!(
         "crashes   {} of {CONFIRMED_CRASH_BUDGET} left to the confirmed image",
         state.crash_left

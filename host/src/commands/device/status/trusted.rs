@@ -1,5 +1,7 @@
 //! Whom a device believes, whether it is the one it says it is, and what this host may do with it.
 
+use std::time::Duration;
+
 use firmware_protocol::delegation::{Action, Actions};
 use firmware_protocol::message::RootStatus;
 use firmware_protocol::root::LifeCycle;
@@ -7,6 +9,8 @@ use firmware_protocol::root::LifeCycle;
 use super::explain::is_lost;
 use crate::bench::{Device, Opened};
 use crate::commands::point::Point;
+use crate::commands::root_record::now_s;
+use crate::evidence::utc_from_unix_s;
 use crate::trust::{Acquaintance, Hex, LoadedRoot};
 
 /// Every point of it; `named` is the root record that this host goes by.
@@ -18,6 +22,7 @@ pub(super) fn points(
 ) -> Vec<Point> {
     let mut points = vec![life_cycle(opened.facts.life_cycle)];
     points.extend(root.and_then(|root| root_record(root, named)));
+    points.extend(root.and_then(|root| time(root, now_s())));
     points.push(identity(device, opened));
     points.push(host(device, opened.facts.life_cycle));
     points
@@ -74,6 +79,36 @@ fn root_record(root: &RootStatus, named: Option<&LoadedRoot>) -> Option<Point> {
         ),
     })
 }
+
+/// What the device has in place of a clock.
+fn time(root: &RootStatus, now_s: u64) -> Option<Point> {
+    const ABOUT: &str = "time";
+    if root.version == 0 {
+        return None;
+    }
+    let says = format!(
+        "the newest signed statement that it has seen is of {}",
+        utc_from_unix_s(root.time_floor_s)
+    );
+    let ahead_s = root.time_floor_s.saturating_sub(now_s);
+    if ahead_s <= CLOCKS_DIFFER_S {
+        return Some(Point::good(
+            ABOUT,
+            format!("{says}: a delegation that ended before that is over"),
+        ));
+    }
+    Some(Point::bad(
+        ABOUT,
+        format!(
+            "{says}, {} ahead of this machine",
+            humantime::format_duration(Duration::from_secs(ahead_s))
+        ),
+        "set this machine's clock; if that is right, whoever holds the root signs a record with resets_time = true",
+    ))
+}
+
+/// Clocks of honest machines differ by no more than this, in seconds.
+const CLOCKS_DIFFER_S: u64 = 86_400;
 
 fn identity(device: &Device, opened: &Opened) -> Point {
     const ABOUT: &str = "device";

@@ -84,6 +84,7 @@ fn state_json(state: &BootState) -> Value {
             "retires_fallback": trial.retires_fallback,
         })),
         "accept_floor": state.accept_floor,
+        "time_floor_s": state.time_floor_s,
         "crashes_left": state.crash_left,
         "next_trial_id": state.next_trial_id,
         "confirmed_trial_id": state.confirmed_trial_id,

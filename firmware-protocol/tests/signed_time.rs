@@ -1,0 +1,131 @@
+//! What a device without a clock knows of time: the newest that it has seen signed (TRUST.md, "Time").
+
+mod support;
+
+use firmware_protocol::boot::ResetCause;
+use firmware_protocol::delegation::Delegation;
+use firmware_protocol::message::{Reply, Request};
+use firmware_protocol::refusal::Refusal;
+use firmware_protocol::root::RootRecord;
+
+use support::bench::Bench;
+use support::bundle::{Bundle, signed_root};
+use support::field::{DONE, LINKED, claims, delegated, delegation, field_of, field_record, host};
+
+const MADE_S: u64 = 1_700_000_000;
+const DAY_S: u64 = 86_400;
+
+/// A delegation that was made `from_s` behind the root record and counts for a day.
+fn of_day(from_s: u64) -> Vec<u8> {
+    let made_at_s = MADE_S + from_s;
+    delegation(&Delegation { made_at_s, not_after_s: made_at_s + DAY_S, ..claims() })
+}
+
+fn time_floor_s(bench: &mut Bench) -> u64 {
+    match bench.ask(Request::RootStatus) {
+        Ok(Reply::RootStatus(root)) => root.time_floor_s,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn power_cycle(bench: &mut Bench) {
+    bench.restart(ResetCause::PowerOn);
+}
+
+/// The two halves of what TRUST.md says of a delegation that is over.
+#[test]
+fn a_delegation_that_is_over_is_refused_behind_a_newer_statement_and_accepted_without_one() {
+    let old = of_day(0);
+    let mut ignorant = field_of(&field_record());
+    assert_eq!(ignorant.link(&host(), &old), LINKED, "it has seen nothing newer");
+    let mut aware = field_of(&field_record());
+    assert_eq!(aware.link(&host(), &of_day(3 * DAY_S)), LINKED);
+    let over = Refusal::DelegationOver { not_after_s: MADE_S + DAY_S, seen_s: MADE_S + 3 * DAY_S };
+    assert_eq!(aware.link(&host(), &old), Err(over));
+    // The remedy reaches both: the epoch of a new root record.
+    let epochs = firmware_protocol::root::Epochs { operate: 1, ..field_record().epochs };
+    let next = RootRecord { version: 2, epochs, ..field_record() };
+    ignorant.open_session().offer(&signed_root(&next));
+    assert_eq!(ignorant.ask(Request::Enroll), DONE);
+    let refused = Refusal::BelowEpoch { offered: 0, lowest: 1 };
+    assert_eq!(ignorant.link(&host(), &old), Err(refused));
+}
+
+/// A delegation of three days ahead is stored by itself, one of an hour with the next entry only.
+#[test]
+fn what_was_seen_outlives_the_boot_once_it_is_a_day_ahead() {
+    let mut bench = field_of(&field_record());
+    assert_eq!(bench.link(&host(), &of_day(3_600)), LINKED);
+    let before = bench.status().record_entries;
+    bench.rest();
+    assert_eq!(bench.status().record_entries, before, "an hour is not worth an entry");
+    power_cycle(&mut bench);
+    assert_eq!(time_floor_s(&mut bench), MADE_S);
+    assert_eq!(bench.link(&host(), &of_day(3 * DAY_S)), LINKED);
+    bench.rest();
+    assert_eq!(bench.status().record_entries, before + 1);
+    power_cycle(&mut bench);
+    assert_eq!(time_floor_s(&mut bench), MADE_S + 3 * DAY_S);
+    assert!(matches!(bench.link(&host(), &of_day(0)), Err(Refusal::DelegationOver { .. })));
+}
+
+/// Bundles say when they were built; a confirm stores what they said, also when it is less than a day.
+#[test]
+fn a_bundle_moves_time_and_its_confirm_stores_it() {
+    let mut bench = delegated();
+    let built = Bundle::changed(1, 9000, 1024, |manifest| {
+        manifest.provenance.built_at_s = MADE_S + 7_000;
+    });
+    bench.confirmed(&built);
+    power_cycle(&mut bench);
+    assert_eq!(time_floor_s(&mut bench), MADE_S + 7_000);
+}
+
+/// Nobody moves time by what no key of the root record has signed.
+#[test]
+fn what_is_refused_moves_nothing() {
+    let mut bench = field_of(&field_record());
+    let of = |claims: &Delegation<'_>| delegation(claims);
+    let later = Delegation { made_at_s: MADE_S + 9, not_after_s: MADE_S + 10, ..claims() };
+    let mut forged = of(&later);
+    *forged.last_mut().unwrap() ^= 1;
+    let strangers = of(&Delegation { host: [1; 32], ..later.clone() });
+    let elsewhere = of(&Delegation { serials: ["X"].into_iter().collect(), ..later.clone() });
+    for shown in [forged, strangers, elsewhere] {
+        assert!(bench.link(&host(), &shown).is_err());
+        bench.sealed = None;
+        assert_eq!(time_floor_s(&mut bench), MADE_S);
+    }
+    assert_eq!(bench.link(&host(), &of(&later)), LINKED);
+    assert_eq!(time_floor_s(&mut bench), MADE_S + 9);
+}
+
+/// A clock that was set wrong in the office, or a thief of its key, ends no delegation before its time.
+#[test]
+fn a_statement_from_far_ahead_moves_nothing_and_a_root_record_may_go_any_way() {
+    let mut bench = field_of(&field_record());
+    let far = 401 * DAY_S;
+    assert_eq!(bench.link(&host(), &of_day(far)), LINKED, "it counts all the same");
+    assert_eq!(time_floor_s(&mut bench), MADE_S);
+    assert_eq!(bench.link(&host(), &of_day(399 * DAY_S)), LINKED);
+    assert_eq!(time_floor_s(&mut bench), MADE_S + 399 * DAY_S);
+    let enroll = |bench: &mut Bench, record: &RootRecord| {
+        bench.open_session().offer(&signed_root(record));
+        assert_eq!(bench.ask(Request::Enroll), DONE);
+    };
+    // An older time of a root record moves nothing back ...
+    let next = RootRecord { version: 2, made_at_s: MADE_S + DAY_S, ..field_record() };
+    enroll(&mut bench, &next);
+    assert_eq!(time_floor_s(&mut bench), MADE_S + 399 * DAY_S);
+    // ... unless it says so, which is for good.
+    let reset = RootRecord { version: 3, resets_time: true, ..next };
+    enroll(&mut bench, &reset);
+    assert_eq!(time_floor_s(&mut bench), MADE_S + DAY_S);
+    bench.rest();
+    power_cycle(&mut bench);
+    assert_eq!(time_floor_s(&mut bench), MADE_S + DAY_S);
+    // And forward it goes as far as it says.
+    let made_at_s = MADE_S + 4_000 * DAY_S;
+    enroll(&mut bench, &RootRecord { version: 4, made_at_s, resets_time: false, ..reset });
+    assert_eq!(time_floor_s(&mut bench), made_at_s);
+}
