@@ -69,9 +69,14 @@ impl FieldOffice {
 
     /// A device in factory state that the technician enrols.
     pub fn enrolled(&self, options: &SimOptions) -> Simulator {
+        self.enrolled_by(options, "t")
+    }
+
+    /// A device in factory state that a host enrols.
+    pub fn enrolled_by(&self, options: &SimOptions, host: &str) -> Simulator {
         let device = Simulator::start(&self.office.site, options);
-        let address = device.address();
-        let enroll = ["device", "enroll", "-d", &address, "--root", "field.nfr", "--as", "t.key"];
+        let (address, key) = (device.address(), format!("{host}.key"));
+        let enroll = ["device", "enroll", "-d", &address, "--root", "field.nfr", "--as", &key];
         let _ = self.office.say(&enroll).code(0).says("took root record 1").says("Its key is ");
         device
     }
