@@ -10,6 +10,7 @@
 
 mod access;
 mod admission;
+mod bench_reset;
 mod board;
 mod certified;
 mod describe;

@@ -24,6 +24,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod bench_reset;
 pub mod boot;
 pub mod certificate;
 pub mod delegation;

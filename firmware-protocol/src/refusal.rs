@@ -279,6 +279,20 @@ pub enum Refusal {
         "the device has no identity key, so it has no sealed links and cannot be a field device"
     )]
     NoIdentity,
+    /// A floor is lowered on devices of the life cycle `development` only.
+    #[error("the device's floor is never lowered: its life cycle is not development")]
+    NotOnABench,
+    /// The bench reset was made for another device.
+    #[error("the bench reset is for another device")]
+    ResetDevice,
+    /// A bench reset raises no floor.
+    #[error("the bench reset names floor {offered}, and the device's is {floor}: it only lowers one")]
+    FloorNotLower {
+        /// The one it names.
+        offered: u64,
+        /// The device's.
+        floor: u64,
+    },
 }
 
 /// When a bundle was rejected, in words; outside a trial there is no number.

@@ -9,6 +9,7 @@ use ed25519_dalek::{Signature, VerifyingKey};
 use heapless::Vec;
 use thiserror::Error;
 
+use crate::bench_reset::{BenchReset, decode_bench_reset};
 use crate::certificate::{Certificate, decode_certificate};
 use crate::delegation::{Delegation, decode_delegation};
 use crate::digest::Digest;
@@ -40,6 +41,8 @@ pub enum BodyType {
     Certificate = 3,
     /// A delegation.
     Delegation = 4,
+    /// A bench reset.
+    BenchReset = 5,
 }
 
 /// Why bytes are not an envelope.
@@ -266,6 +269,20 @@ pub fn verify_delegation<'a>(
     let envelope = Envelope::parse(bytes, BodyType::Delegation)?;
     meet_threshold(&envelope, &root.operate)?;
     let claims = decode_delegation(envelope.body)?;
+    Ok(Verified { claims, digest: envelope.body_digest() })
+}
+
+/// Verifies a bench reset under the qualify keys.
+///
+/// # Errors
+/// When it is no envelope, too few qualify keys signed it, or its body breaks the format.
+pub fn verify_bench_reset<'a>(
+    bytes: &'a [u8],
+    root: &RootRecord,
+) -> Result<Verified<BenchReset<'a>>, TrustError> {
+    let envelope = Envelope::parse(bytes, BodyType::BenchReset)?;
+    meet_threshold(&envelope, &root.qualify)?;
+    let claims = decode_bench_reset(envelope.body)?;
     Ok(Verified { claims, digest: envelope.body_digest() })
 }
 

@@ -23,7 +23,7 @@ const TERMS: TrialTerms =
 #[test]
 fn every_request_has_its_frozen_bytes() {
     let d = "d1".repeat(32);
-    let cases: [(Request<'_>, String); 27] = [
+    let cases: [(Request<'_>, String); 28] = [
         (Request::Hello { min: 1, current: 2 }, "000102".into()),
         (Request::Identify, "01".into()),
         (Request::Status, "02".into()),
@@ -57,6 +57,7 @@ fn every_request_has_its_frozen_bytes() {
         (Request::RecordBytes { offset: 512, length: 256 }, "1880048002".into()),
         (Request::RootStatus, "19".into()),
         (Request::Certify, "1a".into()),
+        (Request::BenchReset, "1b".into()),
     ];
     for (request, bytes) in cases {
         let asked = ToDevice { id: 7, session: 300, request };
@@ -170,6 +171,9 @@ fn every_refusal_has_its_frozen_bytes() {
         (Refusal::DelegationDevice, "2d"),
         (Refusal::DelegationOver { not_after_s: 5, seen_s: 300 }, "2e05ac02"),
         (Refusal::NoIdentity, "2f"),
+        (Refusal::NotOnABench, "30"),
+        (Refusal::ResetDevice, "31"),
+        (Refusal::FloorNotLower { offered: 300, floor: 1 }, "32ac0201"),
     ];
     for (refusal, bytes) in cases {
         let said = FromDevice::Reply { id: 7, reply: Err(refusal) };

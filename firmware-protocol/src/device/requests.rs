@@ -157,6 +157,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
                 | Request::Finish
                 | Request::OpenTrial { .. }
                 | Request::Arm { .. }
+                | Request::BenchReset
         );
         if begins && self.session.is_spent() {
             return Err(Refusal::Flash);
@@ -166,6 +167,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             Request::Offer { total_bytes, offset, bytes } => self.offer(total_bytes, offset, bytes),
             Request::Enroll => self.enroll(asked),
             Request::Certify => self.certify(),
+            Request::BenchReset => self.bench_reset(asked),
             Request::Stage { again } => self.stage(asked, again),
             Request::OpenComponent { index } => self.open_component(index),
             Request::BlockList { first_block, digests } => {

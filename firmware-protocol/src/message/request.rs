@@ -152,6 +152,8 @@ pub enum Request<'a> {
     RootStatus,
     /// Take the offered document as the certificate of a bundle, until the next boot.
     Certify,
+    /// Take the offered document as a bench reset: go back below the floor, on a device of a bench.
+    BenchReset,
 }
 
 impl Request<'_> {
@@ -186,7 +188,7 @@ impl Request<'_> {
             | Self::Withdraw { .. }
             | Self::RunCheck { .. }
             | Self::HashComponent { .. } => Some(Action::Trial),
-            Self::Confirm { .. } => Some(Action::Confirm),
+            Self::Confirm { .. } | Self::BenchReset => Some(Action::Confirm),
         }
     }
 

@@ -48,6 +48,7 @@ pub fn every(named: Named<'_>) -> Vec<Request<'_>> {
         Request::RecordBytes { offset: 0, length: 256 },
         Request::RootStatus,
         Request::Certify,
+        Request::BenchReset,
     ]
 }
 
@@ -72,6 +73,7 @@ fn needs_session(request: &Request<'_>) -> bool {
         | Request::Offer { .. }
         | Request::Enroll
         | Request::Certify
+        | Request::BenchReset
         | Request::Stage { .. }
         | Request::OpenComponent { .. }
         | Request::BlockList { .. }
