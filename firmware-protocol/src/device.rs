@@ -13,6 +13,7 @@ mod admission;
 mod bench_reset;
 mod board;
 mod certified;
+mod contract;
 mod describe;
 mod document_store;
 mod documents;
@@ -24,8 +25,9 @@ mod retry;
 mod signed_time;
 mod staging;
 mod trial;
+mod watch;
 
-use crate::boot::{BootRow, BootState, Start, end_trial};
+use crate::boot::{BootRow, BootState, Start};
 use crate::delegation::Action;
 use crate::flash::{Flash, Range};
 use crate::frame::{Header, Kind};
@@ -35,16 +37,17 @@ use crate::planted::Mistake;
 use crate::receiver::{ChunkFate, Receiver};
 use crate::record::RecordStore;
 use crate::refusal::Refusal;
-use crate::slot::{RejectReason, SlotId};
-use crate::start::{Handover, hardware_deadline_ms};
+use crate::slot::SlotId;
+use crate::start::Handover;
 use crate::version::Version;
 
 pub use self::board::{Board, BoardInfo, MAX_TEXT_BYTES, RandomFault};
+pub use self::contract::{Effect, Input, Next};
 pub use self::link::{Outgoing, SESSION_IDLE_MS};
 
 use self::access::{Access, Via};
 use self::certified::Certified;
-use self::job::{Job, Then};
+use self::job::Job;
 use self::link::{Asked, Received, Sender, Session};
 use self::retry::Retries;
 use self::trial::TrialClock;
@@ -65,44 +68,6 @@ const READ_TRIES: u32 = 3;
 const MOST_ANSWERS: u8 = 4;
 /// Bytes of console text kept for a link that carries it in messages.
 const CONSOLE_BYTES: usize = 200;
-
-/// What reaches the device in one call.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Input<'a> {
-    /// Only time has passed.
-    Nothing,
-    /// A whole frame, as a [`crate::frame::Decoder`] gave it.
-    Frame {
-        /// The link it came on; replies go out there.
-        link: u8,
-        /// Header and payload. What is sealed is opened in place.
-        frame: &'a mut [u8],
-    },
-}
-
-/// What the caller carries out after a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
-    /// Nothing. In particular the watchdog is not to be fed.
-    Nothing,
-    /// Feed the watchdog; with `deadline_ms`, set the trial's hardware deadline to that far from now.
-    Feed {
-        /// Until the trial boot must have been renewed, in milliseconds; `None` outside a trial.
-        deadline_ms: Option<u32>,
-    },
-    /// Reset the device. What it has to say has been said, what it has to store is stored.
-    Reset,
-}
-
-/// What a call asks of its caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Next {
-    /// Carry this out.
-    pub effect: Effect,
-    /// Call again when the clock says this, in milliseconds, or as soon as there is input; at once if it is not
-    /// in the future.
-    pub wake_ms: u64,
-}
 
 /// The engine; see the module's documentation.
 #[derive(Debug, Clone)]
@@ -327,37 +292,12 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         state
     }
 
-    fn in_trial(&self) -> bool {
-        self.store.state().is_some_and(|state| trial::in_trial(state, &self.handover))
-    }
-
     /// The slot that a bundle can be received into.
     fn spare(&self, state: &BootState) -> SlotId {
         match self.handover.start {
             Start::Slot(slot) => slot.other(),
             Start::Recovery => state.active.map_or(SlotId::A, SlotId::other),
         }
-    }
-
-    /// Ends the trial when its lease or its boot's limit has passed.
-    fn watch_trial(&mut self) {
-        let Some(trial) = self.store.state().and_then(|state| state.trial) else {
-            return;
-        };
-        let in_trial = self.in_trial();
-        if self.job.writes() || !self.retries.may_end_trial(self.now_ms) {
-            return;
-        }
-        if let Some(reason) = self.trial_clock.ended(&trial, in_trial, self.now_ms) {
-            self.give_up_trial(reason, if in_trial { Then::Reset } else { Then::Over }, None);
-        }
-    }
-
-    fn give_up_trial(&mut self, reason: RejectReason, then: Then, asked: Option<Asked>) {
-        let mut state = self.state();
-        end_trial(&mut state, reason);
-        self.give_way();
-        self.job = Job::write_record(state, then, asked);
     }
 
     /// Drops what is under way; whoever waits for it is told.
@@ -457,27 +397,5 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         } else {
             Next { effect: Effect::Nothing, wake_ms: self.on_clock(at_ms) }
         }
-    }
-
-    /// The watchdog is fed by nothing but this, and no more once the trial's time is up.
-    fn next(&self, more: bool) -> Next {
-        let wait_ms = if more { 0 } else { IDLE_WAKE_MS };
-        let wake_ms = self.clock_ms.saturating_add(wait_ms);
-        let trial = self.store.state().and_then(|state| state.trial);
-        let effect = match trial {
-            Some(trial) if self.in_trial() => {
-                let left_ms = self
-                    .trial_clock
-                    .lease_left_ms(&trial, self.now_ms)
-                    .min(self.trial_clock.boot_left_ms(&trial, self.now_ms));
-                if left_ms == 0 {
-                    Effect::Nothing
-                } else {
-                    Effect::Feed { deadline_ms: Some(hardware_deadline_ms(left_ms)) }
-                }
-            }
-            Some(_) | None => Effect::Feed { deadline_ms: None },
-        };
-        Next { effect, wake_ms }
     }
 }

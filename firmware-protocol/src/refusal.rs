@@ -286,7 +286,9 @@ pub enum Refusal {
     #[error("the bench reset is for another device")]
     ResetDevice,
     /// A bench reset raises no floor.
-    #[error("the bench reset names floor {offered}, and the device's is {floor}: it only lowers one")]
+    #[error(
+        "the bench reset names floor {offered}, and the device's is {floor}: it only lowers one"
+    )]
     FloorNotLower {
         /// The one it names.
         offered: u64,
