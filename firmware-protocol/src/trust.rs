@@ -238,8 +238,18 @@ pub fn verify_manifest<'a>(
     bytes: &'a [u8],
     root: &RootRecord,
 ) -> Result<Verified<Manifest<'a>>, TrustError> {
-    let envelope = Envelope::parse(bytes, BodyType::Manifest)?;
-    meet_threshold(&envelope, &root.release)?;
+    released(&Envelope::parse(bytes, BodyType::Manifest)?, root)
+}
+
+/// Verifies the envelope of a manifest under the release keys.
+///
+/// # Errors
+/// When too few release keys signed it, or its body breaks the format.
+pub fn released<'a>(
+    envelope: &Envelope<'a>,
+    root: &RootRecord,
+) -> Result<Verified<Manifest<'a>>, TrustError> {
+    meet_threshold(envelope, &root.release)?;
     let claims = manifest::decode_manifest(envelope.body)?;
     Ok(Verified { claims, digest: envelope.body_digest() })
 }

@@ -89,6 +89,20 @@ fn a_raised_epoch_takes_back_what_is_only_staged() {
     refused(&mut bench, |bench| bench.ask(trial), refusal);
 }
 
+/// Who signed it is asked again, too, of the bytes that flash gives.
+#[test]
+fn a_release_key_that_is_gone_takes_back_what_is_only_staged() {
+    let mut bench = enrolled(&root_record());
+    let old = Bundle::new(1, 9000);
+    bench.staged(&old);
+    let next = RootRecord { version: 2, release: role(&[QUALIFY], 1), ..root_record() };
+    bench.offer(&signed_root(&next));
+    assert_eq!(bench.ask(Request::Enroll), DONE);
+    let trial = Request::OpenTrial { bundle: old.digest, plan: PLAN, terms: TERMS };
+    let refusal = Refusal::UntrustedSignature { valid: 0, needed: 1 };
+    refused(&mut bench, |bench| bench.ask(trial), refusal);
+}
+
 /// P4: without a certificate of a level that is high enough nothing is staged.
 #[test]
 fn a_certificate_that_is_needed_before_a_stage_is_needed_for_this_very_bundle() {

@@ -7,7 +7,7 @@ use crate::message::{How, TrialTerms};
 use crate::refusal::Refusal;
 use crate::slot::RejectReason;
 use crate::start::read_manifest;
-use crate::trust;
+use crate::trust::{self, BodyType, Envelope};
 
 use super::certified::is_certified_by;
 use super::job::{Job, Then};
@@ -31,9 +31,17 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         let scratch = self.window.as_mut();
         let bytes = read_manifest(&mut self.flash, self.layout.slot(spare), scratch)
             .map_err(|_| Refusal::NotStaged)?;
-        let manifest = trust::admitted_manifest(bytes, bundle).map_err(|_| Refusal::NotStaged)?;
-        // A root record that came since the stage may have taken it back.
-        admission::still_counts(manifest.claims(), &state, &root)?;
+        let (envelope, _) =
+            Envelope::parse_front(bytes, BodyType::Manifest).map_err(|_| Refusal::NotStaged)?;
+        if envelope.body_digest() != bundle {
+            return Err(Refusal::NotStaged);
+        }
+        // Whose and what it is was asked at the stage, and is asked again of what flash gives: a root record that came
+        // since may have taken it back, and one decision that went wrong starts nothing by itself.
+        let manifest = trust::released(&envelope, &root)?;
+        let claims = manifest.claims();
+        admission::fits_product(claims.product, &claims.hardware, self.board.info())?;
+        admission::still_counts(claims, &state, &root)?;
         let policy = root.policy;
         is_certified_by(self.certified, policy.certificate.to_stage(), (bundle, plan))?;
         match trial::open(&state, spare, &manifest, plan, terms, &policy)? {
