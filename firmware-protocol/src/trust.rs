@@ -13,6 +13,7 @@ use crate::certificate::{Certificate, decode_certificate};
 use crate::delegation::{Delegation, decode_delegation};
 use crate::digest::Digest;
 use crate::manifest::{self, DecodeError, Manifest};
+use crate::planted::Defence;
 use crate::refusal::Refusal;
 use crate::root::{self, MAX_KEYS, PublicKey, RoleKeys, RootRecord};
 
@@ -236,7 +237,9 @@ pub fn verify_manifest<'a>(
     root: &RootRecord,
 ) -> Result<Verified<Manifest<'a>>, TrustError> {
     let envelope = Envelope::parse(bytes, BodyType::Manifest)?;
-    meet_threshold(&envelope, &root.release)?;
+    if !Defence::ReleaseSignatures.is_off() {
+        meet_threshold(&envelope, &root.release)?;
+    }
     let claims = manifest::decode_manifest(envelope.body)?;
     Ok(Verified { claims, digest: envelope.body_digest() })
 }
