@@ -211,7 +211,8 @@ impl Tap {
                     out.extend(frames.iter().flat_map(|frame| self.encode(frame)));
                 }
                 Meddling::Shuffle { frames, .. } => {
-                    self.lane(way).window_end = Some(number.saturating_add(frames.saturating_sub(1)));
+                    self.lane(way).window_end =
+                        Some(number.saturating_add(frames.saturating_sub(1)));
                     // It has struck once its window is full.
                     continue;
                 }

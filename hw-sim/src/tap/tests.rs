@@ -4,10 +4,10 @@ use super::*;
 
 const FRAMINGS: [Framing; 2] = [Framing::Serial, Framing::Stream];
 
-/// Frame number `sequence` with one byte as payload.
+/// Frame number `sequence` with its lowest byte as payload.
 fn frame(sequence: u32) -> Vec<u8> {
     let header = Header { kind: Kind::Message, sequence };
-    [&header.to_bytes()[..], &[sequence as u8]].concat()
+    [&header.to_bytes()[..], &sequence.to_le_bytes()[..1]].concat()
 }
 
 fn wire(framing: Framing, frames: impl IntoIterator<Item = u32>) -> Vec<u8> {
