@@ -48,8 +48,7 @@ fn run() -> Outcome {
     if has_changed || erases > 0 {
         return Outcome::Succeeded(format!("flash was touched: {erases} erases"));
     }
-    let ended = ended.code(5).says("needed signatures");
-    drop(ended);
+    let _ = ended.code(5).says("needed signatures");
     Outcome::Refused(format!(
         "{} variations and a stranger's bundle refused (exit 5), no flash operation, {runs} runs",
         variations.len()

@@ -31,6 +31,7 @@ fn run() -> Outcome {
     let site = Site::new();
     let options = SimOptions::tcp();
     let mut device = Simulator::start(&site, &options);
+    let mut losses = 0;
     let mut confirmed = Confirmed { version: "1.0.0".to_owned(), floor: 0 };
     for round in 1..=ROUNDS {
         let newer = confirmed.floor + random.between(1, 4);
@@ -46,6 +47,7 @@ fn run() -> Outcome {
         if random.between(0, 2) == 0 || round == 1 {
             device.kill();
             device = Simulator::start(&site, &options);
+            losses += 1;
         }
         if let Some(breach) = attack(&site, &device, round, &confirmed, &mut random) {
             return Outcome::Succeeded(breach);
@@ -53,8 +55,8 @@ fn run() -> Outcome {
     }
     let Confirmed { version, floor } = confirmed;
     Outcome::Refused(format!(
-        "{ROUNDS} old releases refused (exit 5) among as many installs, failed trials and losses of power; {version} \
-         runs, the floor is {floor}"
+        "{ROUNDS} old releases refused (exit 5) among as many installs, as many failed trials and {losses} losses of \
+         power; {version} runs, the floor is {floor}"
     ))
 }
 

@@ -96,7 +96,7 @@ mod with_and_without {
 fn try_all(_rows: &[&Row]) -> ExitCode {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut again = std::process::Command::new(cargo);
-    again.arg("run").current_dir(env!("CARGO_MANIFEST_DIR"));
+    again.args(["run", "--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")]);
     if !cfg!(debug_assertions) {
         again.arg("--release");
     }
