@@ -14,6 +14,7 @@ use crate::certificate::{Certificate, decode_certificate};
 use crate::delegation::{Delegation, decode_delegation};
 use crate::digest::Digest;
 use crate::manifest::{self, DecodeError, Manifest};
+use crate::planted::Defence;
 use crate::refusal::Refusal;
 use crate::root::{self, MAX_KEYS, PublicKey, RoleKeys, RootRecord};
 
@@ -249,7 +250,9 @@ pub fn released<'a>(
     envelope: &Envelope<'a>,
     root: &RootRecord,
 ) -> Result<Verified<Manifest<'a>>, TrustError> {
-    meet_threshold(envelope, &root.release)?;
+    if !Defence::ReleaseSignatures.is_off() {
+        meet_threshold(envelope, &root.release)?;
+    }
     let claims = manifest::decode_manifest(envelope.body)?;
     Ok(Verified { claims, digest: envelope.body_digest() })
 }

@@ -33,6 +33,8 @@ pub(crate) enum Purpose {
     Power = 6,
     /// The device's own key.
     Identity = 7,
+    /// What a tap does to frames.
+    Tap = 8,
 }
 
 /// A seeded stream of random numbers.

@@ -4,7 +4,8 @@
 //! [`SimDevice`] is a pure machine in virtual time: bytes and the time go in, bytes and the next
 //! time it wants to be called come out. It owns the flash, the links, the watchdog and the power
 //! supply, and decides nothing that a real device's hardware would not decide. [`serve()`] puts it
-//! on a PTY and a TCP port in real time; it is the only part that knows tokio.
+//! on a PTY and a TCP port in real time; it is the only part that knows tokio. A [`Tap`] is somebody who sits
+//! between such a port and its host.
 //!
 //! ```text
 //! serve -> device -> {image, flash -> fault, line -> fault clock, clock}
@@ -28,6 +29,7 @@ mod scenario;
 mod serve;
 mod state;
 mod stats;
+mod tap;
 mod visible;
 
 pub use device::{DeviceConfig, DeviceError, SERIAL_PORT, SimDevice, TCP_PORTS};
@@ -44,4 +46,5 @@ pub use scenario::{Scenario, ScenarioError};
 pub use serve::{ReadyLine, SerialError, ServeError, serve};
 pub use state::{StateDir, StateError};
 pub use stats::{Fired, LinkStats, Stats};
+pub use tap::{Heard, Meddling, Tap, Way};
 pub use visible::visible;

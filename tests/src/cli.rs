@@ -27,6 +27,16 @@ pub fn noflake_binary() -> &'static Path {
     })
 }
 
+/// The command that starts `noflake`: the program itself, or what stands in for it while attacks are tried without
+/// their defences.
+pub fn noflake() -> Command {
+    #[cfg(feature = "planted")]
+    if let Some(command) = crate::attacks::stand_in::command() {
+        return command;
+    }
+    Command::new(noflake_binary())
+}
+
 fn built_binary() -> PathBuf {
     let test = env::current_exe().unwrap();
     // target/PROFILE/deps/TEST
@@ -136,7 +146,7 @@ pub struct Running {
 impl Running {
     /// Starts `noflake` with `arguments` in `folder`.
     pub fn start<S: AsRef<std::ffi::OsStr>>(folder: &Path, arguments: &[S]) -> Self {
-        let mut command = Command::new(noflake_binary());
+        let mut command = noflake();
         command.args(arguments);
         Self::spawn(folder, command, "")
     }
@@ -256,7 +266,7 @@ impl Said {
 /// Runs `noflake` with `arguments` in `folder`, with `input` on its stdin.
 #[track_caller]
 pub fn run(folder: &Path, input: &str, arguments: &[&str]) -> Ended {
-    let mut command = Command::new(noflake_binary());
+    let mut command = noflake();
     command.args(arguments);
     Running::spawn(folder, command, input).wait()
 }

@@ -13,6 +13,7 @@
 //! - [`powercut`], [`soak`]: devices under faults, all of them in turn or many by chance
 //! - [`fuzz`]: everything that reads foreign bytes, fed with any
 //! - [`modelcheck`]: host and device together, request by request
+//! - [`attacks`]: the attacks that the product has to stand, each also without its defence
 //! - [`tidy`]: reads sources as far as style can be told from them
 //!
 //! Every wait is bounded and ends in words. Nothing here asserts on how long a thing took: machines
@@ -29,6 +30,7 @@
     reason = "a harness reports by panicking; clippy.toml excuses test functions, not their helpers"
 )]
 
+pub mod attacks;
 pub mod bench;
 pub mod cli;
 pub mod field;

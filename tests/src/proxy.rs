@@ -1,11 +1,16 @@
-//! A TCP cable between host and device that counts, listens, and can be stalled or cut at a byte.
+//! A TCP cable between host and device that counts, listens, and can be stalled or cut at a byte, or have somebody on it
+//! who meddles with frames ([`Tap`]).
 
+use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
+
+use hw_sim::{Tap, Way};
 
 /// Longest wait for a byte that must come.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -40,6 +45,8 @@ struct Shared {
     /// Ends of the connections there have been, for the one who cuts.
     ends: Mutex<Vec<TcpStream>>,
     reached: mpsc::Sender<()>,
+    /// For the connections to come, one each.
+    taps: Mutex<VecDeque<Arc<Mutex<Tap>>>>,
 }
 
 impl Proxy {
@@ -56,6 +63,7 @@ impl Proxy {
             heard: Mutex::default(),
             ends: Mutex::default(),
             reached: sender,
+            taps: Mutex::default(),
         });
         let address = listener.local_addr().unwrap();
         let serving = Arc::clone(&shared);
@@ -73,6 +81,11 @@ impl Proxy {
         format!("tcp:{}", self.address)
     }
 
+    /// Its host end, as `host:port`.
+    pub fn socket(&self) -> String {
+        self.address.to_string()
+    }
+
     /// Waits until the chosen byte has passed.
     #[track_caller]
     pub fn await_reached(&self) {
@@ -88,6 +101,13 @@ impl Proxy {
     /// Every byte that has passed so far, both ways.
     pub fn heard(&self) -> Vec<u8> {
         self.shared.heard.lock().unwrap().clone()
+    }
+
+    /// Puts a tap on the next connection that has none yet; it can be asked meanwhile and afterwards.
+    pub fn tap_next(&self, tap: Tap) -> Arc<Mutex<Tap>> {
+        let tap = Arc::new(Mutex::new(tap));
+        self.shared.taps.lock().unwrap().push_back(Arc::clone(&tap));
+        tap
     }
 
     /// Plugs it in again after a cut.
@@ -113,21 +133,25 @@ impl Shared {
         let ends = [host.try_clone(), device.try_clone()];
         self.ends.lock().unwrap().extend(ends.into_iter().flatten());
         let _ = (host.set_nodelay(true), device.set_nodelay(true));
+        let tap = self.taps.lock().unwrap().pop_front();
+        let tap = tap.as_deref();
         thread::scope(|scope| {
             scope.spawn(|| {
-                self.copy(&device, host);
+                self.copy(&device, host, tap);
                 let _ = host.shutdown(Shutdown::Both);
                 let _ = device.shutdown(Shutdown::Both);
             });
-            self.forward(host, &device);
+            self.forward(host, &device, tap);
             let _ = device.shutdown(Shutdown::Both);
             let _ = host.shutdown(Shutdown::Both);
         });
     }
 
-    fn forward(&self, mut host: &TcpStream, mut device: &TcpStream) {
+    fn forward(&self, mut host: &TcpStream, mut device: &TcpStream, tap: Option<&Mutex<Tap>>) {
         let mut buffer = vec![0; 16 * 1024];
-        while let Ok(count @ 1..) = host.read(&mut buffer) {
+        while let Ok(read @ 1..) = host.read(&mut buffer) {
+            let piece = meddled(tap, Way::ToDevice, &buffer[..read]);
+            let count = piece.len();
             let at = *self.at.lock().unwrap();
             let before = self.to_device.load(Ordering::SeqCst);
             let limit = match at {
@@ -136,10 +160,10 @@ impl Shared {
             };
             let room = usize::try_from(limit.saturating_sub(before)).unwrap_or(usize::MAX);
             let passed = count.min(room);
-            if device.write_all(&buffer[..passed]).is_err() {
+            if device.write_all(&piece[..passed]).is_err() {
                 return;
             }
-            self.heard.lock().unwrap().extend(&buffer[..passed]);
+            self.heard.lock().unwrap().extend(&piece[..passed]);
             self.to_device.fetch_add(passed as u64, Ordering::SeqCst);
             if passed < count {
                 let _ = self.reached.send(());
@@ -154,13 +178,19 @@ impl Shared {
         }
     }
 
-    fn copy(&self, mut from: &TcpStream, mut to: &TcpStream) {
+    fn copy(&self, mut from: &TcpStream, mut to: &TcpStream, tap: Option<&Mutex<Tap>>) {
         let mut buffer = vec![0; 16 * 1024];
-        while let Ok(count @ 1..) = from.read(&mut buffer) {
-            self.heard.lock().unwrap().extend(&buffer[..count]);
-            if to.write_all(&buffer[..count]).is_err() {
+        while let Ok(read @ 1..) = from.read(&mut buffer) {
+            let piece = meddled(tap, Way::ToHost, &buffer[..read]);
+            self.heard.lock().unwrap().extend(piece.iter());
+            if to.write_all(&piece).is_err() {
                 return;
             }
         }
     }
+}
+
+/// What goes on of bytes that have come.
+fn meddled<'a>(tap: Option<&Mutex<Tap>>, way: Way, bytes: &'a [u8]) -> Cow<'a, [u8]> {
+    tap.map_or(Cow::Borrowed(bytes), |tap| tap.lock().unwrap().pass(way, bytes).into())
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::cli::noflake_binary;
+use crate::cli;
 use crate::site::Site;
 
 /// Longest wait for a ready line.
@@ -110,7 +110,7 @@ impl Simulator {
     #[track_caller]
     pub fn start(site: &Site, options: &SimOptions) -> Self {
         let state = site.path(&options.state);
-        let mut command = Command::new(noflake_binary());
+        let mut command = cli::noflake();
         command.args(["--format", "json", "sim"]);
         if !options.in_memory {
             command.arg("--state").arg(&state);

@@ -217,6 +217,8 @@ pub struct Release {
     pub product: String,
     /// Its hardware id.
     pub hardware: String,
+    /// First and last revision of that hardware.
+    pub revisions: [u32; 2],
     /// Its version.
     pub version: String,
     /// Its security version.
@@ -248,6 +250,7 @@ impl Release {
         Self {
             product: "rover-nav".to_owned(),
             hardware: "nav-1".to_owned(),
+            revisions: [1, 9],
             version: version.to_owned(),
             security_version: 1,
             from_version: None,
@@ -309,8 +312,8 @@ impl Release {
             plan: self.plan.as_ref().map(|text| write("deploy.toml", text.as_bytes())),
             hardware: vec![HardwareSpec {
                 id: self.hardware.clone(),
-                first_revision: 1,
-                last_revision: 9,
+                first_revision: self.revisions[0],
+                last_revision: self.revisions[1],
             }],
             components: vec![
                 ComponentSpec {

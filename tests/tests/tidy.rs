@@ -41,7 +41,7 @@ const SIMULATOR: Crate = Crate {
     layers: &[
         "clock files",
         "fault",
-        "flash power stats visible",
+        "flash power stats tap visible",
         "scenario",
         "layout line image factory options",
         "state",

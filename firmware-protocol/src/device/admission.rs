@@ -6,6 +6,7 @@ use crate::boot::BootState;
 use crate::flash::{Flash, Range};
 use crate::layout::Layout;
 use crate::manifest::{Component, Encoding, HardwareRange, Manifest};
+use crate::planted::Defence;
 use crate::receiver::{Part, Target};
 use crate::refusal::Refusal;
 use crate::root::{Policy, RootRecord};
@@ -74,6 +75,9 @@ pub(super) fn fits_product(
     hardware: &[HardwareRange<'_>],
     info: BoardInfo<'_>,
 ) -> Result<(), Refusal> {
+    if Defence::HardwareMatch.is_off() {
+        return Ok(());
+    }
     if product != info.product {
         return Err(Refusal::WrongProduct);
     }
@@ -104,7 +108,7 @@ pub(super) fn still_counts(
 fn fits_floor(offered: u64, accept_floor: u64, policy: &Policy) -> Result<(), Refusal> {
     let floor = accept_floor.max(policy.lowest_security_version);
     let most = floor.saturating_add(policy.max_security_step);
-    if offered < floor {
+    if offered < floor && !Defence::Floor.is_off() {
         Err(Refusal::BelowFloor { offered, floor })
     } else if offered > most {
         Err(Refusal::SecurityStep { offered, most })
