@@ -10,11 +10,75 @@ pub enum Defence {
     Floor,
     /// A signed document counts only for the product, hardware and revision that it names.
     HardwareMatch,
+    /// A key counts once towards a threshold, however often it signs.
+    UniqueKeys,
+    /// A delegation is over behind a newer statement that the device has seen.
+    TimeFloor,
+    /// The root record says below which security version nothing is admitted.
+    LowestSecurityVersion,
+    /// What arrives for a slot is held against the digests of the manifest.
+    BlockDigests,
+    /// A component that is longer than its place is not admitted.
+    ComponentSize,
+    /// A handshake that is not ended in time gives way.
+    HandshakeTime,
+    /// A security version far above the floor is not admitted.
+    SecurityStep,
+    /// What was signed below the lowest epoch of the root record counts no longer.
+    Epochs,
+    /// A bundle without the certificate that the root record wants is not admitted.
+    Certificates,
+    /// The next root record is signed under the keys in force, too, and is the next one.
+    RootSuccession,
+    /// Every handshake has keys of its own.
+    FreshKeys,
+    /// A field device takes changes on sealed links only.
+    SealedOnly,
+    /// A frame that does not open changes nothing.
+    FailedOpening,
+    /// A host says nothing to a device that it does not know.
+    KnownDevices,
+    /// Each entry of a record names the digest of the one before.
+    EvidenceChain,
+    /// Payloads stand behind one another, as long as the manifest says, and nothing else does.
+    BundleLayout,
+    /// A payload is no longer than what it is stored for.
+    StoredLength,
+    /// What a device says steers no terminal.
+    EscapedText,
+    /// A field device takes changes from hosts with a delegation only.
+    Delegations,
+    /// What decides whether software may run is decided twice.
+    SecondLook,
 }
 
 impl Defence {
     /// Every defence.
-    pub const ALL: [Self; 3] = [Self::ReleaseSignatures, Self::Floor, Self::HardwareMatch];
+    pub const ALL: [Self; 23] = [
+        Self::ReleaseSignatures,
+        Self::Floor,
+        Self::HardwareMatch,
+        Self::UniqueKeys,
+        Self::TimeFloor,
+        Self::LowestSecurityVersion,
+        Self::BlockDigests,
+        Self::ComponentSize,
+        Self::HandshakeTime,
+        Self::SecurityStep,
+        Self::Epochs,
+        Self::Certificates,
+        Self::RootSuccession,
+        Self::FreshKeys,
+        Self::SealedOnly,
+        Self::FailedOpening,
+        Self::KnownDevices,
+        Self::EvidenceChain,
+        Self::BundleLayout,
+        Self::StoredLength,
+        Self::EscapedText,
+        Self::Delegations,
+        Self::SecondLook,
+    ];
 
     /// Its name on a command line.
     #[must_use]
@@ -23,6 +87,26 @@ impl Defence {
             Self::ReleaseSignatures => "release-signatures",
             Self::Floor => "floor",
             Self::HardwareMatch => "hardware-match",
+            Self::UniqueKeys => "unique-keys",
+            Self::TimeFloor => "time-floor",
+            Self::LowestSecurityVersion => "lowest-security-version",
+            Self::BlockDigests => "block-digests",
+            Self::ComponentSize => "component-size",
+            Self::HandshakeTime => "handshake-time",
+            Self::SecurityStep => "security-step",
+            Self::Epochs => "epochs",
+            Self::Certificates => "certificates",
+            Self::RootSuccession => "root-succession",
+            Self::FreshKeys => "fresh-keys",
+            Self::SealedOnly => "sealed-only",
+            Self::FailedOpening => "failed-opening",
+            Self::KnownDevices => "known-devices",
+            Self::EvidenceChain => "evidence-chain",
+            Self::BundleLayout => "bundle-layout",
+            Self::StoredLength => "stored-length",
+            Self::EscapedText => "escaped-text",
+            Self::Delegations => "delegations",
+            Self::SecondLook => "second-look",
         }
     }
 
