@@ -2,7 +2,7 @@
 //!
 //! Four layers, each using only those above it in this list:
 //!
-//! - L0 [`slot`], [`digest`], [`version`], [`flash`], [`frame`], [`planted`]
+//! - L0 [`slot`], [`digest`], [`version`], [`flash`], [`frame`], [`planted`], `twice`
 //! - L1 [`manifest`], [`boot`], [`refusal`], [`scan`], [`sealed`]
 //! - L2 [`message`], [`trust`], `stored`, [`record`], [`layout`], [`receiver`], [`start`]
 //! - L3 [`device`]
@@ -46,4 +46,5 @@ pub mod slot;
 pub mod start;
 mod stored;
 pub mod trust;
+mod twice;
 pub mod version;

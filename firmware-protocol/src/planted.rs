@@ -2,13 +2,18 @@
 //!
 //! - [`Mistake`]: the engine does something wrong, as a product has shipped or a test has missed it
 //! - [`Defence`]: engine or host leaves out what stands between an attack and its aim
+//! - `disturb`: one decision of an engine comes out wrong
 //!
 //! Without the feature every question is answered with no at compile time, and nothing of this is in a
 //! binary. With it, a process makes at most one of the mistakes and leaves out at most one of the defences.
 
+mod decision;
 mod defence;
 mod mistake;
 
+pub(crate) use self::decision::decided;
+#[cfg(feature = "planted")]
+pub use self::decision::{decisions, disturb};
 pub use self::defence::Defence;
 #[cfg(feature = "planted")]
 pub use self::defence::switch_off;

@@ -13,6 +13,7 @@ use crate::scan;
 use crate::slot::SlotId;
 use crate::stored;
 use crate::trust::{self, BodyType, MAX_ENVELOPE_BYTES};
+use crate::twice::twice;
 
 /// How thoroughly a confirmed slot is checked at every start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -152,9 +153,9 @@ pub fn verify_slot<F: Flash>(
         let index = u8::try_from(index).unwrap_or(u8::MAX);
         let variant = component.variant_for(id).ok_or(SlotFault::Manifest)?;
         let (body, tail) = area.range.split_at(variant.length).ok_or(SlotFault::Manifest)?;
-        if scan::digest(flash, body)? != variant.digest
-            || !(scan::is_blank(flash, tail)? || Mistake::TailIgnored.is_planted())
-        {
+        let found = scan::digest(flash, body)?;
+        let is_blank = scan::is_blank(flash, tail)? || Mistake::TailIgnored.is_planted();
+        if !twice(|| found == variant.digest) || !twice(|| is_blank) {
             return Err(SlotFault::Component { area: index });
         }
     }

@@ -14,9 +14,10 @@ use crate::certificate::{Certificate, decode_certificate};
 use crate::delegation::{Delegation, decode_delegation};
 use crate::digest::Digest;
 use crate::manifest::{self, DecodeError, Manifest};
-use crate::planted::Defence;
+use crate::planted::{Defence, decided};
 use crate::refusal::Refusal;
 use crate::root::{self, MAX_KEYS, PublicKey, RoleKeys, RootRecord};
+use crate::twice::twice;
 
 /// First bytes of every envelope: keeps these signatures apart from all others a key may make.
 pub const DOMAIN: [u8; 16] = *b"noflake-signed-1";
@@ -388,7 +389,7 @@ pub fn admitted_manifest(
     recorded: Digest,
 ) -> Result<Verified<Manifest<'_>>, TrustError> {
     let (envelope, _) = Envelope::parse_front(bytes, BodyType::Manifest)?;
-    if envelope.body_digest() != recorded {
+    if !twice(|| envelope.body_digest() == recorded) {
         return Err(TrustError::Body(DecodeError::Rule("its digest is the recorded one")));
     }
     Ok(Verified { claims: manifest::decode_manifest(envelope.body)?, digest: recorded })
@@ -407,7 +408,7 @@ pub fn key_hint(key: &PublicKey) -> [u8; HINT_BYTES] {
 fn meet_threshold(envelope: &Envelope<'_>, role: &RoleKeys) -> Result<(), TrustError> {
     let valid = u8::try_from(envelope.signed_by(role).len()).unwrap_or(u8::MAX);
     // A role that is not used has a threshold of zero, and nobody speaks for it.
-    if valid >= role.threshold && role.threshold > 0 {
+    if decided(valid >= role.threshold && role.threshold > 0) {
         Ok(())
     } else {
         Err(TrustError::Signatures { valid, needed: role.threshold })
@@ -416,9 +417,9 @@ fn meet_threshold(envelope: &Envelope<'_>, role: &RoleKeys) -> Result<(), TrustE
 
 /// Strict Ed25519: refuses small-order keys and points, and non-canonical encodings.
 fn verify(key: &PublicKey, message: &[u8], signature: &[u8; SIGNATURE_BYTES]) -> bool {
-    VerifyingKey::from_bytes(key).is_ok_and(|key| {
+    decided(VerifyingKey::from_bytes(key).is_ok_and(|key| {
         !key.is_weak() && key.verify_strict(message, &Signature::from_bytes(signature)).is_ok()
-    })
+    }))
 }
 
 #[cfg(test)]

@@ -42,6 +42,8 @@ pub struct SimOptions {
     pub seed: u64,
     /// How its supply fails, as `--power-cut` takes it.
     pub power_cut: Option<String>,
+    /// More in its environment.
+    pub environment: Vec<(&'static str, String)>,
 }
 
 impl Default for SimOptions {
@@ -58,6 +60,7 @@ impl Default for SimOptions {
             count: 1,
             seed: 7,
             power_cut: None,
+            environment: Vec::new(),
         }
     }
 }
@@ -133,6 +136,7 @@ impl Simulator {
         if let Some(image) = &options.image {
             command.arg("--image").arg(image);
         }
+        command.envs(options.environment.iter().cloned());
         let scenario = site.scenario(&options.state, &options.scenario);
         command.arg("--scenario").arg(scenario).current_dir(site.folder());
         let child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();

@@ -4,16 +4,21 @@
 //! One switch holds for this process and everything that it starts from then on, so attacks are tried one by one.
 
 use std::env;
+use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::sync::Mutex;
 
-use firmware_protocol::planted::{plant, switch_off};
+use firmware_protocol::planted::{decisions, disturb, plant, switch_off};
 
 use super::Switch;
 
 /// Makes the process be `noflake`, without what it names.
 const WITHOUT: &str = "NOFLAKE_ATTACKS_WITHOUT";
+/// Which decision of its engines comes out wrong.
+pub const DISTURBED: &str = "NOFLAKE_ATTACKS_DISTURBED";
+/// File for the number of decisions that its engines have made, written at its end.
+pub const COUNTED: &str = "NOFLAKE_ATTACKS_COUNTED";
 /// The name of no switch.
 const NOTHING: &str = "none";
 
@@ -44,7 +49,12 @@ pub fn act() -> Option<ExitCode> {
     let switch = Switch::named(&name);
     assert!(switch.is_some() || name == NOTHING, "there is no switch {name:?}");
     set(switch);
-    Some(ExitCode::from(noflake::cli::main().code()))
+    disturb(env::var(DISTURBED).map_or(0, |number| number.parse().unwrap()));
+    let exit = noflake::cli::main();
+    if let Ok(path) = env::var(COUNTED) {
+        fs::write(path, decisions().to_string()).unwrap();
+    }
+    Some(ExitCode::from(exit.code()))
 }
 
 fn set(switch: Option<Switch>) {

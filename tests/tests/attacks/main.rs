@@ -2,7 +2,7 @@
 //! left out shows `cargo run --release -p integration --bin attacks` (TESTING.md, "Attacks").
 
 use integration::attacks::{
-    ROWS, row_01_arbitrary_install, row_03_rollback, row_09_wrong_hardware,
+    ROWS, row_01_arbitrary_install, row_03_rollback, row_09_wrong_hardware, row_25_glitch,
 };
 
 #[test]
@@ -18,6 +18,12 @@ fn row_03_rollback_is_refused() {
 #[test]
 fn row_09_wrong_hardware_is_refused() {
     row_09_wrong_hardware::ROW.assert_refused();
+}
+
+/// No decision can be turned over in the product as it is: `--bin attacks` turns each one.
+#[test]
+fn row_25_glitch_is_refused() {
+    row_25_glitch::ROW.assert_refused();
 }
 
 #[test]
