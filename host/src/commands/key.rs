@@ -1,4 +1,4 @@
-//! `noflake key`: makes keys and shows their public halves.
+//! `noflake key`: makes keys, takes in those that are elsewhere, and shows their public halves.
 
 mod adopt;
 mod delegate;
@@ -9,13 +9,14 @@ use firmware_protocol::trust::key_hint;
 use serde_json::json;
 
 use super::PassphraseArgs;
+use super::signing::command_line;
 use crate::cli::Context;
 use crate::error::CommandError;
 use crate::trust::{
     Hex, KeyRole, LockedKey, PublicKeyFile, Signer, SignerFile, create_key, public_path,
 };
 
-/// Make and show keys, and say what hosts may do
+/// Make keys, take in those of tokens and servers, show them, and say what hosts may do
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -101,7 +102,7 @@ fn print(
     public_key: &[u8; 32],
     program: Option<&[String]>,
 ) {
-    let signs = program.map(|program| format!("\nprogram     {}", program.join(" ")));
+    let signs = program.map(|program| format!("\nprogram     {}", command_line(program)));
     let algorithm = role.map_or("ed25519", KeyRole::algorithm);
     let role = role.map_or("unknown (no .pub file)", KeyRole::word);
     let hint = key_hint(public_key);

@@ -9,6 +9,7 @@ use firmware_protocol::trust::key_hint;
 use super::{PassphraseArgs, runtime};
 use crate::cli::Context;
 use crate::error::CommandError;
+use crate::link::shell_word;
 use crate::trust::{Hex, KeyError, NamedKey, ProgramSigner, Signer, SignerError, SignerFile};
 
 /// A role of a root record that the keys have to be of.
@@ -107,8 +108,13 @@ pub(super) fn announce(path: &Path, file: &SignerFile, context: &Context) {
     context.output.progress(&format_args!(
         "{}: {} is to sign; it may wait for somebody.",
         path.display(),
-        file.program().join(" "),
+        command_line(file.program()),
     ));
+}
+
+/// A program and its arguments, as they are typed.
+pub(super) fn command_line(program: &[String]) -> String {
+    program.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
 }
 
 fn refuse_other_role(

@@ -102,6 +102,9 @@ impl CommandError {
             Self::Delegation(error) => after_delegation(error),
             Self::KnownDevices(_) => Some("mend the file, or its folder's rights"),
             Self::NotCertified { source, .. } => Some(after_not_certified(source)),
+            Self::Key(KeyError::Write(WriteError::Exists { .. })) => {
+                Some("name another place: no key takes that of an older one")
+            }
             Self::Key(KeyError::Read { .. } | KeyError::Public { .. }) => {
                 Some("name a key that noflake key generate made, or noflake key adopt took in")
             }
