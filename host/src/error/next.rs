@@ -25,11 +25,8 @@ impl CommandError {
     /// What to do next, if there is something to say.
     #[must_use]
     pub fn next(&self) -> Option<String> {
-        if let Self::Key(KeyError::Exposed { path, .. }) = self {
-            return Some(format!("if nobody copied it: chmod 600 {}", path.display()));
-        }
-        if let Self::Key(KeyError::Signer(error)) = self {
-            return Some(after_signer_file(error));
+        if let Self::Key(error) = self {
+            return after_key(error);
         }
         if let Some(SignerError::Program { key, source }) = self.signer() {
             return Some(after_program(key, source));
@@ -102,12 +99,6 @@ impl CommandError {
             Self::Delegation(error) => after_delegation(error),
             Self::KnownDevices(_) => Some("mend the file, or its folder's rights"),
             Self::NotCertified { source, .. } => Some(after_not_certified(source)),
-            Self::Key(KeyError::Write(WriteError::Exists { .. })) => {
-                Some("name another place: no key takes that of an older one")
-            }
-            Self::Key(KeyError::Read { .. } | KeyError::Public { .. }) => {
-                Some("name a key that noflake key generate made, or noflake key adopt took in")
-            }
             Self::Evidence(error) => Some(error.next()),
             Self::Report(_) => Some("make room; noflake report show renders the record again"),
             Self::Record(RecordError::Io { .. }) => Some("name a run folder, as in runs/"),
@@ -130,6 +121,27 @@ impl CommandError {
             | Self::WrongRole { .. } => None,
         }
     }
+}
+
+fn after_key(error: &KeyError) -> Option<String> {
+    let fixed = match error {
+        KeyError::Exposed { path, .. } => {
+            return Some(format!("if nobody copied it: chmod 600 {}", path.display()));
+        }
+        KeyError::Signer(error) => return Some(after_signer_file(error)),
+        KeyError::Read { .. } | KeyError::Public { .. } => {
+            "name a key that noflake key generate made, or noflake key adopt took in"
+        }
+        KeyError::Write(WriteError::Exists { .. }) => {
+            "name another place: no key takes that of an older one"
+        }
+        KeyError::Write(WriteError::Io { .. })
+        | KeyError::Format { .. }
+        | KeyError::WrongPassphrase { .. }
+        | KeyError::Random(_)
+        | KeyError::Encrypt(_) => return None,
+    };
+    Some(fixed.to_owned())
 }
 
 fn after_signer_file(error: &SignerFileError) -> String {
