@@ -28,7 +28,7 @@ pub use certificate::{
 pub use delegation::{DelegationError, delegated, read_delegation, sign_delegation};
 pub use draft::{RootDraft, Signed};
 pub use envelope::{EncodeError, seal};
-pub use files::{Secrecy, WriteError, replace_file, write_new_file};
+pub use files::{Secrecy, WriteError, refuse_taken, replace_file, write_new_file};
 pub use hex::{Hex, parse_hex};
 pub use key_file::{KeyError, LockedKey, create_key, public_path};
 pub use known_devices::{Acquaintance, KnownDevices, KnownDevicesError};

@@ -63,7 +63,8 @@ fn root(office: &Office, name: &str, policy: &str) {
 
 #[test]
 fn keys_of_every_role_may_be_elsewhere_from_the_root_record_to_a_device_of_the_field() {
-    let office = Office::new(&[("root", "a"), ("root", "c"), ("host", "laptop")]);
+    let keys = [("root", "a"), ("root", "c"), ("release", "file"), ("host", "laptop")];
+    let office = Office::new(&keys);
     for (role, name, seed) in
         [("root", "b", 21), ("release", "r", RELEASE), ("qualify", "q", 23), ("operate", "o", 24)]
     {
@@ -81,6 +82,10 @@ fn keys_of_every_role_may_be_elsewhere_from_the_root_record_to_a_device_of_the_f
         .noflake(&[&create[..], &["r.signer"]].concat())
         .code(0)
         .says("About to sign this manifest");
+    // One key in a file and one elsewhere, in one command.
+    let both = ["--key", "r.signer", "-o", "two.nfb", "--format", "json"];
+    let both = [&create[..3], &["--key", "file.key"], &both].concat();
+    assert_eq!(office.say(&both).code(0).json()["signatures"], 2);
     let _ = office.noflake(&["bundle", "verify", "x.nfb", "--root", "field.nfr"]).code(0);
 
     let bench = ["qualify", "x.nfb", "-d", "sim:", "--root", "bench.nfr", "--runs", "runs"];
@@ -197,9 +202,9 @@ fn a_key_is_taken_in_once_its_program_has_signed_with_it() {
 fn ctrl_c_ends_a_program_that_does_not_answer_and_nothing_is_written() {
     let (office, create) = release_elsewhere();
     for (script, signal) in [
-        ("exec sleep 600", Signal::INT),
+        ("exec sleep 60", Signal::INT),
         ("trap '' INT TERM; while :; do sleep 0.1; done", Signal::INT),
-        ("exec >&-; exec sleep 600", Signal::TERM),
+        ("exec >&-; exec sleep 60", Signal::TERM),
     ] {
         let pid = office.site.path("pid");
         set_program(&office, &format!("echo $$ > pid.new && mv pid.new pid; {script}"));

@@ -118,12 +118,18 @@ impl ProgramSigner {
     fn answer(&self, message: &[u8]) -> Result<Vec<u8>, ProgramError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.map_err(|source| self.lost(source))?.block_on(async {
+            let interrupted = || Err(ProgramError::Interrupted { program: self.program.clone() });
+            let mut stop = std::pin::pin!(platform::stop_signal());
+            // Listened to before the program starts: a wish to stop that came in between would end this process alone.
+            tokio::select! {
+                biased;
+                () = &mut stop => return interrupted(),
+                () = std::future::ready(()) => {}
+            }
             let mut child = self.spawn()?;
             let answer = tokio::select! {
                 biased;
-                () = platform::stop_signal() => {
-                    Err(ProgramError::Interrupted { program: self.program.clone() })
-                }
+                () = stop => interrupted(),
                 answer = self.ask(&mut child, message) => answer,
             };
             end(&mut child).await;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use firmware_protocol::root::PublicKey;
 use serde::{Deserialize, Serialize};
@@ -220,7 +220,8 @@ impl SignerFile {
 
 /// A name without a folder is searched for as shells do, along `PATH`.
 fn is_searched(program: &str) -> bool {
-    Path::new(program).components().count() == 1 && !program.starts_with('.')
+    let mut parts = Path::new(program).components();
+    matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None))
 }
 
 fn read_program(path: &Path) -> Result<Vec<String>, SignerFileError> {

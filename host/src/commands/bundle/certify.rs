@@ -15,7 +15,7 @@ use crate::commands::root_record::now_s;
 use crate::commands::signing::{OfRole, SigningKey, borrowed, unlock_all};
 use crate::error::CommandError;
 use crate::evidence::{Integrity, Outcome, RunRecord, RunView};
-use crate::trust::{certified_hardware, parse_hex, sign_certificate};
+use crate::trust::{certified_hardware, parse_hex, refuse_taken, sign_certificate};
 use crate::verdict::RunVerdict;
 
 /// Certify a bundle: sign, with a qualify key, that a run has qualified it
@@ -55,6 +55,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let bundle = Bundle::open(&args.bundle)?.verify(root.record().claims())?;
     let record = RunRecord::read(&args.run)?;
     let keys = SigningKey::read_all(&args.keys)?;
+    let out = args.output.as_ref().unwrap_or(&args.bundle);
+    let overwrite = args.force || args.output.is_none();
+    refuse_taken(out, overwrite)?;
     let (plan, verdict) = shown(args, record.view(), &bundle)?;
     let manifest = bundle.manifest();
     let certificate = Certificate {
@@ -78,9 +81,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let of_role = OfRole { role: "qualify", keys: &root.record().claims().qualify };
     let signers = unlock_all(&keys, args.passphrase, Some(of_role), context)?;
     let bytes = sign_certificate(&certificate, &borrowed(&signers), root.record().claims())?;
-    let out = args.output.as_ref().unwrap_or(&args.bundle);
     let attachment = Attachment { kind: CERTIFICATE, bytes };
-    bundle.bundle().attach(attachment, out, args.force || args.output.is_none())?;
+    bundle.bundle().attach(attachment, out, overwrite)?;
     let human = format!("Certified {} for level {}.", out.display(), args.level);
     let machine = json!({
         "bundle": out,

@@ -16,7 +16,8 @@ use crate::commands::signing::{OfRole, SigningKey, borrowed, unlock_all};
 use crate::error::CommandError;
 use crate::evidence::escape_text;
 use crate::trust::{
-    DelegationError, Hex, KeyRole, PublicKeyFile, Secrecy, replace_file, sign_delegation,
+    DelegationError, Hex, KeyRole, PublicKeyFile, Secrecy, refuse_taken, replace_file,
+    sign_delegation,
 };
 
 /// Delegate: say, with an operate key, what a host may do on which devices, and for how long
@@ -81,6 +82,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
         return Err(CommandError::WrongRole { path: args.host.clone(), expected, got });
     }
     let keys = SigningKey::read_all(&args.keys)?;
+    let out = args.output.clone().unwrap_or_else(|| args.host.with_extension("nfd"));
+    refuse_taken(&out, args.force)?;
     let stem = args.host.file_stem().unwrap_or_default().to_string_lossy();
     let made_at_s = now_s();
     let delegation = Delegation {
@@ -101,7 +104,6 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let of_role = OfRole { role: "operate", keys: &root.operate };
     let signers = unlock_all(&keys, args.passphrase, Some(of_role), context)?;
     let bytes = sign_delegation(&delegation, &borrowed(&signers), root)?;
-    let out = args.output.clone().unwrap_or_else(|| args.host.with_extension("nfd"));
     replace_file(&out, Secrecy::Public, args.force, |file| {
         std::io::Write::write_all(file, &bytes)
     })?;
