@@ -19,6 +19,7 @@ mod host_key;
 mod point;
 mod root;
 mod runtime;
+mod signing;
 mod target;
 
 use std::io::Write as _;

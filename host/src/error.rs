@@ -20,7 +20,7 @@ use crate::plan::PlanError;
 use crate::report::ReportError;
 use crate::trust::{
     CertificateError, DelegationError, KeyError, KnownDevicesError, PassphraseError, RootError,
-    RootSpecError, WriteError,
+    RootSpecError, SignerError, WriteError,
 };
 
 pub use self::exit::Exit;
@@ -35,6 +35,9 @@ pub enum CommandError {
     /// A key cannot be used or made.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// Something that was to sign did not.
+    #[error(transparent)]
+    Signer(#[from] SignerError),
     /// There is no passphrase.
     #[error(transparent)]
     Passphrase(#[from] PassphraseError),

@@ -3,20 +3,20 @@
 //! Nothing else in this crate asks what it runs on.
 
 pub use system::{
-    QuietKeys, UNPLUGGED, exposed_mode, host_name, open_at_once, open_descriptor, public_temporary,
-    read_at, secret_temporary, stop_signal, survive_file_limit,
+    QuietKeys, UNPLUGGED, ask_to_end, changeable_mode, exposed_mode, host_name, open_at_once,
+    open_descriptor, public_temporary, read_at, secret_temporary, stop_signal, survive_file_limit,
 };
 
 #[cfg(unix)]
 mod system {
-    use std::fs::{File, OpenOptions, Permissions};
+    use std::fs::{File, Metadata, OpenOptions, Permissions};
     use std::io;
     use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
     use std::path::Path;
     use std::sync::OnceLock;
 
     use rustix::fs::OFlags;
-    use rustix::process::Signal;
+    use rustix::process::{Pid, Signal, kill_process};
     use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
     use tempfile::{Builder, NamedTempFile};
 
@@ -35,6 +35,21 @@ mod system {
     pub fn exposed_mode(file: &File) -> io::Result<Option<u32>> {
         let mode = file.metadata()?.permissions().mode() & 0o777;
         Ok((mode & 0o077 != 0).then_some(mode))
+    }
+
+    /// The mode, when anybody beside the owner may write.
+    #[must_use]
+    pub fn changeable_mode(metadata: &Metadata) -> Option<u32> {
+        let mode = metadata.permissions().mode() & 0o777;
+        (mode & 0o022 != 0).then_some(mode)
+    }
+
+    /// Asks a process that was started here to end, so that it can leave the terminal as it was.
+    pub fn ask_to_end(id: u32) {
+        // One that has ended meanwhile is asked in vain; it keeps its number until it is waited for.
+        if let Some(id) = i32::try_from(id).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(id, Signal::TERM);
+        }
     }
 
     /// A temporary file in `folder` that only its owner can read.
@@ -175,7 +190,7 @@ mod system {
 
 #[cfg(windows)]
 mod system {
-    use std::fs::File;
+    use std::fs::{File, Metadata};
     use std::io;
     use std::os::windows::fs::FileExt;
     use std::path::Path;
@@ -197,6 +212,15 @@ mod system {
     pub fn exposed_mode(_file: &File) -> io::Result<Option<u32>> {
         Ok(None)
     }
+
+    /// Always `None`: the folder's access list says who may write.
+    #[must_use]
+    pub const fn changeable_mode(_metadata: &Metadata) -> Option<u32> {
+        None
+    }
+
+    /// There is no way to ask; it is ended by force.
+    pub const fn ask_to_end(_id: u32) {}
 
     /// A temporary file in `folder`, with the folder's access list.
     ///

@@ -21,7 +21,7 @@ use super::manifest::{
 use super::measure::{self, CHUNK_BYTES};
 use super::spec::{ComponentSpec, Spec, VariantSpec};
 use crate::input;
-use crate::trust::{EncodeError, Secrecy, Signer, WriteError, replace_file, seal};
+use crate::trust::{EncodeError, Secrecy, Signer, WriteError, refuse_taken, replace_file, seal};
 
 /// Gives the plan digest of a plan's text, or says in words why it is not a plan; the second
 /// argument names where the text came from.
@@ -250,10 +250,7 @@ impl Input {
 /// # Errors
 /// When `out` exists and `overwrite` is not set.
 pub fn refuse_existing(out: &Path, overwrite: bool) -> Result<(), CreateError> {
-    if out.exists() && !overwrite {
-        return Err(CreateError::Write(WriteError::Exists { path: out.to_path_buf() }));
-    }
-    Ok(())
+    refuse_taken(out, overwrite).map_err(CreateError::Write)
 }
 
 fn read_component(

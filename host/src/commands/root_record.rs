@@ -11,14 +11,13 @@ use firmware_protocol::root::{
 use firmware_protocol::trust::key_hint;
 use serde_json::{Value, json};
 
+use super::signing::SigningKey;
 use super::{NewFileArgs, PassphraseArgs};
 use crate::cli::Context;
 use crate::error::CommandError;
 use crate::evidence::utc_from_unix_s;
 use crate::link::shell_word;
-use crate::trust::{
-    Hex, LockedKey, RootDraft, RootSpec, Secrecy, Signed, Signer as _, read_root, replace_file,
-};
+use crate::trust::{Hex, RootDraft, RootSpec, Secrecy, Signed, read_root, replace_file};
 
 /// Make root records and gather their signatures, on as many machines as there are holders
 ///
@@ -54,7 +53,7 @@ struct DraftArgs {
 struct SignArgs {
     /// The root record
     file: PathBuf,
-    /// Key of a holder, of this record or of the one before
+    /// Key of a holder, of this record or of the one before: a .key or .signer file
     #[arg(long, value_name = "KEY")]
     key: PathBuf,
     #[command(flatten)]
@@ -128,12 +127,11 @@ fn draft(args: &DraftArgs, context: &Context) -> Result<(), CommandError> {
 fn sign(args: &SignArgs, context: &Context) -> Result<(), CommandError> {
     let after = args.after.load()?;
     let mut draft = RootDraft::read(&args.file)?;
+    let key = SigningKey::read(&args.key)?;
     context.output.progress(&format_args!("About to sign this root record:\n{}", Sheet(&draft)));
-    let locked = LockedKey::read(&args.key)?;
-    let passphrase = args.passphrase.source().read(&args.key.display().to_string())?;
-    let signer = locked.unlock(&passphrase)?;
+    let signer = key.unlock(args.passphrase, None, context)?;
     let hint = Hex(&key_hint(&signer.public_key())).to_string();
-    let did = if draft.sign(&signer, after.as_ref())? {
+    let did = if draft.sign(signer.as_ref(), after.as_ref())? {
         let bytes = draft.bytes()?;
         replace_file(&args.file, Secrecy::Public, true, |file| file.write_all(&bytes))?;
         format!("Signed by {hint}:")

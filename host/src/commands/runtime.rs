@@ -1,6 +1,8 @@
 //! The async runtime, started only by commands that reach devices, and the operator's wish to stop.
 
 use std::future::Future;
+use std::sync::Once;
+use std::time::Duration;
 
 use tokio::runtime::Builder;
 use tokio::sync::watch;
@@ -36,3 +38,23 @@ pub(super) fn interrupts() -> watch::Receiver<u32> {
     });
     receiver
 }
+
+/// From here on a wish to stop ends the process, once what is under way has had time to end by itself.
+///
+/// For commands without a runtime of their own: whoever has waited for such a wish once has taken it from the system, and
+/// what the command does afterwards would be beyond Ctrl-C.
+pub(super) fn stop_when_asked() {
+    static WATCHED: Once = Once::new();
+    WATCHED.call_once(|| {
+        std::thread::spawn(|| {
+            // Without a runtime nothing has taken the wish from the system either.
+            if block_on(platform::stop_signal()).is_ok() {
+                std::thread::sleep(STOP_DELAY);
+                std::process::exit(i32::from(crate::error::Exit::Interrupted.code()));
+            }
+        });
+    });
+}
+
+/// A program that signs is given a second to end; then the command says so itself.
+const STOP_DELAY: Duration = Duration::from_secs(3);

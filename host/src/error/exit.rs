@@ -13,7 +13,10 @@ use crate::driver::DriverError;
 use crate::evidence::RecordError;
 use crate::link::LinkError;
 use crate::session::transfer::TransferError;
-use crate::trust::{KeyError, PassphraseError, RootError, RootSpecError, WriteError};
+use crate::trust::{
+    CertificateError, DelegationError, EncodeError, KeyError, PassphraseError, ProgramError,
+    RootError, RootSpecError, SignerError, SignerFileError, WriteError,
+};
 
 /// How a command ends, as the shell sees it. The numbers are a contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -86,6 +89,7 @@ impl CommandError {
                 ConfigError::Syntax { .. } => Exit::Usage,
             },
             Self::Key(error) => of_key(error),
+            Self::Signer(error) => of_signer(error),
             Self::Passphrase(error) => of_passphrase(error),
             Self::Root(error) => of_root(error),
             Self::RootSpec(error) => match error {
@@ -104,13 +108,13 @@ impl CommandError {
             Self::Bundle(error) => of_bundle(error),
             Self::Write(error) => of_write(error),
             Self::Folder { source, .. } => of_system(source),
+            Self::Certificate(error) => of_certificate(error),
+            Self::Delegation(error) => of_delegation(error),
             Self::Problems { .. }
             | Self::AlreadyInitialised { .. }
             | Self::NotNamed { .. }
             | Self::WrongRole { .. }
             | Self::NotOfRole { .. }
-            | Self::Certificate(_)
-            | Self::Delegation(_)
             | Self::KnownDevices(_)
             | Self::RunUnfit { .. }
             | Self::Arguments { .. } => Exit::Usage,
@@ -179,7 +183,78 @@ fn of_key(error: &KeyError) -> Exit {
         | KeyError::Format { .. }
         | KeyError::WrongPassphrase { .. }
         | KeyError::Public { .. } => Exit::Usage,
+        KeyError::Signer(error) => of_signer_file(error),
         KeyError::Random(_) | KeyError::Encrypt(_) => Exit::Bench,
+    }
+}
+
+fn of_signer_file(error: &SignerFileError) -> Exit {
+    match error {
+        SignerFileError::Read { source, .. } | SignerFileError::Program { source, .. } => {
+            of_system(source)
+        }
+        SignerFileError::Changeable { .. }
+        | SignerFileError::Syntax { .. }
+        | SignerFileError::Value { .. }
+        | SignerFileError::HostKey { .. } => Exit::Usage,
+        SignerFileError::Encode { .. } => Exit::Bench,
+    }
+}
+
+/// Of the signer, where that is at fault: one that is not there was named wrong, one that gives no signature is a tool
+/// that failed.
+fn of_signer(error: &SignerError) -> Exit {
+    match error {
+        SignerError::Refused { .. } => Exit::Bench,
+        SignerError::Program { source, .. } => match source {
+            ProgramError::Start { source, .. } => of_system(source),
+            ProgramError::Interrupted { .. } => Exit::Interrupted,
+            ProgramError::Wait { .. }
+            | ProgramError::Refused { .. }
+            | ProgramError::Killed { .. }
+            | ProgramError::Short { .. }
+            | ProgramError::Long { .. }
+            | ProgramError::Unverified { .. } => Exit::Bench,
+        },
+    }
+}
+
+fn of_seal(error: &EncodeError) -> Exit {
+    match error {
+        EncodeError::Signer(error) => of_signer(error),
+        EncodeError::Unsigned
+        | EncodeError::TooManySigners { .. }
+        | EncodeError::TooLong { .. } => Exit::Usage,
+    }
+}
+
+fn of_certificate(error: &CertificateError) -> Exit {
+    match error {
+        CertificateError::Seal(error) => of_seal(error),
+        CertificateError::Trust(_)
+        | CertificateError::Epoch { .. }
+        | CertificateError::TooMuchHardware
+        | CertificateError::Rule(_)
+        | CertificateError::Encode(_)
+        | CertificateError::Level { .. }
+        | CertificateError::Plan { .. }
+        | CertificateError::None { .. } => Exit::Usage,
+    }
+}
+
+fn of_delegation(error: &DelegationError) -> Exit {
+    match error {
+        DelegationError::Seal(error) => of_seal(error),
+        DelegationError::Trust(_)
+        | DelegationError::Epoch { .. }
+        | DelegationError::OtherHost { .. }
+        | DelegationError::Over { .. }
+        | DelegationError::Read { .. }
+        | DelegationError::Envelope { .. }
+        | DelegationError::Rule(_)
+        | DelegationError::TooMany { .. }
+        | DelegationError::Encode(_)
+        | DelegationError::TooLong { .. } => Exit::Usage,
     }
 }
 
@@ -204,7 +279,8 @@ fn of_root(error: &RootError) -> Exit {
         | RootError::NotAHolder { .. }
         | RootError::OtherRecord { .. }
         | RootError::Unmet(_) => Exit::Usage,
-        RootError::Encode(_) | RootError::Seal(_) => Exit::Bench,
+        RootError::Seal(error) => of_seal(error),
+        RootError::Encode(_) => Exit::Bench,
     }
 }
 
@@ -219,7 +295,8 @@ fn of_create(error: &CreateError) -> Exit {
         | CreateError::Plan { .. }
         | CreateError::Manifest(_)
         | CreateError::Attachments(_) => Exit::Usage,
-        CreateError::Changed { .. } | CreateError::Seal(_) => Exit::Bench,
+        CreateError::Seal(error) => of_seal(error),
+        CreateError::Changed { .. } => Exit::Bench,
     }
 }
 

@@ -1,24 +1,35 @@
 //! The next safe command behind every failure (promise P12).
 
+use std::path::Path;
+
 use firmware_protocol::trust::TrustError;
 
 use super::CommandError;
 use crate::boot_record::RecordFileError;
 use crate::bundle::{BundleError, CreateError, FormatError, SpecError};
 use crate::evidence::RecordError;
-use crate::trust::{CertificateError, DelegationError, KeyError, RootError, WriteError};
+use crate::trust::{
+    CertificateError, DelegationError, EncodeError, KeyError, ProgramError, RootError, SignerError,
+    SignerFileError, WriteError,
+};
 
 /// For a run that no certificate can be made from.
 const QUALIFY_FIRST: &str = "noflake qualify the bundle, then name the folder of that run";
 /// For a root spec that makes no root record.
 const SEE_CEREMONY: &str = "see docs/TRUST.md, \"The ceremony\", for every key of such a file";
+/// For a program that does not do what a signer does.
+const SEE_ELSEWHERE: &str =
+    "see docs/TRUST.md, \"A key elsewhere\", for what the program gets and answers";
 
 impl CommandError {
     /// What to do next, if there is something to say.
     #[must_use]
     pub fn next(&self) -> Option<String> {
-        if let Self::Key(KeyError::Exposed { path, .. }) = self {
-            return Some(format!("if nobody copied it: chmod 600 {}", path.display()));
+        if let Self::Key(error) = self {
+            return after_key(error);
+        }
+        if let Some(SignerError::Program { key, source }) = self.signer() {
+            return Some(after_program(key, source));
         }
         if let Self::Arguments { usage, .. } = self {
             return Some(usage.clone());
@@ -28,6 +39,19 @@ impl CommandError {
             return error.next();
         }
         self.next_fixed().map(str::to_owned)
+    }
+
+    /// The signer that is at fault, whatever it was to sign.
+    const fn signer(&self) -> Option<&SignerError> {
+        if let Self::Signer(error)
+        | Self::Create(CreateError::Seal(EncodeError::Signer(error)))
+        | Self::Root(RootError::Seal(EncodeError::Signer(error)))
+        | Self::Certificate(CertificateError::Seal(EncodeError::Signer(error)))
+        | Self::Delegation(DelegationError::Seal(EncodeError::Signer(error))) = self
+        {
+            return Some(error);
+        }
+        None
     }
 
     fn next_fixed(&self) -> Option<&'static str> {
@@ -75,9 +99,6 @@ impl CommandError {
             Self::Delegation(error) => after_delegation(error),
             Self::KnownDevices(_) => Some("mend the file, or its folder's rights"),
             Self::NotCertified { source, .. } => Some(after_not_certified(source)),
-            Self::Key(KeyError::Read { .. } | KeyError::Public { .. }) => {
-                Some("name a key file that noflake key generate made")
-            }
             Self::Evidence(error) => Some(error.next()),
             Self::Report(_) => Some("make room; noflake report show renders the record again"),
             Self::Record(RecordError::Io { .. }) => Some("name a run folder, as in runs/"),
@@ -92,11 +113,71 @@ impl CommandError {
             | Self::Task(_) => None,
             Self::Arguments { .. }
             | Self::Key(_)
+            | Self::Signer(_)
             | Self::Passphrase(_)
             | Self::Spec(_)
             | Self::Write(_)
             | Self::Folder { .. }
             | Self::WrongRole { .. } => None,
+        }
+    }
+}
+
+fn after_key(error: &KeyError) -> Option<String> {
+    let fixed = match error {
+        KeyError::Exposed { path, .. } => {
+            return Some(format!("if nobody copied it: chmod 600 {}", path.display()));
+        }
+        KeyError::Signer(error) => return Some(after_signer_file(error)),
+        KeyError::Read { .. } | KeyError::Public { .. } => {
+            "name a key that noflake key generate made, or noflake key adopt took in"
+        }
+        KeyError::Write(WriteError::Exists { .. }) => {
+            "name another place: no key takes that of an older one"
+        }
+        KeyError::Write(WriteError::Io { .. })
+        | KeyError::Format { .. }
+        | KeyError::WrongPassphrase { .. }
+        | KeyError::Random(_)
+        | KeyError::Encrypt(_) => return None,
+    };
+    Some(fixed.to_owned())
+}
+
+fn after_signer_file(error: &SignerFileError) -> String {
+    match error {
+        SignerFileError::Changeable { path, .. } => {
+            format!("if nobody changed it: chmod go-w {}", path.display())
+        }
+        SignerFileError::Read { .. } => {
+            "name a signer file, as noflake key adopt makes it".to_owned()
+        }
+        SignerFileError::Program { path, .. } => {
+            format!("mend `program` in {}; {SEE_ELSEWHERE}", path.display())
+        }
+        SignerFileError::HostKey { .. } => {
+            "noflake key generate --role host makes keys of hosts".to_owned()
+        }
+        SignerFileError::Syntax { .. }
+        | SignerFileError::Value { .. }
+        | SignerFileError::Encode { .. } => SEE_ELSEWHERE.to_owned(),
+    }
+}
+
+fn after_program(key: &Path, error: &ProgramError) -> String {
+    match error {
+        ProgramError::Start { .. } => {
+            format!("mend `program` in {}; {SEE_ELSEWHERE}", key.display())
+        }
+        ProgramError::Refused { .. } | ProgramError::Killed { .. } => {
+            "what it had to say stands above; then the same command again".to_owned()
+        }
+        ProgramError::Short { .. } | ProgramError::Long { .. } => SEE_ELSEWHERE.to_owned(),
+        ProgramError::Unverified { .. } => {
+            format!("have it sign with that key, the whole message as it is; {SEE_ELSEWHERE}")
+        }
+        ProgramError::Wait { .. } | ProgramError::Interrupted { .. } => {
+            "run the same command again".to_owned()
         }
     }
 }

@@ -44,6 +44,8 @@ pub fn seal(
         return Err(EncodeError::Unsigned);
     }
     let signed = signed_bytes(body_type, body)?;
+    // Nobody is asked to sign what no device takes.
+    refuse_overlong(signed.len(), signers.len())?;
     let mut signatures = Vec::new();
     for signer in signers {
         signatures.push((key_hint(&signer.public_key()), signer.sign(&signed)?));
@@ -73,21 +75,25 @@ pub(super) fn assemble(
     body: &[u8],
     signatures: &[([u8; HINT_BYTES], [u8; 64])],
 ) -> Result<Vec<u8>, EncodeError> {
-    let too_many = || EncodeError::TooManySigners { got: signatures.len() };
-    let count = u8::try_from(signatures.len()).map_err(|_| too_many())?;
-    if usize::from(count) > MAX_SIGNATURES {
-        return Err(too_many());
-    }
     let mut envelope = signed_bytes(body_type, body)?;
-    envelope.push(count);
+    envelope.push(refuse_overlong(envelope.len(), signatures.len())?);
     for (hint, signature) in signatures {
         envelope.extend_from_slice(hint);
         envelope.extend_from_slice(signature);
     }
-    if envelope.len() > MAX_ENVELOPE_BYTES {
-        return Err(EncodeError::TooLong { got: envelope.len() });
-    }
     Ok(envelope)
+}
+
+/// The number of signatures as an envelope holds it, when that has room for them behind `signed_bytes`.
+fn refuse_overlong(signed_bytes: usize, signatures: usize) -> Result<u8, EncodeError> {
+    let Some(count) = u8::try_from(signatures).ok().filter(|_| signatures <= MAX_SIGNATURES) else {
+        return Err(EncodeError::TooManySigners { got: signatures });
+    };
+    let got = signatures
+        .saturating_mul(HINT_BYTES.saturating_add(64))
+        .saturating_add(signed_bytes)
+        .saturating_add(1);
+    if got > MAX_ENVELOPE_BYTES { Err(EncodeError::TooLong { got }) } else { Ok(count) }
 }
 
 #[cfg(test)]

@@ -44,6 +44,17 @@ pub fn write_new_file(path: &Path, bytes: &[u8], secrecy: Secrecy) -> Result<(),
     replace_file(path, secrecy, false, |file| file.write_all(bytes))
 }
 
+/// Refuses a path that [`replace_file`] would refuse, before anybody types a passphrase or touches a token for it.
+///
+/// # Errors
+/// When the path is taken and `overwrite` is not set.
+pub fn refuse_taken(path: &Path, overwrite: bool) -> Result<(), WriteError> {
+    if path.exists() && !overwrite {
+        return Err(WriteError::Exists { path: path.to_path_buf() });
+    }
+    Ok(())
+}
+
 /// Writes `path` whole through a temporary file beside it; takes the place of an older file only
 /// when `overwrite` is set.
 ///

@@ -21,6 +21,7 @@ use super::host_key;
 use super::passphrase::Passphrase;
 use super::public_file::{self, KeyRole, PublicFileError, PublicKeyFile};
 use super::signer::FileSigner;
+use super::signer_file::{SignerFile, SignerFileError};
 use crate::{input, platform};
 
 pub use super::public_file::public_path;
@@ -69,6 +70,9 @@ pub enum KeyError {
         /// Why.
         source: PublicFileError,
     },
+    /// The file that says which program signs cannot be used.
+    #[error(transparent)]
+    Signer(#[from] SignerFileError),
     /// The system gave no random bytes.
     #[error("failed to get random bytes for a new key")]
     Random(#[source] getrandom::Error),
@@ -120,8 +124,11 @@ impl LockedKey {
     /// # Errors
     /// When the file is missing, exposed to others, or not an encrypted key.
     pub fn read(path: &Path) -> Result<Self, KeyError> {
-        let pem = read_secret(path)?;
         let format = |reason| KeyError::Format { path: path.to_path_buf(), reason };
+        if SignerFile::is_named(path) {
+            return Err(format("it names a program, expected the key itself"));
+        }
+        let pem = read_secret(path)?;
         let (label, document) =
             SecretDocument::from_pem(&pem).map_err(|_| format("it is not PEM text"))?;
         EncryptedPrivateKeyInfoRef::validate_pem_label(label)

@@ -1,15 +1,19 @@
 //! The readable file that holds a key's public half.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::VerifyingKey;
 use firmware_protocol::root::PublicKey;
 use firmware_protocol::trust::key_hint;
+use pkcs8::DecodePublicKey as _;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::hex::{Hex, parse_hex};
+use super::key_file::KeyError;
+use super::signer_file;
 use crate::input;
 
 /// What a key is for (TRUST.md, "Roles").
@@ -79,6 +83,9 @@ pub enum PublicFileError {
         /// What would be right.
         expected: String,
     },
+    /// Not what other tools write for a public key.
+    #[error("it is not the PEM of an Ed25519 public key (BEGIN PUBLIC KEY), nor 64 hex digits")]
+    NotPem,
     /// A key under which anybody can sign.
     #[error("its public key is weak: anybody could sign under it")]
     Weak,
@@ -146,16 +153,34 @@ impl PublicKeyFile {
     }
 }
 
+/// The public key that a person names: 64 hex digits, or the PEM file that other tools make (RFC 8410).
+///
+/// # Errors
+/// When it is neither.
+pub fn read_public_key(named: &str) -> Result<PublicKey, KeyError> {
+    if let Some(key) = parse_hex(named) {
+        return Ok(key);
+    }
+    let path = Path::new(named);
+    let failed = |source| KeyError::Public { path: path.to_path_buf(), source };
+    let text = input::read_text(path, MAX_FILE_BYTES)
+        .map_err(|source| failed(PublicFileError::Read(source)))?;
+    VerifyingKey::from_public_key_pem(&text)
+        .map(|key| key.to_bytes())
+        .map_err(|_| failed(PublicFileError::NotPem))
+}
+
 /// Refuses keys of small order, and bytes that are no key at all.
 pub(super) fn refuse_weak(key: &PublicKey) -> Result<(), PublicFileError> {
     let strong = VerifyingKey::from_bytes(key).is_ok_and(|key| !key.is_weak());
     if strong { Ok(()) } else { Err(PublicFileError::Weak) }
 }
 
-/// `name.key` has its public half in `name.pub`.
+/// `name.key` and `name.signer` have their public half in `name.pub`.
 #[must_use]
 pub fn public_path(key: &Path) -> PathBuf {
-    if key.extension().is_some_and(|extension| extension == "key") {
+    let is_key = |extension: &OsStr| extension == "key" || extension == signer_file::EXTENSION;
+    if key.extension().is_some_and(is_key) {
         key.with_extension("pub")
     } else {
         let mut name = key.as_os_str().to_owned();
@@ -193,6 +218,27 @@ mod tests {
     #[test]
     fn the_public_half_stands_beside_its_key() {
         assert_eq!(public_path(Path::new("a/release.key")), Path::new("a/release.pub"));
+        assert_eq!(public_path(Path::new("a/release.signer")), Path::new("a/release.pub"));
         assert_eq!(public_path(Path::new("a/v1.2")), Path::new("a/v1.2.pub"));
+    }
+
+    /// The key of RFC 8410, section 10.1.
+    #[test]
+    fn a_public_key_is_read_as_other_tools_write_it() {
+        let hex = "19bf44096984cdfe8541bac167dc3b96c85086aa30b6b6cb0c5c38ad703166e1";
+        let pem = "-----BEGIN PUBLIC KEY-----\n\
+                   MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n\
+                   -----END PUBLIC KEY-----\n";
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.pem");
+        std::fs::write(&path, pem).unwrap();
+        let path = path.to_str().unwrap();
+        assert_eq!(read_public_key(path).unwrap(), read_public_key(hex).unwrap());
+        std::fs::write(path, pem.replace("PUBLIC", "PRIVATE")).unwrap();
+        let error = read_public_key(path).unwrap_err();
+        assert!(
+            matches!(error, KeyError::Public { source: PublicFileError::NotPem, .. }),
+            "{error}"
+        );
     }
 }

@@ -1,10 +1,13 @@
 //! What can sign.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use ed25519_dalek::{Signer as _, SigningKey};
 use firmware_protocol::root::PublicKey;
 use thiserror::Error;
+
+use super::program::ProgramError;
 
 /// Why a signer gave no signature.
 #[derive(Debug, Error)]
@@ -14,6 +17,14 @@ pub enum SignerError {
     Refused {
         /// In the signer's words.
         reason: String,
+    },
+    /// The program that signs for a key did not.
+    #[error("the program of key {} gave no signature", key.display())]
+    Program {
+        /// The signer file.
+        key: PathBuf,
+        /// Why.
+        source: ProgramError,
     },
 }
 

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use firmware_protocol::certificate::{Certificate, CertifiedVerdict};
 use firmware_protocol::digest::Digest;
-use firmware_protocol::trust::key_hint;
 use serde_json::json;
 
 use crate::bundle::{Attachment, Bundle, CERTIFICATE, HardwareClaim, VerifiedBundle};
@@ -13,9 +12,10 @@ use crate::cli::Context;
 use crate::commands::PassphraseArgs;
 use crate::commands::root::RootArgs;
 use crate::commands::root_record::now_s;
+use crate::commands::signing::{OfRole, SigningKey, borrowed, unlock_all};
 use crate::error::CommandError;
 use crate::evidence::{Integrity, Outcome, RunRecord, RunView};
-use crate::trust::{Hex, LockedKey, Signer, certified_hardware, parse_hex, sign_certificate};
+use crate::trust::{certified_hardware, parse_hex, refuse_taken, sign_certificate};
 use crate::verdict::RunVerdict;
 
 /// Certify a bundle: sign, with a qualify key, that a run has qualified it
@@ -29,7 +29,7 @@ pub(super) struct Args {
     /// Folder of the run that qualified it
     #[arg(long, value_name = "DIR")]
     run: PathBuf,
-    /// Key of the qualify role; named as often as its threshold says
+    /// Key of the qualify role, a .key or .signer file; named as often as its threshold says
     #[arg(long = "key", value_name = "KEY", required = true)]
     keys: Vec<PathBuf>,
     /// How much the plan asks of a bundle; root records say which level they want
@@ -54,6 +54,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let root = args.root.require(context)?;
     let bundle = Bundle::open(&args.bundle)?.verify(root.record().claims())?;
     let record = RunRecord::read(&args.run)?;
+    let keys = SigningKey::read_all(&args.keys)?;
+    let out = args.output.as_ref().unwrap_or(&args.bundle);
+    let overwrite = args.force || args.output.is_none();
+    refuse_taken(out, overwrite)?;
     let (plan, verdict) = shown(args, record.view(), &bundle)?;
     let manifest = bundle.manifest();
     let certificate = Certificate {
@@ -74,21 +78,11 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
         run.run.plan.version,
         manifest.version,
     ));
-    let mut signers = Vec::new();
-    for key in &args.keys {
-        let locked = LockedKey::read(key)?;
-        let signer = locked.unlock(&args.passphrase.source().read(&key.display().to_string())?)?;
-        if !root.record().claims().qualify.keys.contains(&signer.public_key()) {
-            let hint = Hex(&key_hint(&signer.public_key())).to_string();
-            return Err(CommandError::NotOfRole { path: key.clone(), hint, role: "qualify" });
-        }
-        signers.push(signer);
-    }
-    let signers: Vec<&dyn Signer> = signers.iter().map(|signer| signer as &dyn Signer).collect();
-    let bytes = sign_certificate(&certificate, &signers, root.record().claims())?;
-    let out = args.output.as_ref().unwrap_or(&args.bundle);
+    let of_role = OfRole { role: "qualify", keys: &root.record().claims().qualify };
+    let signers = unlock_all(&keys, args.passphrase, Some(of_role), context)?;
+    let bytes = sign_certificate(&certificate, &borrowed(&signers), root.record().claims())?;
     let attachment = Attachment { kind: CERTIFICATE, bytes };
-    bundle.bundle().attach(attachment, out, args.force || args.output.is_none())?;
+    bundle.bundle().attach(attachment, out, overwrite)?;
     let human = format!("Certified {} for level {}.", out.display(), args.level);
     let machine = json!({
         "bundle": out,

@@ -10,8 +10,9 @@ use super::show::Sheet;
 use crate::bundle::{Prepared, Provenance, Spec, prepare, refuse_existing};
 use crate::cli::Context;
 use crate::commands::PassphraseArgs;
+use crate::commands::signing::{SigningKey, borrowed, unlock_all};
 use crate::error::CommandError;
-use crate::trust::{KeyRole, LockedKey, PublicKeyFile, Signer, public_path};
+use crate::trust::{KeyRole, PublicKeyFile, public_path};
 
 /// Make a signed bundle from a spec file
 ///
@@ -27,7 +28,7 @@ pub(super) struct Args {
     /// Replace an existing file
     #[arg(long)]
     force: bool,
-    /// Release key to sign with, once for each [default: `trust.release_key` of noflake.toml]
+    /// Release key to sign with, a .key or .signer file; once for each [default: `trust.release_key` of noflake.toml]
     #[arg(long = "key", value_name = "FILE")]
     keys: Vec<PathBuf>,
     #[command(flatten)]
@@ -61,19 +62,14 @@ pub(super) fn run(args: Args, context: &Context) -> Result<(), CommandError> {
         built_at_s: args.built_at.unwrap_or(0),
     };
     refuse_existing(&args.output, args.force)?;
-    let keys = key_paths(args.keys, context)?;
+    let paths = key_paths(args.keys, context)?;
+    let keys = SigningKey::read_all(&paths)?;
     let prepared = prepare(&spec, provenance, &plan_digest)?;
     announce(&prepared, context);
-    let mut signers = Vec::new();
-    for key in &keys {
-        let locked = LockedKey::read(key)?;
-        let passphrase = args.passphrase.source().read(&key.display().to_string())?;
-        signers.push(locked.unlock(&passphrase)?);
-    }
-    let signers: Vec<&dyn Signer> = signers.iter().map(|signer| signer as &dyn Signer).collect();
+    let signers = unlock_all(&keys, args.passphrase, None, context)?;
     let digest = prepared.digest();
     let version = prepared.manifest().version.to_string();
-    prepared.write(&signers, &[], &args.output, args.force)?;
+    prepared.write(&borrowed(&signers), &[], &args.output, args.force)?;
     let human = format!("Created {} (bundle digest {digest}).", args.output.display());
     let machine = json!({
         "bundle": args.output,

@@ -12,10 +12,11 @@ use crate::cli::Context;
 use crate::commands::PassphraseArgs;
 use crate::commands::root::RootArgs;
 use crate::commands::root_record::now_s;
+use crate::commands::signing::{OfRole, SigningKey, borrowed, unlock_all};
 use crate::error::CommandError;
 use crate::evidence::{escape_text, utc_from_unix_s};
 use crate::trust::{
-    DelegationError, Hex, KeyRole, LockedKey, PublicKeyFile, Secrecy, Signer, replace_file,
+    DelegationError, Hex, KeyRole, PublicKeyFile, Secrecy, refuse_taken, replace_file,
     sign_delegation,
 };
 
@@ -28,7 +29,7 @@ use crate::trust::{
 pub(super) struct Args {
     /// Public half of the host's key
     host: PathBuf,
-    /// Key of the operate role; named as often as its threshold says
+    /// Key of the operate role, a .key or .signer file; named as often as its threshold says
     #[arg(long = "key", value_name = "KEY", required = true)]
     keys: Vec<PathBuf>,
     /// Product that it may work on; again for more
@@ -80,6 +81,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
         let (expected, got) = (KeyRole::Host.word(), role.word());
         return Err(CommandError::WrongRole { path: args.host.clone(), expected, got });
     }
+    let keys = SigningKey::read_all(&args.keys)?;
+    let out = args.output.clone().unwrap_or_else(|| args.host.with_extension("nfd"));
+    refuse_taken(&out, args.force)?;
     let stem = args.host.file_stem().unwrap_or_default().to_string_lossy();
     let made_at_s = now_s();
     let delegation = Delegation {
@@ -97,19 +101,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     };
     let sheet = Sheet(&delegation);
     context.output.progress(&format_args!("About to sign this delegation:\n{sheet}"));
-    let mut signers = Vec::new();
-    for key in &args.keys {
-        let locked = LockedKey::read(key)?;
-        let signer = locked.unlock(&args.passphrase.source().read(&key.display().to_string())?)?;
-        if !root.operate.keys.contains(&signer.public_key()) {
-            let hint = Hex(&key_hint(&signer.public_key())).to_string();
-            return Err(CommandError::NotOfRole { path: key.clone(), hint, role: "operate" });
-        }
-        signers.push(signer);
-    }
-    let signers: Vec<&dyn Signer> = signers.iter().map(|signer| signer as &dyn Signer).collect();
-    let bytes = sign_delegation(&delegation, &signers, root)?;
-    let out = args.output.clone().unwrap_or_else(|| args.host.with_extension("nfd"));
+    let of_role = OfRole { role: "operate", keys: &root.operate };
+    let signers = unlock_all(&keys, args.passphrase, Some(of_role), context)?;
+    let bytes = sign_delegation(&delegation, &borrowed(&signers), root)?;
     replace_file(&out, Secrecy::Public, args.force, |file| {
         std::io::Write::write_all(file, &bytes)
     })?;
