@@ -20,7 +20,7 @@ use crate::plan::PlanError;
 use crate::report::ReportError;
 use crate::trust::{
     CertificateError, DelegationError, KeyError, KnownDevicesError, PassphraseError, RootError,
-    RootSpecError, SignerError, WriteError,
+    RootSpecError, SignerError, StatementError, WriteError,
 };
 
 pub use self::exit::Exit;
@@ -130,6 +130,9 @@ pub enum CommandError {
     /// A certificate was not made.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
+    /// A document of a role was not made.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
     /// Devices will want to see a certificate that the bundle does not carry.
     #[error("{} cannot be deployed", path.display())]
     NotCertified {

@@ -4,6 +4,7 @@
 //! file beside the one or the other. Everything that signs does so through [`Signer`]. Whether a signature
 //! counts is decided by [`firmware_protocol::trust`] alone, on host and device alike.
 
+mod bench_reset;
 mod certificate;
 mod delegation;
 mod draft;
@@ -21,7 +22,9 @@ mod root;
 mod root_spec;
 mod signer;
 mod signer_file;
+mod statement;
 
+pub use bench_reset::sign_bench_reset;
 pub use certificate::{
     CarriedCertificate, CertificateError, certified_hardware, fitting_certificate, sign_certificate,
 };
@@ -40,6 +43,7 @@ pub use root::{LoadedRoot, RootError, RootKeys, first_root, read_root, sign_root
 pub use root_spec::{RootSpec, RootSpecError};
 pub use signer::{FileSigner, Signer, SignerError};
 pub use signer_file::{SignerFile, SignerFileError};
+pub use statement::{Kind, StatementError};
 
 #[cfg(test)]
 pub(crate) use signer::tests::signer as test_signer;

@@ -149,25 +149,15 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         if !matches!(self.job, Job::Idle) && (self.job.writes() || !ends) && !looks {
             return Err(Refusal::Busy);
         }
-        // Confirm and rollback stay: they end a trial, and the trial's end bounds them.
-        let begins = matches!(
-            request,
-            Request::Enroll
-                | Request::Stage { .. }
-                | Request::Finish
-                | Request::OpenTrial { .. }
-                | Request::Arm { .. }
-                | Request::BenchReset
-        );
-        if begins && self.session.is_spent() {
+        if begins(&request) && self.session.is_spent() {
             return Err(Refusal::Flash);
         }
         match request {
             Request::CloseSession => self.close_session(),
             Request::Offer { total_bytes, offset, bytes } => self.offer(total_bytes, offset, bytes),
-            Request::Enroll => self.enroll(asked),
-            Request::Certify => self.certify(),
-            Request::BenchReset => self.bench_reset(asked),
+            Request::Enroll | Request::Certify | Request::BenchReset => {
+                self.take_document(asked, request)
+            }
             Request::Stage { again } => self.stage(asked, again),
             Request::OpenComponent { index } => self.open_component(index),
             Request::BlockList { first_block, digests } => {
@@ -199,6 +189,21 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             | Request::RootStatus
             | Request::RecordBytes { .. }
             | Request::Renew => Err(Refusal::Busy),
+        }
+    }
+
+    /// Takes the offered document as what the request says it is.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is about no document")]
+    fn take_document(
+        &mut self,
+        asked: Asked,
+        request: Request<'_>,
+    ) -> Result<Answer<'static>, Refusal> {
+        match request {
+            Request::Enroll => self.enroll(asked),
+            Request::Certify => self.certify(),
+            Request::BenchReset => self.bench_reset(asked),
+            _ => Err(Refusal::Busy),
         }
     }
 
@@ -315,6 +320,20 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         self.job = Job::hash(place.range, &variant, asked).ok_or(Refusal::Malformed)?;
         Ok(Answer::Later)
     }
+}
+
+/// Whether a session that flash has failed too often may no longer begin this. Confirm and rollback stay: they end a
+/// trial, and the trial's end bounds them.
+const fn begins(request: &Request<'_>) -> bool {
+    matches!(
+        request,
+        Request::Enroll
+            | Request::Stage { .. }
+            | Request::Finish
+            | Request::OpenTrial { .. }
+            | Request::Arm { .. }
+            | Request::BenchReset
+    )
 }
 
 /// Whether the host may ask this of the device.

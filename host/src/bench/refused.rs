@@ -30,6 +30,12 @@ pub(super) const fn next_on_link(refusal: Refusal) -> Option<&'static str> {
         | Refusal::DelegationOver { .. } => {
             "have whoever holds the operate key make a delegation for this: noflake key delegate"
         }
+        Refusal::NotOnABench => {
+            "deploy a bundle with a newer security version; what is in the field never goes back"
+        }
+        Refusal::ResetDevice | Refusal::FloorNotLower { .. } => {
+            "noflake device status says which device this is, and its floor"
+        }
         Refusal::NoIdentity => "the device's firmware has to keep a key: see Board::identity",
         _ => return None,
     })

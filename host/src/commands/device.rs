@@ -1,5 +1,6 @@
 //! `noflake device`: one device, without a deployment.
 
+mod bench_reset;
 mod enroll;
 mod log;
 mod pin;
@@ -29,6 +30,7 @@ enum Command {
     Rollback(trial::RollbackArgs),
     Recover(recover::Args),
     Record(record::Args),
+    BenchReset(bench_reset::Args),
 }
 
 /// Runs `noflake device`.
@@ -46,5 +48,6 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         Command::Rollback(args) => trial::rollback(args, context).map(|()| Exit::Success),
         Command::Recover(args) => recover::run(args, context),
         Command::Record(args) => record::run(args, context).map(|()| Exit::Success),
+        Command::BenchReset(args) => bench_reset::run(args, context).map(|()| Exit::Success),
     }
 }

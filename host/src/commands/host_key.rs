@@ -23,6 +23,11 @@ pub(super) struct HostKeyArgs {
 }
 
 impl HostKeyArgs {
+    /// Where passphrases come from.
+    pub(super) const fn passphrase(&self) -> PassphraseArgs {
+        self.passphrase
+    }
+
     /// Who this host is, if a key is named.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use tokio::sync::watch;
 
+use super::PassphraseArgs;
 use super::host_key::HostKeyArgs;
 use crate::bench::{Device, HostIdentity, Meets, Opened, Opening, Waiting};
 use crate::cli::Context;
@@ -77,6 +78,11 @@ impl TargetArgs {
     /// Whether what other hosts do at the device ends.
     pub(super) const fn take_over(&self) -> bool {
         self.take_over
+    }
+
+    /// Where the passphrases of keys come from.
+    pub(super) const fn passphrase(&self) -> PassphraseArgs {
+        self.host.passphrase()
     }
 
     /// The one device that is named.

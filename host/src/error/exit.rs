@@ -15,7 +15,7 @@ use crate::link::LinkError;
 use crate::session::transfer::TransferError;
 use crate::trust::{
     CertificateError, DelegationError, EncodeError, KeyError, PassphraseError, ProgramError,
-    RootError, RootSpecError, SignerError, SignerFileError, WriteError,
+    RootError, RootSpecError, SignerError, SignerFileError, StatementError, WriteError,
 };
 
 /// How a command ends, as the shell sees it. The numbers are a contract.
@@ -92,14 +92,7 @@ impl CommandError {
             Self::Signer(error) => of_signer(error),
             Self::Passphrase(error) => of_passphrase(error),
             Self::Root(error) => of_root(error),
-            Self::RootSpec(error) => match error {
-                RootSpecError::Read { source, .. } => of_system(source),
-                RootSpecError::Key(error) => of_key(error),
-                RootSpecError::Root(error) => of_root(error),
-                RootSpecError::Syntax { .. }
-                | RootSpecError::Role { .. }
-                | RootSpecError::TooLong { .. } => Exit::Usage,
-            },
+            Self::RootSpec(error) => of_root_spec(error),
             Self::Spec(error) => match error {
                 SpecError::Read { source, .. } => of_system(source),
                 SpecError::Syntax { .. } => Exit::Usage,
@@ -110,6 +103,7 @@ impl CommandError {
             Self::Folder { source, .. } => of_system(source),
             Self::Certificate(error) => of_certificate(error),
             Self::Delegation(error) => of_delegation(error),
+            Self::Statement(error) => of_statement(error),
             Self::Problems { .. }
             | Self::AlreadyInitialised { .. }
             | Self::NotNamed { .. }
@@ -228,14 +222,31 @@ fn of_seal(error: &EncodeError) -> Exit {
     }
 }
 
+fn of_root_spec(error: &RootSpecError) -> Exit {
+    match error {
+        RootSpecError::Read { source, .. } => of_system(source),
+        RootSpecError::Key(error) => of_key(error),
+        RootSpecError::Root(error) => of_root(error),
+        RootSpecError::Syntax { .. }
+        | RootSpecError::Role { .. }
+        | RootSpecError::TooLong { .. } => Exit::Usage,
+    }
+}
+
+fn of_statement(error: &StatementError) -> Exit {
+    match error {
+        StatementError::Seal { source, .. } => of_seal(source),
+        StatementError::Trust { .. }
+        | StatementError::Epoch { .. }
+        | StatementError::Rule { .. }
+        | StatementError::Encode { .. } => Exit::Usage,
+    }
+}
+
 fn of_certificate(error: &CertificateError) -> Exit {
     match error {
-        CertificateError::Seal(error) => of_seal(error),
-        CertificateError::Trust(_)
-        | CertificateError::Epoch { .. }
-        | CertificateError::TooMuchHardware
-        | CertificateError::Rule(_)
-        | CertificateError::Encode(_)
+        CertificateError::Statement(error) => of_statement(error),
+        CertificateError::TooMuchHardware
         | CertificateError::Level { .. }
         | CertificateError::Plan { .. }
         | CertificateError::None { .. } => Exit::Usage,
@@ -244,16 +255,12 @@ fn of_certificate(error: &CertificateError) -> Exit {
 
 fn of_delegation(error: &DelegationError) -> Exit {
     match error {
-        DelegationError::Seal(error) => of_seal(error),
-        DelegationError::Trust(_)
-        | DelegationError::Epoch { .. }
-        | DelegationError::OtherHost { .. }
+        DelegationError::Statement(error) => of_statement(error),
+        DelegationError::OtherHost { .. }
         | DelegationError::Over { .. }
         | DelegationError::Read { .. }
         | DelegationError::Envelope { .. }
-        | DelegationError::Rule(_)
         | DelegationError::TooMany { .. }
-        | DelegationError::Encode(_)
         | DelegationError::TooLong { .. } => Exit::Usage,
     }
 }

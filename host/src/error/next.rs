@@ -9,8 +9,8 @@ use crate::boot_record::RecordFileError;
 use crate::bundle::{BundleError, CreateError, FormatError, SpecError};
 use crate::evidence::RecordError;
 use crate::trust::{
-    CertificateError, DelegationError, EncodeError, KeyError, ProgramError, RootError, SignerError,
-    SignerFileError, WriteError,
+    CertificateError, DelegationError, EncodeError, KeyError, Kind, ProgramError, RootError,
+    SignerError, SignerFileError, StatementError, WriteError,
 };
 
 /// For a run that no certificate can be made from.
@@ -46,8 +46,17 @@ impl CommandError {
         if let Self::Signer(error)
         | Self::Create(CreateError::Seal(EncodeError::Signer(error)))
         | Self::Root(RootError::Seal(EncodeError::Signer(error)))
-        | Self::Certificate(CertificateError::Seal(EncodeError::Signer(error)))
-        | Self::Delegation(DelegationError::Seal(EncodeError::Signer(error))) = self
+        | Self::Certificate(CertificateError::Statement(StatementError::Seal {
+            source: EncodeError::Signer(error),
+            ..
+        }))
+        | Self::Delegation(DelegationError::Statement(StatementError::Seal {
+            source: EncodeError::Signer(error),
+            ..
+        }))
+        | Self::Statement(StatementError::Seal {
+            source: EncodeError::Signer(error), ..
+        }) = self
         {
             return Some(error);
         }
@@ -97,6 +106,7 @@ impl CommandError {
             Self::RunUnfit { .. } => Some(QUALIFY_FIRST),
             Self::Certificate(error) => after_certificate(error),
             Self::Delegation(error) => after_delegation(error),
+            Self::Statement(error) => after_statement(error),
             Self::KnownDevices(_) => Some("mend the file, or its folder's rights"),
             Self::NotCertified { source, .. } => Some(after_not_certified(source)),
             Self::Evidence(error) => Some(error.next()),
@@ -182,16 +192,25 @@ fn after_program(key: &Path, error: &ProgramError) -> String {
     }
 }
 
-const fn after_certificate(error: &CertificateError) -> Option<&'static str> {
+const fn after_statement(error: &StatementError) -> Option<&'static str> {
     match error {
-        CertificateError::Trust(_) => Some(
+        StatementError::Trust { kind: Kind::Delegation, .. } => Some(
+            "name as many keys with --key as the operate role needs: noflake root show says how many",
+        ),
+        StatementError::Trust { kind: Kind::Certificate | Kind::BenchReset, .. } => Some(
             "name as many keys with --key as the qualify role needs: noflake root show says how many",
         ),
-        CertificateError::Epoch { .. } => Some("name an epoch that counts with --epoch"),
+        StatementError::Epoch { .. } => Some("name an epoch that counts with --epoch"),
+        StatementError::Rule { .. }
+        | StatementError::Encode { .. }
+        | StatementError::Seal { .. } => None,
+    }
+}
+
+const fn after_certificate(error: &CertificateError) -> Option<&'static str> {
+    match error {
+        CertificateError::Statement(error) => after_statement(error),
         CertificateError::TooMuchHardware
-        | CertificateError::Rule(_)
-        | CertificateError::Encode(_)
-        | CertificateError::Seal(_)
         | CertificateError::Level { .. }
         | CertificateError::Plan { .. }
         | CertificateError::None { .. } => None,
@@ -200,21 +219,14 @@ const fn after_certificate(error: &CertificateError) -> Option<&'static str> {
 
 const fn after_delegation(error: &DelegationError) -> Option<&'static str> {
     match error {
-        DelegationError::Trust(_) => Some(
-            "name as many keys with --key as the operate role needs: noflake root show says how many",
-        ),
-        DelegationError::Epoch { .. } => Some("name an epoch that counts with --epoch"),
+        DelegationError::Statement(error) => after_statement(error),
         DelegationError::OtherHost { .. } | DelegationError::Over { .. } => {
             Some("have whoever holds the operate key make a new one: noflake key delegate")
         }
         DelegationError::Read { .. } | DelegationError::Envelope { .. } => {
             Some("have noflake key delegate make it anew")
         }
-        DelegationError::Rule(_)
-        | DelegationError::TooMany { .. }
-        | DelegationError::Encode(_)
-        | DelegationError::Seal(_)
-        | DelegationError::TooLong { .. } => None,
+        DelegationError::TooMany { .. } | DelegationError::TooLong { .. } => None,
     }
 }
 

@@ -2,15 +2,13 @@
 
 use firmware_protocol::certificate::{Certificate, CertifiedVerdict, decode_certificate};
 use firmware_protocol::digest::Digest;
-use firmware_protocol::manifest::{DecodeError, HardwareRange};
+use firmware_protocol::manifest::HardwareRange;
 use firmware_protocol::root::{CertificateNeed, RootRecord};
-use firmware_protocol::trust::{
-    BodyType, Envelope, HINT_BYTES, MAX_ENVELOPE_BYTES, TrustError, verify_certificate,
-};
+use firmware_protocol::trust::{BodyType, Envelope, HINT_BYTES, verify_certificate};
 use thiserror::Error;
 
-use super::envelope::{EncodeError, seal};
 use super::signer::Signer;
+use super::statement::{Kind, StatementError};
 
 /// A certificate that was read: nobody has vouched for it yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,26 +37,9 @@ pub enum CertificateError {
     /// More hardware ids than the format takes.
     #[error("the bundle names more hardware ids than a certificate takes")]
     TooMuchHardware,
-    /// It breaks a rule of the format.
-    #[error("the certificate breaks the format")]
-    Rule(#[source] DecodeError),
-    /// It does not encode.
-    #[error("failed to encode the certificate")]
-    Encode(#[source] postcard::Error),
-    /// It was not signed.
-    #[error("failed to seal the certificate")]
-    Seal(#[source] EncodeError),
-    /// The root record does not vouch for it.
-    #[error("the certificate is not signed by enough qualify keys of the root record")]
-    Trust(#[source] TrustError),
-    /// Everything of its epoch was taken back.
-    #[error("the certificate is of epoch {got}, the root record lets {lowest} and later count")]
-    Epoch {
-        /// The certificate's.
-        got: u32,
-        /// The root record's.
-        lowest: u32,
-    },
+    /// It was not made, or does not count under the root record.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
     /// Its level is too low.
     #[error("the certificate has level {got}, the root record wants {lowest} or higher")]
     Level {
@@ -95,20 +76,15 @@ pub fn sign_certificate(
     signers: &[&dyn Signer],
     root: &RootRecord,
 ) -> Result<Vec<u8>, CertificateError> {
-    let mut buffer = vec![0; MAX_ENVELOPE_BYTES];
-    let body =
-        postcard::to_slice(certificate, &mut buffer).map_err(CertificateError::Encode)?.to_vec();
-    decode_certificate(&body).map_err(CertificateError::Rule)?;
-    let bytes = seal(BodyType::Certificate, &body, signers).map_err(CertificateError::Seal)?;
+    let bytes =
+        Kind::Certificate.sign(certificate, |body| decode_certificate(body).map(drop), signers)?;
     counts(&bytes, certificate.epoch, root)?;
     Ok(bytes)
 }
 
 /// Says whether a certificate counts at all under `root`, whatever it is about.
-fn counts(bytes: &[u8], epoch: u32, root: &RootRecord) -> Result<(), CertificateError> {
-    verify_certificate(bytes, root).map_err(CertificateError::Trust)?;
-    let (got, lowest) = (epoch, root.epochs.qualify);
-    if got < lowest { Err(CertificateError::Epoch { got, lowest }) } else { Ok(()) }
+fn counts(bytes: &[u8], epoch: u32, root: &RootRecord) -> Result<(), StatementError> {
+    Kind::Certificate.counts(verify_certificate(bytes, root), epoch, root.epochs.qualify)
 }
 
 /// Hardware ids with first and last revision, as a certificate holds them.
@@ -256,13 +232,19 @@ mod tests {
             sign_certificate(&certificate, signers, root)
         };
         for alone in [&[&signers[0] as &dyn Signer][..], &[&signers[0], &signers[0]]] {
-            assert!(matches!(sign(alone, &root), Err(CertificateError::Trust(_))));
+            assert!(matches!(
+                sign(alone, &root),
+                Err(CertificateError::Statement(StatementError::Trust { .. }))
+            ));
         }
         let both: [&dyn Signer; 2] = [&signers[0], &signers[1]];
         assert!(sign(&both, &root).is_ok());
         let epochs = firmware_protocol::root::Epochs { qualify: 2, ..Default::default() };
         let over = sign(&both, &RootRecord { epochs, ..root });
-        assert!(matches!(over, Err(CertificateError::Epoch { got: 1, lowest: 2 })));
+        assert!(matches!(
+            over,
+            Err(CertificateError::Statement(StatementError::Epoch { got: 1, lowest: 2, .. }))
+        ));
     }
 
     #[test]
@@ -286,7 +268,10 @@ mod tests {
             fitting_certificate(carried, &root(need), PLAN).unwrap_err()
         };
         assert!(matches!(against(&[]), CertificateError::None { level: 3 }));
-        assert!(matches!(against(&[carried(PLAN, 3, 4)]), CertificateError::Trust(_)));
+        assert!(matches!(
+            against(&[carried(PLAN, 3, 4)]),
+            CertificateError::Statement(StatementError::Trust { .. })
+        ));
         let low = against(&[carried(PLAN, 2, 3)]);
         assert!(matches!(low, CertificateError::Level { got: 2, lowest: 3 }));
         let other = against(&[carried(Digest([9; 32]), 3, 3)]);
@@ -296,7 +281,10 @@ mod tests {
             ..root(need)
         };
         let old = fitting_certificate(&[carried(PLAN, 3, 3)], &raised, PLAN).unwrap_err();
-        assert!(matches!(old, CertificateError::Epoch { got: 0, lowest: 1 }));
+        assert!(matches!(
+            old,
+            CertificateError::Statement(StatementError::Epoch { got: 0, lowest: 1, .. })
+        ));
         let stray = [carried(PLAN, 2, 4)];
         let free = fitting_certificate(&stray, &root(CertificateNeed::Never), PLAN);
         assert_eq!(free.unwrap(), None, "none is needed");

@@ -4,15 +4,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use firmware_protocol::delegation::{Delegation, MAX_DELEGATION_BYTES, decode_delegation};
-use firmware_protocol::manifest::DecodeError;
 use firmware_protocol::root::RootRecord;
-use firmware_protocol::trust::{
-    BodyType, Envelope, EnvelopeError, MAX_ENVELOPE_BYTES, TrustError, verify_delegation,
-};
+use firmware_protocol::trust::{BodyType, Envelope, EnvelopeError, verify_delegation};
 use thiserror::Error;
 
-use super::envelope::{EncodeError, seal};
 use super::signer::Signer;
+use super::statement::{Kind, StatementError};
 use crate::input;
 
 /// Why a delegation is not made, or cannot be shown.
@@ -34,9 +31,9 @@ pub enum DelegationError {
         /// Why.
         source: EnvelopeError,
     },
-    /// It breaks a rule of the format.
-    #[error("the delegation breaks the format")]
-    Rule(#[source] DecodeError),
+    /// It was not made, or does not count under the root record.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
     /// More of something than the format takes.
     #[error("{got} {what} named, a delegation takes {limit} at most")]
     TooMany {
@@ -47,12 +44,6 @@ pub enum DelegationError {
         /// How many it takes.
         limit: usize,
     },
-    /// It does not encode.
-    #[error("failed to encode the delegation")]
-    Encode(#[source] postcard::Error),
-    /// It was not signed.
-    #[error("failed to seal the delegation")]
-    Seal(#[source] EncodeError),
     /// It does not fit into a handshake.
     #[error(
         "the delegation has {got} bytes, expected {MAX_DELEGATION_BYTES} at most: shorten its names"
@@ -60,17 +51,6 @@ pub enum DelegationError {
     TooLong {
         /// Its length.
         got: usize,
-    },
-    /// The root record does not vouch for it.
-    #[error("the delegation is not signed by enough operate keys of the root record")]
-    Trust(#[source] TrustError),
-    /// Everything of its epoch was taken back.
-    #[error("the delegation is of epoch {got}, the root record lets {lowest} and later count")]
-    Epoch {
-        /// The delegation's.
-        got: u32,
-        /// The root record's.
-        lowest: u32,
     },
     /// It is about another key.
     #[error("delegation {} was made for another host's key", path.display())]
@@ -101,17 +81,17 @@ pub fn sign_delegation(
     signers: &[&dyn Signer],
     root: &RootRecord,
 ) -> Result<Vec<u8>, DelegationError> {
-    let mut buffer = vec![0; MAX_ENVELOPE_BYTES];
-    let body =
-        postcard::to_slice(delegation, &mut buffer).map_err(DelegationError::Encode)?.to_vec();
-    decode_delegation(&body).map_err(DelegationError::Rule)?;
-    let bytes = seal(BodyType::Delegation, &body, signers).map_err(DelegationError::Seal)?;
+    let bytes =
+        Kind::Delegation.sign(delegation, |body| decode_delegation(body).map(drop), signers)?;
     if bytes.len() > MAX_DELEGATION_BYTES {
         return Err(DelegationError::TooLong { got: bytes.len() });
     }
-    verify_delegation(&bytes, root).map_err(DelegationError::Trust)?;
-    let (got, lowest) = (delegation.epoch, root.epochs.operate);
-    if got < lowest { Err(DelegationError::Epoch { got, lowest }) } else { Ok(bytes) }
+    Kind::Delegation.counts(
+        verify_delegation(&bytes, root),
+        delegation.epoch,
+        root.epochs.operate,
+    )?;
+    Ok(bytes)
 }
 
 /// Reads the delegation at `path`: its envelope, as a device takes it.
@@ -133,7 +113,9 @@ pub fn read_delegation(path: &Path) -> Result<Vec<u8>, DelegationError> {
 /// # Errors
 /// When its envelope does not hold one.
 pub fn delegated(bytes: &[u8]) -> Result<Delegation<'_>, DelegationError> {
+    let kind = Kind::Delegation;
     let envelope = Envelope::parse(bytes, BodyType::Delegation)
-        .map_err(|source| DelegationError::Trust(source.into()))?;
-    decode_delegation(envelope.body()).map_err(DelegationError::Rule)
+        .map_err(|source| StatementError::Trust { kind, source: source.into() })?;
+    Ok(decode_delegation(envelope.body())
+        .map_err(|source| StatementError::Rule { kind, source })?)
 }

@@ -66,6 +66,19 @@ impl Device {
         answer.reply().map(|_| ()).map_err(DeviceError::Refused)
     }
 
+    /// Lowers the accept floor by a bench reset; needs a session.
+    ///
+    /// # Errors
+    /// When the device refuses or does not answer.
+    pub async fn bench_reset(&mut self, document: &[u8]) -> Result<How, DeviceError> {
+        self.offer(document).await?;
+        let answer = self.ask(Request::BenchReset).await?;
+        let Reply::Done(how) = answer.reply().map_err(DeviceError::Refused)? else {
+            return Err(DeviceError::OutOfTurn("bench reset"));
+        };
+        Ok(how)
+    }
+
     async fn offer(&mut self, document: &[u8]) -> Result<(), DeviceError> {
         let total_bytes = u32::try_from(document.len()).unwrap_or(u32::MAX);
         for (number, piece) in document.chunks(MAX_PIECE_BYTES).enumerate() {
