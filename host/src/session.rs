@@ -388,13 +388,17 @@ impl Session {
         let busy_us = open.busy_us.unwrap_or(now_us);
         match standing {
             Standing::Working => {
-                open.busy_us = None;
-                // A device that works for ever is as good as silent, and so is one that works on a question.
+                // A device that works for ever is as good as silent, and so is one that works on a question. Its word
+                // ends no time of being busy then: the two in turn would go on for ever.
                 if open.may_take_long && now_us.saturating_sub(open.first_us) < MAX_WORKING_US {
+                    open.busy_us = None;
                     open.alive_us = now_us;
                 }
             }
-            Standing::Busy if now_us.saturating_sub(busy_us) < MAX_BUSY_US => {
+            Standing::Busy
+                if now_us.saturating_sub(busy_us) < MAX_BUSY_US
+                    && now_us.saturating_sub(open.first_us) < MAX_WORKING_US =>
+            {
                 open.busy_us = Some(busy_us);
                 // Under a new id: the device may keep its answer to this one.
                 open.renumber(self.next_id);

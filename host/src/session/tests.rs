@@ -97,6 +97,36 @@ fn a_busy_device_is_asked_anew_until_it_has_time_or_ten_seconds_are_over() {
     }
 }
 
+/// One word for each other: neither the limit of the work nor that of being busy is ever reached by itself.
+#[test]
+fn a_device_that_is_busy_and_works_in_turn_is_given_up() {
+    for (request, limit_us) in
+        [(Request::Identify, MAX_BUSY_US), (Request::RunCheck { index: 3 }, MAX_WORKING_US)]
+    {
+        let mut session = Session::new(Framing::Stream, 1, Patience::default());
+        session.ask(0, request);
+        let (mut now_us, mut id) = (0, asked(&mut session));
+        let mut is_busy = false;
+        loop {
+            now_us += 500_000;
+            session.handle_timeout(now_us);
+            while let Some(wire) = session.poll_transmit() {
+                id = id_and_request(&session, &wire).0;
+            }
+            is_busy = !is_busy;
+            let busy = is_busy.then_some(Err(Refusal::Busy));
+            let reply = busy.unwrap_or(Ok(Reply::Working { left_bytes: 1 }));
+            session.handle_bytes(now_us, &said(id, reply));
+            if session.poll_event().is_some() {
+                break;
+            }
+            assert!(now_us < 1_000_000_000, "never given up");
+        }
+        let bound_us = limit_us + Patience::default().silence_us + 1_000_000;
+        assert!((limit_us..=bound_us).contains(&now_us), "{request:?}: after {now_us} us");
+    }
+}
+
 /// The id of the request that the session has just put out.
 fn asked(session: &mut Session) -> u32 {
     put_out(session).0
@@ -105,10 +135,12 @@ fn asked(session: &mut Session) -> u32 {
 /// The id of the request that the session has just put out, and the request.
 fn put_out(session: &mut Session) -> (u32, String) {
     let wire = session.poll_transmit().expect("a request goes out");
+    id_and_request(session, &wire)
+}
+
+fn id_and_request(session: &Session, wire: &[u8]) -> (u32, String) {
     let mut decoder = Decoder::new(session.framing, vec![0; MAX_UNIT_BYTES]);
-    let Some(Unit::Frame(frame)) = decoder.feed(&mut wire.as_slice()) else {
-        panic!("it is one frame")
-    };
+    let Some(Unit::Frame(frame)) = decoder.feed(&mut &*wire) else { panic!("it is one frame") };
     let (_, payload) = Header::split(frame).unwrap();
     let asked: ToDevice<'_> = message::decode(payload).unwrap();
     (asked.id, format!("{:?}", asked.request))
