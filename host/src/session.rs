@@ -5,6 +5,7 @@
 //! [`Session::poll_transmit`] and [`Session::poll_event`] after every call that may have filled them,
 //! and calls [`Session::handle_timeout`] at [`Session::deadline_us`].
 
+mod reading;
 mod sealing;
 pub mod transfer;
 
@@ -17,6 +18,7 @@ use firmware_protocol::message::{
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::sealed::LinkSecret;
 
+pub use self::reading::{Reading, TooSlow};
 pub use self::sealing::{Credentials, LinkRefused, Linked};
 use self::sealing::{Outcome, Sealing};
 

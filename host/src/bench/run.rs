@@ -230,6 +230,7 @@ fn refusal_of(error: &DeviceError) -> Option<Refusal> {
         }
         DeviceError::Driver(_)
         | DeviceError::OutOfTurn(_)
+        | DeviceError::TooSlow { .. }
         | DeviceError::Version { .. }
         | DeviceError::Impostor { .. }
         | DeviceError::Stranger { .. }
@@ -266,6 +267,7 @@ fn missing(error: &DeviceError) -> Missing {
         DeviceError::Driver(_)
         | DeviceError::Refused(_)
         | DeviceError::OutOfTurn(_)
+        | DeviceError::TooSlow { .. }
         | DeviceError::Impostor { .. }
         | DeviceError::Stranger { .. }
         | DeviceError::Known(_)

@@ -18,6 +18,45 @@ pub fn escape_text(text: &str) -> String {
     safe
 }
 
+/// Like [`escape_text`], for a line of a log that somebody's CI reads: what would be a command to it becomes visible text.
+///
+/// Runners take lines that begin with `::` (GitHub), and `##vso[`, `##[` or `##teamcity[` wherever it stands in a line.
+/// Idempotent.
+#[must_use]
+pub fn escape_log_line(line: &str) -> String {
+    let safe = escape_text(line);
+    let unindented = safe.trim_start();
+    let indent = safe.len() - unindented.len();
+    let mut disarmed = String::with_capacity(safe.len());
+    let mut rest = safe.as_str();
+    if unindented.starts_with("::") {
+        disarmed.push_str(safe.get(..indent).unwrap_or_default());
+        disarmed.extend(':'.escape_unicode());
+        rest = unindented.get(1..).unwrap_or_default();
+    }
+    while let Some((before, behind)) = rest.split_once("##") {
+        disarmed.push_str(before);
+        let word = behind.trim_start_matches(|character: char| character.is_ascii_alphabetic());
+        if word.starts_with('[') {
+            disarmed.extend('#'.escape_unicode());
+            disarmed.push('#');
+            rest = behind;
+        } else {
+            // The second one may begin the next pair.
+            disarmed.push('#');
+            rest = rest.get(before.len() + 1..).unwrap_or_default();
+        }
+    }
+    disarmed.push_str(rest);
+    disarmed
+}
+
+/// The same for a line of JSON, whose meaning stays: such a pair can stand in its texts only.
+#[must_use]
+pub fn escape_json_line(line: &str) -> String {
+    line.replace("##", "\\u0023\\u0023")
+}
+
 /// Like [`escape_text`] for bytes as received; a byte that is not UTF-8 becomes `\xNN`.
 #[must_use]
 pub fn escape_bytes(bytes: &[u8]) -> String {
@@ -132,6 +171,33 @@ mod tests {
             let once = escape_text(&code.to_string());
             assert_eq!(escape_text(&once), once, "U+{:04X}", u32::from(code));
         }
+    }
+
+    #[test]
+    fn commands_to_a_ci_become_visible_text_and_everything_else_stays() {
+        for (text, safe) in [
+            ("::error::broken", "\\u{3a}:error::broken"),
+            ("  ::stop-commands::x", "  \\u{3a}:stop-commands::x"),
+            ("x ##vso[task.setvariable]y", "x \\u{23}#vso[task.setvariable]y"),
+            ("###[error]", "#\\u{23}#[error]"),
+            ("##teamcity[x] ##[x]", "\\u{23}#teamcity[x] \\u{23}#[x]"),
+            ("a::b ## c [d] #", "a::b ## c [d] #"),
+            ("\u{1b}::x", "\\u{1b}::x"),
+        ] {
+            assert_eq!(escape_log_line(text), safe);
+            assert_eq!(escape_log_line(safe), safe);
+        }
+    }
+
+    #[test]
+    fn a_line_of_json_keeps_its_meaning_and_commands_nothing() {
+        let line = json!({ "###": "##vso[x] #" }).to_string();
+        let safe = escape_json_line(&line);
+        assert!(!safe.contains("##"), "{safe}");
+        assert_eq!(
+            serde_json::from_str::<Value>(&safe).expect("JSON"),
+            json!({ "###": "##vso[x] #" })
+        );
     }
 
     #[test]

@@ -13,6 +13,8 @@ use crate::session::{Answer, Patience};
 pub(super) const RETRY_MS: u64 = 50;
 /// Patience with one attempt to reach a device, in microseconds.
 const PROBE_US: u64 = 1_000_000;
+/// What a device is asked for first.
+const WHO: &str = "who it is";
 
 /// Between two words about a wait that goes on, in milliseconds.
 const TELL_MS: u64 = 10_000;
@@ -152,14 +154,19 @@ impl Device {
         self.max_frame_bytes = max_frame_bytes;
         self.window_bytes = window_bytes;
         self.checks = None;
+        // Each answer may take its time, and all of them together not as much.
+        let mut reading = self.driver()?.begin_reading();
         Box::pin(self.meet()).await?;
+        self.count_answer(&mut reading, WHO)?;
         if session {
             self.enter_session(boot_nonce).await?;
+            self.count_answer(&mut reading, WHO)?;
         }
-        let answer = self.ask(Request::Identify).await?;
+        let answer = self.ask_on(&mut reading, WHO, Request::Identify).await?;
         let mut facts = facts::device_facts(&identity(&answer)?);
         self.is_as_met(&facts.serial)?;
         facts.root_is_lost = session && facts.is_enrolled() && self.root_is_lost().await?;
+        self.count_answer(&mut reading, WHO)?;
         let status = facts::status_facts(&self.status().await?);
         Ok(Some(Opened { facts, status, at_ms }))
     }
@@ -281,7 +288,10 @@ impl DeviceError {
             Self::Driver(DriverError::Source(_)) => {
                 "let nothing write to the bundle file, then run the same command again"
             }
-            Self::Driver(_) | Self::NotReached { .. } | Self::OutOfTurn(_) => {
+            Self::Driver(_)
+            | Self::NotReached { .. }
+            | Self::OutOfTurn(_)
+            | Self::TooSlow { .. } => {
                 "check cable, port, baud rate and power, then run the same command again"
             }
             Self::Stranger { .. } => {
@@ -309,6 +319,7 @@ impl DeviceError {
             Self::OutOfTurn(_) => Instead::BootBefore,
             Self::Driver(_)
             | Self::Refused(_)
+            | Self::TooSlow { .. }
             | Self::Version { .. }
             | Self::NotReached { .. }
             | Self::Impostor { .. }
@@ -337,6 +348,7 @@ impl DeviceError {
             Self::Refused(Refusal::NoIdentity | Refusal::NoRandom) => !was_reached,
             Self::Driver(_)
             | Self::OutOfTurn(_)
+            | Self::TooSlow { .. }
             | Self::NotReached { .. }
             | Self::Held(_)
             | Self::Refused(Refusal::SessionHeld { .. } | Refusal::Busy) => false,
