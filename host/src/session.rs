@@ -26,8 +26,10 @@ use self::sealing::{Outcome, Sealing};
 const MAX_UNIT_BYTES: usize = 2_048;
 /// First wait for an answer before asking again, in microseconds.
 const FIRST_RETRY_US: u64 = 300_000;
-/// Longest time that one request may be worked on, in microseconds: hashing 256 MiB on a slow part.
+/// Longest time that a request that hashes or checks may be worked on, in microseconds: hashing 256 MiB on a slow part.
 const MAX_WORKING_US: u64 = 600_000_000;
+/// Longest time that one may be worked on that only stores something, in microseconds: a few erases of the slowest blocks.
+const MAX_STORING_US: u64 = 60_000_000;
 /// Longest wait before asking again, in microseconds.
 const LAST_RETRY_US: u64 = 1_500_000;
 /// Wait before a device that was busy is asked anew, in microseconds.
@@ -135,8 +137,8 @@ pub struct Session {
 #[derive(Debug)]
 struct OpenRequest {
     id: u32,
-    /// The device may say that it works on it.
-    may_take_long: bool,
+    /// How long the device may say that it works on it; a question is not worked on.
+    work_us: u64,
     payload: Vec<u8>,
     first_us: u64,
     /// When the device last gave a sign that it works on it.
@@ -224,12 +226,12 @@ impl Session {
         let id = self.next_id;
         self.next_id = self.next_id.wrapping_add(1);
         let mut bytes = [0; MAX_REQUEST_BYTES];
-        let may_take_long = request.may_take_long();
+        let work_us = longest_work_us(&request);
         let message = ToDevice { id, session: self.entered, request };
         let payload = message::encode(&message, &mut bytes).unwrap_or_default().to_vec();
         self.open = Some(OpenRequest {
             id,
-            may_take_long,
+            work_us,
             payload,
             first_us: now_us,
             alive_us: now_us,
@@ -392,14 +394,14 @@ impl Session {
             Standing::Working => {
                 // A device that works for ever is as good as silent, and so is one that works on a question. Its word
                 // ends no time of being busy then: the two in turn would go on for ever.
-                if open.may_take_long && now_us.saturating_sub(open.first_us) < MAX_WORKING_US {
+                if now_us.saturating_sub(open.first_us) < open.work_us {
                     open.busy_us = None;
                     open.alive_us = now_us;
                 }
             }
             Standing::Busy
                 if now_us.saturating_sub(busy_us) < MAX_BUSY_US
-                    && now_us.saturating_sub(open.first_us) < MAX_WORKING_US =>
+                    && now_us.saturating_sub(open.first_us) < open.work_us.max(MAX_BUSY_US) =>
             {
                 open.busy_us = Some(busy_us);
                 // Under a new id: the device may keep its answer to this one.
@@ -416,6 +418,25 @@ impl Session {
                 self.events.push_back(Event::Answer(answer));
             }
         }
+    }
+}
+
+/// How long a device may work on a request.
+const fn longest_work_us(request: &Request<'_>) -> u64 {
+    let only_stores = matches!(
+        request,
+        Request::Enroll
+            | Request::Certify
+            | Request::Arm { .. }
+            | Request::Reset { .. }
+            | Request::Confirm { .. }
+            | Request::Rollback { .. }
+            | Request::Withdraw { .. }
+    );
+    match (request.may_take_long(), only_stores) {
+        (true, true) => MAX_STORING_US,
+        (true, false) => MAX_WORKING_US,
+        (false, _) => 0,
     }
 }
 

@@ -357,6 +357,9 @@ async fn stage(
     };
     let staged = driver.stage(transfer, &mut source, &mut report).await;
     let staged = device.note_staged(staged)?;
+    if staged.bundle != bundle.bundle().digest() {
+        return Err(DeviceError::OutOfTurn("stage: it has read another bundle back"));
+    }
     let after = (device.traffic().payload_bytes, device.status().await?.link.payload_bytes);
     Ok(Saw::Staged(StagedFacts {
         slot: place(staged.slot),

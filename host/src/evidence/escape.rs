@@ -6,6 +6,8 @@
 //! A backslash stays as it is: escaping twice then changes nothing, so a text may pass the recorder,
 //! the reader and a report without anybody counting.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 /// Replaces every character that could steer a terminal or reorder a line by a visible escape.
@@ -51,10 +53,26 @@ pub fn escape_log_line(line: &str) -> String {
     disarmed
 }
 
-/// The same for a line of JSON, whose meaning stays: such a pair can stand in its texts only.
+/// The same for a line of JSON, whose meaning stays: what is unsafe can stand in its texts only, and JSON has escapes of
+/// its own for it.
 #[must_use]
 pub fn escape_json_line(line: &str) -> String {
-    line.replace("##", "\\u0023\\u0023")
+    let mut safe = String::with_capacity(line.len());
+    let mut was_hash = false;
+    for character in line.chars() {
+        let is_command = character == '#' && was_hash;
+        was_hash = character == '#' && !is_command;
+        if is_command || is_unsafe(character) {
+            let units = &mut [0; 2];
+            for unit in character.encode_utf16(units) {
+                // Writing to a String cannot fail.
+                let _ = write!(safe, "\\u{unit:04x}");
+            }
+        } else {
+            safe.push(character);
+        }
+    }
+    safe
 }
 
 /// Like [`escape_text`] for bytes as received; a byte that is not UTF-8 becomes `\xNN`.
@@ -191,13 +209,11 @@ mod tests {
 
     #[test]
     fn a_line_of_json_keeps_its_meaning_and_commands_nothing() {
-        let line = json!({ "###": "##vso[x] #" }).to_string();
-        let safe = escape_json_line(&line);
-        assert!(!safe.contains("##"), "{safe}");
-        assert_eq!(
-            serde_json::from_str::<Value>(&safe).expect("JSON"),
-            json!({ "###": "##vso[x] #" })
-        );
+        let value = json!({ "###": "##vso[x] # \u{9b}2J \u{202e}x \u{e0041} \u{7f} °" });
+        let safe = escape_json_line(&value.to_string());
+        assert!(!safe.contains("##") && !safe.chars().any(is_unsafe), "{safe}");
+        assert!(safe.contains('°'), "{safe}");
+        assert_eq!(serde_json::from_str::<Value>(&safe).expect("JSON"), value);
     }
 
     #[test]

@@ -100,9 +100,11 @@ fn a_busy_device_is_asked_anew_until_it_has_time_or_ten_seconds_are_over() {
 /// One word for each other: neither the limit of the work nor that of being busy is ever reached by itself.
 #[test]
 fn a_device_that_is_busy_and_works_in_turn_is_given_up() {
-    for (request, limit_us) in
-        [(Request::Identify, MAX_BUSY_US), (Request::RunCheck { index: 3 }, MAX_WORKING_US)]
-    {
+    for (request, limit_us) in [
+        (Request::Identify, MAX_BUSY_US),
+        (Request::Enroll, MAX_STORING_US),
+        (Request::RunCheck { index: 3 }, MAX_WORKING_US),
+    ] {
         let mut session = Session::new(Framing::Stream, 1, Patience::default());
         session.ask(0, request);
         let (mut now_us, mut id) = (0, asked(&mut session));

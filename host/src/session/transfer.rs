@@ -65,6 +65,8 @@ pub enum Need {
 pub struct Staged {
     /// The slot that holds the bundle now.
     pub slot: SlotId,
+    /// The bundle that the device has read back, as it says.
+    pub bundle: Digest,
     /// How it came there.
     pub how: How,
     /// Bytes of all components.
@@ -383,7 +385,7 @@ impl Transfer {
             (State::Settling { .. }, Reply::Missing { missing, .. }) => {
                 self.settled(now_us, session, *missing);
             }
-            (State::Finishing, Reply::Staged { .. }) => self.staged(),
+            (State::Finishing, Reply::Staged { bundle, .. }) => self.staged(*bundle),
             _ => {
                 let doing = self.doing();
                 self.end(Err(TransferError::OutOfTurn(doing)));

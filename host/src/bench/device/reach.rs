@@ -168,6 +168,7 @@ impl Device {
         facts.root_is_lost = session && facts.is_enrolled() && self.root_is_lost().await?;
         self.count_answer(&mut reading, WHO)?;
         let status = facts::status_facts(&self.status().await?);
+        self.count_answer(&mut reading, WHO)?;
         Ok(Some(Opened { facts, status, at_ms }))
     }
 

@@ -1,0 +1,343 @@
+//! A hostile device against the host: whatever it says and however slowly, a command ends in its time and with its exit
+//! code, keeps its memory, and shows nobody a character that does anything (issue 4; PROTOCOL.md, "Pace").
+#![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
+
+use std::thread;
+use std::time::Duration;
+
+use firmware_protocol::digest::Digest;
+use firmware_protocol::frame::Kind;
+use firmware_protocol::message::{
+    Ack, AreaInfo, CheckStatus, FromDevice, How, LinkCounters, Reading, Reply, Request, Wear,
+};
+use firmware_protocol::refusal::Refusal;
+use firmware_protocol::slot::{PerSlot, SlotId};
+use firmware_protocol::version::Version;
+use integration::hostile::{
+    self, BLOCK_BYTES, Heard, Outcome, PORTS, Plausible, Port, Then, Twist, asks, record, run,
+};
+use integration::site::{QUICK_PLAN, RELEASE_KEY, ROOT_KEY, Release, Site, plan_with, root_record};
+use noflake::bundle::Bundle;
+
+/// Text of everything that does something to somebody: a terminal's title and clipboard, its cursor, the order of what is
+/// read, a log's lines, a CI that reads it.
+const EVIL: &str = "\u{1b}]52;c;cm0gLXJm\u{7}\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}1A\u{202e}drow\u{2066}\0\u{7f}\r\n::error::x\n##vso[task.complete]";
+/// Between two words of a rogue that never stops.
+const OFTEN: Duration = Duration::from_millis(20);
+
+/// A command against a rogue.
+struct Case {
+    what: &'static str,
+    /// How it has to end.
+    code: i32,
+    /// What it has to say.
+    says: &'static str,
+    within_s: u64,
+    twist: fn() -> Twist,
+}
+
+/// Runs every case in a thread of its own on each port; `arguments` names the command for a site and an address.
+#[track_caller]
+fn all(ports: &[Port], cases: &[Case], command: impl Fn(&Site, &str) -> Vec<String> + Sync) {
+    thread::scope(|scope| {
+        let command = &command;
+        for case in cases {
+            for port in ports {
+                scope.spawn(move || {
+                    let what = format!("{} ({port:?})", case.what);
+                    let site = Site::new();
+                    let address = hostile::start(*port, stranger(), (case.twist)());
+                    let arguments = command(&site, &address);
+                    let _ = judged(&what, &site, &arguments, case);
+                });
+            }
+        }
+    });
+}
+
+fn judged(what: &str, site: &Site, arguments: &[String], case: &Case) -> Outcome {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = run(what, site, &arguments, Duration::from_secs(case.within_s));
+    let said = format!("{}{}", outcome.ended.stdout, outcome.ended.stderr);
+    assert_eq!(outcome.ended.code, Some(case.code), "{what}: {said}");
+    assert!(said.contains(case.says), "{what}: not {:?} in {said}", case.says);
+    outcome
+}
+
+fn words(command: &str, address: &str) -> Vec<String> {
+    let words = command.split(' ').chain(["-d", address]);
+    words.map(str::to_owned).collect()
+}
+
+/// A device that no bundle is meant for.
+const fn stranger() -> Plausible {
+    Plausible::new(Digest([9; 32]), Vec::new())
+}
+
+/// Answers as a healthy device, but for a request that `is_it`; `answer` is given its id.
+fn instead(
+    is_it: impl Fn(&Request<'_>) -> bool + Send + 'static,
+    mut answer: impl FnMut(u32, &hostile::Mouth, &mut Plausible) -> Then + Send + 'static,
+) -> Twist {
+    Box::new(move |heard, mouth, device| match asks(heard, &is_it) {
+        Some(id) => answer(id, mouth, device),
+        None => Then::AsUsual,
+    })
+}
+
+/// Says nothing but what `next` gives, over and over from the first word on; answers as a healthy device beside it, if at
+/// all.
+fn beside(
+    then: Then,
+    pause: Duration,
+    next: impl Fn(&hostile::Mouth) -> Vec<u8> + Send + Clone + 'static,
+) -> Twist {
+    instead(
+        |request| matches!(request, Request::Hello { .. }),
+        move |_, mouth, _| {
+            let (own, next) = (mouth.clone(), next.clone());
+            mouth.for_ever(pause, move || next(&own));
+            then
+        },
+    )
+}
+
+fn any(_: &Request<'_>) -> bool {
+    true
+}
+
+const fn is_hello(request: &Request<'_>) -> bool {
+    matches!(request, Request::Hello { .. })
+}
+
+#[test]
+fn whoever_never_answers_what_was_asked_is_given_up() {
+    let out_of_reach =
+        |what, twist| Case { what, code: 3, says: "no device answers at", within_s: 60, twist };
+    let cases = [
+        out_of_reach("frames that nobody asked for", || {
+            Box::new(|_, mouth, device| {
+                let (own, hello) = (mouth.clone(), device.hello());
+                mouth.for_ever(Duration::ZERO, move || {
+                    own.message(&FromDevice::Reply { id: 0, reply: Ok(hello.clone()) }).repeat(50)
+                });
+                Then::Nothing
+            })
+        }),
+        out_of_reach("the first answer for ever", || {
+            instead(any, |id, mouth, device| {
+                let (own, hello) = (mouth.clone(), device.hello());
+                mouth.for_ever(OFTEN, move || {
+                    own.message(&FromDevice::Reply { id, reply: Ok(hello.clone()) })
+                });
+                Then::Nothing
+            })
+        }),
+        out_of_reach("answers to another request", || {
+            Box::new(|heard, mouth, device| match heard {
+                Heard::Request(asked) => {
+                    mouth.reply(asked.id.wrapping_add(1), device.answer(asked.request))
+                }
+                Heard::Chunk(..) | Heard::Other(_) => Then::Nothing,
+            })
+        }),
+        out_of_reach("acknowledgements for an answer", || {
+            let ack = Ack { highest: u32::MAX, below: u64::MAX, taken: true, credit_blocks: 9 };
+            instead(any, move |_, mouth, _| mouth.ack(ack))
+        }),
+        out_of_reach("a frame without an end", || {
+            beside(Then::Nothing, OFTEN, |_| vec![0xff; 4_096])
+        }),
+        out_of_reach("frames too long to be taken", || {
+            beside(Then::Nothing, OFTEN, |mouth| mouth.frame(Kind::Message, &[1; 60_000]))
+        }),
+        out_of_reach("a handshake for an answer", || {
+            instead(any, |_, mouth, _| {
+                mouth.bytes(&mouth.frame(Kind::Handshake, &[2; 97]));
+                mouth.bytes(&mouth.frame(Kind::SealedMessage, &[4; 300]));
+                Then::Nothing
+            })
+        }),
+        out_of_reach("a byte a time", || {
+            instead(any, |id, mouth, device| {
+                let reply = mouth.message(&FromDevice::Reply { id, reply: Ok(device.hello()) });
+                mouth.trickle(reply, Duration::from_millis(900))
+            })
+        }),
+        out_of_reach("busy and at work in turn", || {
+            let mut is_busy = false;
+            instead(any, move |id, mouth, _| {
+                is_busy = !is_busy;
+                mouth.reply(id, Err(Refusal::Busy));
+                mouth.reply(id.wrapping_add(1), Ok(Reply::Working { left_bytes: 1 }))
+            })
+        }),
+    ];
+    all(&PORTS, &cases, |_, address| words("-vv device status", address));
+    let hangs_up = [out_of_reach("a connection that ends at once, again and again", || {
+        Box::new(|_, _, _| Then::HangUp)
+    })];
+    all(&[Port::Tcp], &hangs_up, |_, address| words("-vv device identify", address));
+}
+
+/// Just below the patience with one answer: a few such answers are waited for, and no more.
+fn just_in_time() -> Twist {
+    Box::new(|heard, mouth, device| match heard {
+        Heard::Request(asked) if is_hello(&asked.request) => Then::AsUsual,
+        Heard::Request(asked) => {
+            let reply = device.answer(asked.request);
+            let said = mouth.message(&FromDevice::Reply { id: asked.id, reply });
+            mouth.later(said, Duration::from_millis(7_600))
+        }
+        Heard::Chunk(..) | Heard::Other(_) => Then::AsUsual,
+    })
+}
+
+#[test]
+fn answers_that_each_come_just_in_time_are_not_waited_for_without_end() {
+    let case =
+        |code, says| Case { what: "just in time", code, says, within_s: 60, twist: just_in_time };
+    let in_session = case(3, "the device is too slow to tell who it is: 4 answers within 24 s");
+    all(&[Port::Tcp], &[in_session], |_, address| {
+        words("device enroll --root trust/root.nfr", address)
+    });
+    all(&[Port::Pty], &[case(0, "HH-1")], |_, address| words("device identify", address));
+}
+
+#[test]
+fn a_boot_record_without_an_end_or_a_pace_is_not_read_for_ever() {
+    let case = |what, says, twist| Case { what, code: 3, says, within_s: 60, twist };
+    let cases = [
+        case("record of 4 GiB", "answered out of turn to record bytes", || {
+            instead(is_record, |id, mouth, _| mouth.reply(id, Ok(record(u32::MAX, 256))))
+        }),
+        case("record a byte a time", "answered out of turn to record bytes", || {
+            instead(is_record, |id, mouth, _| mouth.reply(id, Ok(record(4 << 20, 1))))
+        }),
+        case("record of nothing", "answered out of turn to record bytes", || {
+            instead(is_record, |id, mouth, _| mouth.reply(id, Ok(record(4_096, 0))))
+        }),
+        case(
+            "record just in time",
+            "too slow to tell its boot record: 4 answers within 24 s",
+            || {
+                instead(is_record, |id, mouth, _| {
+                    let reply = Ok(record(4_080, 255));
+                    let said = mouth.message(&FromDevice::Reply { id, reply });
+                    mouth.later(said, Duration::from_millis(7_600))
+                })
+            },
+        ),
+        case("unreadable just in time", "too slow to tell its boot record", || {
+            let mut asked = 0;
+            instead(is_record, move |id, mouth, _| {
+                asked += 1;
+                if asked == 1 {
+                    return mouth.reply(id, Ok(record(4_080, 0)));
+                }
+                let said = mouth.message(&FromDevice::Reply { id, reply: Err(Refusal::Flash) });
+                mouth.later(said, Duration::from_millis(7_600))
+            })
+        }),
+    ];
+    all(&[Port::Tcp], &cases, |_, address| words("device record -o out.bin", address));
+}
+
+const fn is_record(request: &Request<'_>) -> bool {
+    matches!(request, Request::RecordBytes { .. })
+}
+
+#[test]
+fn what_a_device_calls_itself_steers_nothing_and_breaks_nothing() {
+    let case = |what, twist| Case { what, code: 0, says: "", within_s: 30, twist };
+    let cases = [
+        case("names", || {
+            instead(is_identify, |id, mouth, device| {
+                let identity = firmware_protocol::message::Identity {
+                    product: EVIL,
+                    hardware: EVIL,
+                    serial: EVIL,
+                    revision: u32::MAX,
+                    version: Some(Version {
+                        pre: "\u{9b}2J\u{202e}::x".try_into().unwrap(),
+                        ..Version::new(u32::MAX, 0, 0)
+                    }),
+                    root_version: u32::MAX,
+                    boot_nonce: u64::MAX,
+                    areas: u8::MAX,
+                    checks: u8::MAX,
+                    ..device.identity()
+                };
+                mouth.reply(id, Ok(Reply::Identity(identity)))
+            })
+        }),
+        case("numbers", || {
+            Box::new(|heard, mouth, device| {
+                let Heard::Request(asked) = heard else { return Then::AsUsual };
+                let each = PerSlot { a: u32::MAX, b: u32::MAX };
+                let reply = match asked.request {
+                    Request::Hello { .. } => Reply::Hello {
+                        version: 1,
+                        max_frame_bytes: 0,
+                        window_bytes: 0,
+                        boot_nonce: 0,
+                    },
+                    Request::Wear => Reply::Wear(Wear {
+                        slot_erases: each,
+                        slot_blocks: PerSlot { a: 0, b: 0 },
+                        record_entries: u32::MAX,
+                        record_places: 0,
+                    }),
+                    Request::Status => {
+                        let mut status = device.status();
+                        (status.accept_floor, status.uptime_ms) = (u64::MAX, u64::MAX);
+                        (status.record_entries, status.erases) = (u32::MAX, u32::MAX);
+                        status.link = LinkCounters {
+                            frames: u32::MAX,
+                            payload_bytes: u64::MAX,
+                            repeated_bytes: u64::MAX,
+                        };
+                        Reply::Status(status)
+                    }
+                    _ => return Then::AsUsual,
+                };
+                mouth.reply(asked.id, Ok(reply))
+            })
+        }),
+    ];
+    for command in
+        ["-vv device status --explain", "--format json -vv device status", "device identify"]
+    {
+        all(&[Port::Tcp], &cases, |_, address| words(command, address));
+    }
+}
+
+const fn is_identify(request: &Request<'_>) -> bool {
+    matches!(request, Request::Identify)
+}
+
+#[test]
+fn a_console_that_floods_steers_nothing_and_fills_no_memory() {
+    let case = |what, twist| Case { what, code: 0, says: "", within_s: 30, twist };
+    let cases = [
+        case("lines of commands", || {
+            beside(Then::AsUsual, Duration::from_millis(1), |mouth| {
+                mouth.console(format!("{EVIL}\n{EVIL}\n").repeat(20).as_bytes())
+            })
+        }),
+        case("a line without an end", || {
+            beside(Then::AsUsual, Duration::ZERO, |mouth| {
+                mouth.console(EVIL.replace('\n', "").repeat(40).as_bytes())
+            })
+        }),
+        case("no text at all", || {
+            beside(Then::AsUsual, Duration::ZERO, |mouth| {
+                mouth.console(&[0xff, 0xc3, 0x28, 0x1b].repeat(900))
+            })
+        }),
+    ];
+    // On a serial line this is more than its rate, so frames are lost in it: on a socket, answers come between.
+    for command in ["-vv device log --for 2s", "-vv --format json device log --for 2s"] {
+        all(&[Port::Tcp], &cases, |_, address| words(command, address));
+    }
+}
