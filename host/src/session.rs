@@ -42,11 +42,13 @@ const MAX_BUSY_US: u64 = 10_000_000;
 pub struct Patience {
     /// Silence after which a request is given up, in microseconds.
     pub silence_us: u64,
+    /// Longest time that a request that hashes or checks may be worked on, in microseconds.
+    pub work_us: u64,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { silence_us: 8_000_000 }
+        Self { silence_us: 8_000_000, work_us: MAX_WORKING_US }
     }
 }
 
@@ -226,7 +228,7 @@ impl Session {
         let id = self.next_id;
         self.next_id = self.next_id.wrapping_add(1);
         let mut bytes = [0; MAX_REQUEST_BYTES];
-        let work_us = longest_work_us(&request);
+        let work_us = longest_work_us(&request, self.patience);
         let message = ToDevice { id, session: self.entered, request };
         let payload = message::encode(&message, &mut bytes).unwrap_or_default().to_vec();
         self.open = Some(OpenRequest {
@@ -422,7 +424,7 @@ impl Session {
 }
 
 /// How long a device may work on a request.
-const fn longest_work_us(request: &Request<'_>) -> u64 {
+const fn longest_work_us(request: &Request<'_>, patience: Patience) -> u64 {
     let only_stores = matches!(
         request,
         Request::Enroll
@@ -435,7 +437,7 @@ const fn longest_work_us(request: &Request<'_>) -> u64 {
     );
     match (request.may_take_long(), only_stores) {
         (true, true) => MAX_STORING_US,
-        (true, false) => MAX_WORKING_US,
+        (true, false) => patience.work_us,
         (false, _) => 0,
     }
 }

@@ -27,7 +27,7 @@ use crate::evidence::escape_text;
 use crate::link::{Address, LinkError, LinkStart};
 use crate::qualify::observation::{CheckInfo, DeviceFacts, Seen, StatusFacts};
 use crate::session::transfer::{LinkTuning, Staged, first_chunk_bytes};
-use crate::session::{Answer, Linked, Reading, TooSlow, Traffic};
+use crate::session::{Answer, Linked, Patience, Reading, TooSlow, Traffic};
 use crate::trust::{Hex, KnownDevicesError};
 
 /// Largest chunk worth trying on a serial line: two halves of the usual block.
@@ -183,6 +183,8 @@ pub struct Device {
     traffic_before: Traffic,
     now_ms: u64,
     heard_ms: u64,
+    /// When it has to be done with what it works on, if somebody has less time than it may take.
+    work_until_ms: Option<u64>,
 }
 
 impl Device {
@@ -210,6 +212,7 @@ impl Device {
             traffic_before: Traffic::default(),
             now_ms: 0,
             heard_ms: 0,
+            work_until_ms: None,
         }
     }
 
@@ -316,6 +319,24 @@ impl Device {
     pub async fn identify(&mut self) -> Result<DeviceFacts, DeviceError> {
         let answer = self.ask(Request::Identify).await?;
         Ok(facts::device_facts(&identity(&answer)?))
+    }
+
+    /// Lets it work on what hashes or checks no longer than until `until_ms`.
+    pub fn work_until(&mut self, until_ms: u64) {
+        self.work_until_ms = Some(until_ms);
+        let patience = self.patience();
+        if let Some(driver) = &mut self.driver {
+            driver.set_patience(patience);
+        }
+    }
+
+    /// How it is asked now.
+    fn patience(&mut self) -> Patience {
+        let usual = Patience::default();
+        let left_us = self.work_until_ms.map_or(u64::MAX, |until_ms| {
+            until_ms.saturating_sub(self.now_ms()).saturating_mul(1_000)
+        });
+        Patience { work_us: usual.work_us.min(left_us), ..usual }
     }
 
     /// How long the shortest question takes, in microseconds.

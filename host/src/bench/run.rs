@@ -119,6 +119,7 @@ pub async fn run(
             | Act::Confirm { .. }
             | Act::Rollback { .. }) => {
                 tracing::debug!(at_ms = device.now_ms(), ?act, "does");
+                device.work_until(runner.deadline_ms());
                 let saw = tokio::select! {
                     biased;
                     Ok(()) = interrupts.changed() => None,

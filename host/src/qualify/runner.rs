@@ -294,6 +294,12 @@ impl Runner {
         }
     }
 
+    /// When the plan's time for the run is over.
+    #[must_use]
+    pub const fn deadline_ms(&self) -> u64 {
+        self.plan_run.deadline_ms()
+    }
+
     /// Version and slots as found, for words to people.
     #[must_use]
     pub const fn before(&self) -> Option<&DeviceFacts> {

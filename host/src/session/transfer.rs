@@ -104,7 +104,7 @@ pub enum TransferError {
     },
     /// The device takes bytes, and too few in the time there is.
     #[error(
-        "the device is too slow: it has taken {taken_bytes} of {total_bytes} bytes within {within_s} s"
+        "the device is not done within {within_s} s: it has taken {taken_bytes} of {total_bytes} bytes"
     )]
     TooSlow {
         /// Bytes that it has taken.

@@ -117,7 +117,7 @@ impl Device {
     pub async fn close(&mut self) {
         if let (Some(driver), Some((_, session))) = (&mut self.driver, self.session.take()) {
             // A device that does not hear it ends the session by itself when it goes silent.
-            driver.set_patience(Patience { silence_us: PROBE_US });
+            driver.set_patience(Patience { silence_us: PROBE_US, ..Patience::default() });
             // On a link that was opened anew nothing was asked in it yet.
             driver.enter(session);
             let _ = driver.ask(Request::CloseSession).await;
@@ -195,10 +195,12 @@ impl Device {
     }
 
     async fn ask_briefly(&mut self, request: Request<'_>) -> Result<Answer, DeviceError> {
-        self.driver()?.set_patience(Patience { silence_us: PROBE_US });
+        let patience = self.patience();
+        let brief = Patience { silence_us: PROBE_US, ..patience };
+        self.driver()?.set_patience(brief);
         let answer = self.ask(request).await;
         if let Some(driver) = &mut self.driver {
-            driver.set_patience(Patience::default());
+            driver.set_patience(patience);
         }
         answer
     }
@@ -212,7 +214,8 @@ impl Device {
         self.next_id = self.next_id.wrapping_add(1_000);
         let mut console = std::mem::take(&mut self.console);
         console.end_line();
-        self.driver = Some(Driver::new(link, console, self.next_id, Patience::default()));
+        let patience = self.patience();
+        self.driver = Some(Driver::new(link, console, self.next_id, patience));
         Ok(())
     }
 

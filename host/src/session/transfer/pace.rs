@@ -126,7 +126,7 @@ mod tests {
         assert!((623_000_000..660_000_000).contains(&at_us), "{at_us}");
         assert_eq!(
             error.to_string(),
-            "the device is too slow: it has taken 33 of 24000 bytes within 623 s"
+            "the device is not done within 623 s: it has taken 33 of 24000 bytes"
         );
     }
 
