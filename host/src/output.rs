@@ -10,6 +10,7 @@ use std::sync::Mutex;
 
 use serde::Serialize;
 use serde_json::json;
+use tracing_subscriber::fmt::MakeWriter;
 
 use crate::error::CommandError;
 use crate::evidence::{escape_json_line, escape_log_line};
@@ -128,6 +129,31 @@ impl Output {
             let mut lost = self.lost.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             lost.get_or_insert(error);
         }
+    }
+}
+
+/// Where the log goes: stderr, safe as everything else that is said there.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LogLines;
+
+impl MakeWriter<'_> for LogLines {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        *self
+    }
+}
+
+impl Write for LogLines {
+    /// An event comes whole.
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let lines = escape_lines(&String::from_utf8_lossy(event));
+        io::stderr().lock().write_all(lines.as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().lock().flush()
     }
 }
 

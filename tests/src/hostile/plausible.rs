@@ -9,7 +9,7 @@ use firmware_protocol::message::{
 };
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::root::LifeCycle;
-use firmware_protocol::slot::{PerSlot, SlotId, SlotState};
+use firmware_protocol::slot::{PerSlot, RejectReason, SlotId, SlotState};
 use firmware_protocol::version::Version;
 
 /// Bytes of a block in every bundle for it.
@@ -31,6 +31,7 @@ pub struct Plausible {
     /// Number of its boot.
     pub boot: u64,
     staged: bool,
+    rejected: Option<RejectReason>,
     plan: Option<Digest>,
     armed: bool,
     /// What runs.
@@ -47,6 +48,7 @@ impl Plausible {
             blocks: Vec::new(),
             boot: 7,
             staged: false,
+            rejected: None,
             plan: None,
             armed: false,
             running: SlotId::A,
@@ -97,11 +99,8 @@ impl Plausible {
                 (self.active, self.plan) = (self.running, None);
                 Reply::Done(How::Done)
             }
-            Request::Rollback { .. } | Request::Withdraw { .. } => {
-                (self.plan, self.armed) = (None, false);
-                self.restart();
-                Reply::Done(How::Done)
-            }
+            Request::Rollback { .. } => self.give_up(RejectReason::HostDecided),
+            Request::Withdraw { .. } => self.give_up(RejectReason::Withdrawn),
             Request::RunCheck { .. } => Reply::Checked(Reading::Status {
                 status: CheckStatus::Ok,
                 detail: "".try_into().unwrap(),
@@ -161,10 +160,13 @@ impl Plausible {
     /// What it says of its record.
     pub fn status(&self) -> Status {
         let bundle = self.bundle;
-        let b = match (self.active, self.staged) {
-            (SlotId::B, _) => SlotState::Admitted { bundle },
-            (SlotId::A, true) => SlotState::Staged { bundle },
-            (SlotId::A, false) => SlotState::Empty,
+        let b = match (self.active, self.rejected, self.staged) {
+            (SlotId::B, ..) => SlotState::Admitted { bundle },
+            (SlotId::A, Some(reason), _) => {
+                SlotState::Rejected { bundle, reason, trial_id: TRIAL_ID }
+            }
+            (SlotId::A, None, true) => SlotState::Staged { bundle },
+            (SlotId::A, None, false) => SlotState::Empty,
         };
         Status {
             active: Some(self.active),
@@ -206,6 +208,12 @@ impl Plausible {
             }
         }
         Reply::Missing { first_block, missing, bits: bits.as_slice().try_into().unwrap() }
+    }
+
+    fn give_up(&mut self, reason: RejectReason) -> Reply<'static> {
+        (self.plan, self.armed, self.rejected) = (None, false, Some(reason));
+        self.restart();
+        Reply::Done(How::Done)
     }
 
     fn restart(&mut self) {
