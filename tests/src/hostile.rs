@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -21,7 +22,7 @@ use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
 pub use self::plausible::{BLOCK_BYTES, Plausible, record};
 
-use crate::cli::{Ended, Running};
+use crate::cli::{Ended, Running, noflake_binary};
 use crate::site::Site;
 
 /// Most memory that a command may take because of what a device says, in KiB.
@@ -183,7 +184,7 @@ pub fn start(port: Port, device: Plausible, twist: Twist) -> String {
             thread::spawn(move || {
                 for host in listener.incoming().map_while(Result::ok) {
                     let shared = Arc::clone(&shared);
-                    thread::spawn(move || serve_socket(host, &shared));
+                    thread::spawn(move || serve_socket(&host, &shared));
                 }
             });
             format!("tcp:{address}")
@@ -202,7 +203,7 @@ pub fn start(port: Port, device: Plausible, twist: Twist) -> String {
     }
 }
 
-fn serve_socket(host: TcpStream, shared: &Mutex<(Plausible, Twist)>) {
+fn serve_socket(host: &TcpStream, shared: &Mutex<(Plausible, Twist)>) {
     let _ = host.set_nodelay(true);
     let mouth = Mouth::new(Framing::Stream, Box::new(host.try_clone().unwrap()));
     serve(host.try_clone().unwrap(), &mouth, shared);
@@ -289,8 +290,16 @@ pub struct Outcome {
 /// terminal, turn text around or command a CI.
 #[track_caller]
 pub fn run(what: &str, site: &Site, arguments: &[&str], within: Duration) -> Outcome {
+    let mut command = Command::new(noflake_binary());
+    command.args(arguments);
+    run_command(what, site, command, within)
+}
+
+/// As [`run`], for a command that needs more than arguments.
+#[track_caller]
+pub fn run_command(what: &str, site: &Site, command: Command, within: Duration) -> Outcome {
     let begun = Instant::now();
-    let mut command = Running::start(site.folder(), arguments);
+    let mut command = Running::spawn(site.folder(), command, "");
     let status = format!("/proc/{}/status", command.id());
     let mut peak_kib = 0;
     while !command.has_ended() {
@@ -301,11 +310,10 @@ pub fn run(what: &str, site: &Site, arguments: &[&str], within: Duration) -> Out
         let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
         peak_kib = peak_kib.max(kib.unwrap_or(0));
         let said = command.stderr();
-        assert!(begun.elapsed() < within, "{what}: {arguments:?} not done in {within:?}: {said}");
+        assert!(begun.elapsed() < within, "{what}: not done in {within:?}: {said}");
         thread::sleep(Duration::from_millis(5));
     }
     let (ended, took) = (command.wait(), begun.elapsed());
-    println!("{what}: exit {:?}, {:.1} s, {peak_kib} KiB", ended.code, took.as_secs_f64());
     assert!(peak_kib < PEAK_KIB, "{what}: {peak_kib} KiB");
     let _ = ended.code.unwrap_or_else(|| panic!("{what}: ended by a signal: {ended:?}"));
     assert!(!ended.stderr.contains("panicked"), "{what}: {}", ended.stderr);

@@ -1,9 +1,14 @@
 //! A hostile device against the host: whatever it says and however slowly, a command ends in its time and with its exit
 //! code, keeps its memory, and shows nobody a character that does anything (issue 4; PROTOCOL.md, "Pace").
 #![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "a twist is about few requests")]
 
+use std::fs;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
+
+use firmware_protocol::delegation::Actions;
 
 use firmware_protocol::digest::Digest;
 use firmware_protocol::frame::Kind;
@@ -13,8 +18,11 @@ use firmware_protocol::message::{
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::slot::{PerSlot, SlotId};
 use firmware_protocol::version::Version;
+use integration::cli::noflake_binary;
+use integration::field::FieldOffice;
 use integration::hostile::{
     self, BLOCK_BYTES, Heard, Outcome, PORTS, Plausible, Port, Then, Twist, asks, record, run,
+    run_command,
 };
 use integration::site::{QUICK_PLAN, Release, Site, plan_with};
 use noflake::bundle::Bundle;
@@ -149,7 +157,7 @@ fn whoever_never_answers_what_was_asked_is_given_up() {
             beside(Then::Nothing, OFTEN, |_| vec![0xff; 4_096])
         }),
         out_of_reach("frames too long to be taken", || {
-            beside(Then::Nothing, OFTEN, |mouth| mouth.frame(Kind::Message, &[1; 60_000]))
+            beside(Then::Nothing, OFTEN, |mouth| mouth.frame(Kind::Message, &vec![1; 60_000]))
         }),
         out_of_reach("a handshake for an answer", || {
             instead(any, |_, mouth, _| {
@@ -414,9 +422,7 @@ fn a_stage_that_gets_nowhere_ends_and_can_be_gone_on_with() {
             },
         ),
         case("takes everything and keeps nothing", "has got no further than", || {
-            let mut asked = 0;
-            instead(is_missing, move |id, mouth, _| {
-                asked += 1;
+            instead(is_missing, |id, mouth, _| {
                 let bits = [1].as_slice().try_into().unwrap();
                 mouth.reply(id, Ok(Reply::Missing { first_block: 0, missing: 1, bits }))
             })
@@ -642,4 +648,60 @@ fn what_a_device_measures_and_mutters_on_trial_steers_nothing() {
     deploys(&[Port::Tcp], &plan_with(rail), &cases[1..2]);
     let log = "id = \"log\"\nkind = \"log\"\nwindow = \"3s\"\nforbid = [\"never said\"]";
     deploys(&[Port::Tcp], &plan_with(log), &cases[2..]);
+}
+
+/// More console than a record takes, between hundreds of answers: what is over is dropped, and said so, and the reports of the
+/// run are made all the same.
+#[test]
+fn a_flood_of_console_through_a_qualification_fills_neither_memory_nor_disk() {
+    let (site, bundle, device) = awaited(QUICK_PLAN);
+    let mut is_on = false;
+    let flood: Twist = Box::new(move |_, mouth, _| {
+        if !std::mem::replace(&mut is_on, true) {
+            let own = mouth.clone();
+            let line = "\u{202e}\u{1b}[31m".repeat(100) + "\n";
+            mouth.for_ever(Duration::ZERO, move || own.console(line.repeat(20).as_bytes()));
+        }
+        Then::AsUsual
+    });
+    let address = hostile::start(Port::Tcp, device, flood);
+    let link = "id = \"link\"\nkind = \"link\"\nmetric = \"loss\"\ncount = 60\ninterval = \"10ms\"\nunit = \"%\"\nlimits = { le = 100 }";
+    let plan = plan_with(link).replace("run = \"60s\"", "run = \"5m\"");
+    let plan = site.write("bench.toml", &plan);
+    let qualify = ["qualify", &bundle, "--plan", plan.to_str().unwrap(), "-d", &address];
+    let outcome = run("qualify in a flood", &site, &qualify, Duration::from_secs(100));
+    assert_eq!(outcome.ended.code, Some(0), "{:?}", outcome.ended);
+    let record = site.runs()[0].join("record.jsonl");
+    let bytes = fs::metadata(&record).unwrap().len();
+    assert!(bytes < 64 << 20, "the record has {bytes} bytes");
+    let run_folder = site.runs()[0].display().to_string();
+    let shown =
+        run("a report of it", &site, &["report", "show", &run_folder], Duration::from_secs(60));
+    assert_eq!(shown.ended.code, Some(0), "{:?}", shown.ended);
+}
+
+/// Frames of a handshake by the hundred, well formed and not; the host is one that shows a delegation to nobody it does not know.
+#[test]
+fn a_handshake_of_garbage_makes_no_sealed_link() {
+    let works = FieldOffice::new();
+    let _ = works.delegate("t", &[]).code(0);
+    let garbage: Twist = Box::new(|heard, mouth, _| {
+        if matches!(heard, Heard::Other(Kind::Handshake)) {
+            for length in [0, 1, 32, 96, 97, 98, 1_000] {
+                mouth.bytes(&mouth.frame(Kind::Handshake, &vec![2; length]));
+                mouth.bytes(&mouth.frame(Kind::SealedMessage, &vec![4; length]));
+            }
+            mouth.reply(0, Ok(Reply::Linked { actions: Actions::ALL }));
+        }
+        Then::Nothing
+    });
+    let address = hostile::start(Port::Tcp, stranger(), garbage);
+    let site = &works.office.site;
+    let _ = fs::write(site.path("secret"), "secret\n");
+    let script = "exec \"$0\" device identify -d \"$1\" --as t.key --passphrase-fd 3 3<secret";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script]).arg(noflake_binary()).arg(&address);
+    let outcome = run_command("a handshake of garbage", site, shell, Duration::from_secs(60));
+    assert_eq!(outcome.ended.code, Some(3), "{:?}", outcome.ended);
+    let _ = outcome.ended.says("no device answers at");
 }
