@@ -181,11 +181,14 @@ fn whoever_never_answers_what_was_asked_is_given_up() {
             })
         }),
     ];
-    all(&PORTS, &cases, |_, address| words("-vv device status", address));
     let hangs_up = [out_of_reach("a connection that ends at once, again and again", || {
         Box::new(|_, _, _| Then::HangUp)
     })];
-    all(&[Port::Tcp], &hangs_up, |_, address| words("-vv device identify", address));
+    thread::scope(|scope| {
+        let identify = |_: &Site, address: &str| words("-vv device identify", address);
+        scope.spawn(move || all(&[Port::Tcp], &hangs_up, identify));
+        all(&PORTS, &cases, |_, address| words("-vv device status", address));
+    });
 }
 
 /// Just below the patience with one answer: a few such answers are waited for, and no more.
@@ -203,28 +206,11 @@ fn just_in_time() -> Twist {
 
 #[test]
 fn answers_that_each_come_just_in_time_are_not_waited_for_without_end() {
-    let case =
+    let slow =
         |code, says| Case { what: "just in time", code, says, within_s: 60, twist: just_in_time };
-    let in_session = case(3, "the device is too slow to tell who it is: ");
-    all(&[Port::Tcp], &[in_session], |_, address| {
-        words("device enroll --root trust/root.nfr", address)
-    });
-    all(&[Port::Pty], &[case(0, "HH-1")], |_, address| words("device identify", address));
-}
-
-#[test]
-fn a_boot_record_without_an_end_or_a_pace_is_not_read_for_ever() {
+    let in_session = [slow(3, "the device is too slow to tell who it is: ")];
     let case = |what, says, twist| Case { what, code: 3, says, within_s: 60, twist };
-    let cases = [
-        case("record of 4 GiB", "answered out of turn to record bytes", || {
-            instead(is_record, |id, mouth, _| mouth.reply(id, Ok(record(u32::MAX, 256))))
-        }),
-        case("record a byte a time", "answered out of turn to record bytes", || {
-            instead(is_record, |id, mouth, _| mouth.reply(id, Ok(record(4 << 20, 1))))
-        }),
-        case("record of nothing", "answered out of turn to record bytes", || {
-            instead(is_record, |id, mouth, _| mouth.reply(id, Ok(record(4_096, 0))))
-        }),
+    let records = [
         case(
             "record just in time",
             "too slow to tell its boot record: 4 answers within 24 s",
@@ -246,6 +232,31 @@ fn a_boot_record_without_an_end_or_a_pace_is_not_read_for_ever() {
                 let said = mouth.message(&FromDevice::Reply { id, reply: Err(Refusal::Flash) });
                 mouth.later(said, Duration::from_millis(7_600))
             })
+        }),
+    ];
+    let enroll = "device enroll --root trust/root.nfr";
+    thread::scope(|scope| {
+        scope.spawn(|| all(&[Port::Tcp], &in_session, |_, address| words(enroll, address)));
+        scope.spawn(|| {
+            // A few answers are waited for, as those of a device far away.
+            all(&[Port::Pty], &[slow(0, "HH-1")], |_, address| words("device identify", address));
+        });
+        all(&[Port::Tcp], &records, |_, address| words("device record -o out.bin", address));
+    });
+}
+
+#[test]
+fn a_boot_record_without_an_end_or_a_pace_is_not_read_for_ever() {
+    let case = |what, says, twist| Case { what, code: 3, says, within_s: 60, twist };
+    let cases = [
+        case("record of 4 GiB", "answered out of turn to record bytes", || {
+            instead(is_record, |id, mouth, _| mouth.reply(id, Ok(record(u32::MAX, 256))))
+        }),
+        case("record a byte a time", "answered out of turn to record bytes", || {
+            instead(is_record, |id, mouth, _| mouth.reply(id, Ok(record(4 << 20, 1))))
+        }),
+        case("record of nothing", "answered out of turn to record bytes", || {
+            instead(is_record, |id, mouth, _| mouth.reply(id, Ok(record(4_096, 0))))
         }),
     ];
     all(&[Port::Tcp], &cases, |_, address| words("device record -o out.bin", address));
@@ -660,7 +671,10 @@ fn a_flood_of_console_through_a_qualification_fills_neither_memory_nor_disk() {
         if !std::mem::replace(&mut is_on, true) {
             let own = mouth.clone();
             let line = "\u{202e}\u{1b}[31m".repeat(100) + "\n";
-            mouth.for_ever(Duration::ZERO, move || own.console(line.repeat(20).as_bytes()));
+            // A pause, in which its answers have their turn: without, they drown, and there is no run.
+            mouth.for_ever(Duration::from_millis(2), move || {
+                own.console(line.repeat(20).as_bytes())
+            });
         }
         Then::AsUsual
     });
