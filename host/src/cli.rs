@@ -16,7 +16,7 @@ use crate::commands::{
 use crate::commands::{demo, sim};
 use crate::config::Config;
 use crate::error::{CommandError, Exit};
-use crate::output::{Format, Output};
+use crate::output::{Format, LogLines, Output};
 use crate::trace::RunTrace;
 
 /// Qualifies deployments on field devices
@@ -183,7 +183,7 @@ fn start_log(verbose: u8) {
         3.. => "noflake=trace",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let stderr = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let stderr = tracing_subscriber::fmt::layer().with_writer(LogLines);
     tracing_subscriber::registry()
         .with(stderr.with_filter(filter))
         .with(RunTrace.with_filter(LevelFilter::DEBUG))

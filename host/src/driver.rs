@@ -14,7 +14,9 @@ use thiserror::Error;
 
 use crate::link::{Link, LinkError};
 use crate::session::transfer::{Need, Progress, Staged, Transfer, TransferError};
-use crate::session::{Answer, Credentials, Event, LinkRefused, Linked, Patience, Session, Traffic};
+use crate::session::{
+    Answer, Credentials, Event, LinkRefused, Linked, Patience, Reading, Session, TooSlow, Traffic,
+};
 
 /// Longest time between two signs of life while a session is open, in microseconds.
 const RENEW_US: u64 = 700_000;
@@ -83,6 +85,20 @@ impl Driver {
     #[must_use]
     pub fn now_ms(&self) -> u64 {
         self.link.now_us() / 1_000
+    }
+
+    /// The clock of a reading of many answers that begins now.
+    #[must_use]
+    pub fn begin_reading(&self) -> Reading {
+        Reading::new(self.link.now_us(), self.link.baud())
+    }
+
+    /// Counts an answer of a reading.
+    ///
+    /// # Errors
+    /// When they come too slowly.
+    pub fn count_answer(&self, reading: &mut Reading) -> Result<(), TooSlow> {
+        reading.count(self.link.now_us())
     }
 
     /// When the device last said anything, in milliseconds on the link's clock.

@@ -29,7 +29,7 @@ pub use entry::{
     RunEnd, RunStart, Validator, Verb,
 };
 pub use error::{EvidenceError, RecordError};
-pub use escape::{escape_bytes, escape_text};
+pub use escape::{escape_bytes, escape_json_line, escape_log_line, escape_text};
 pub use folder::RunFolder;
 pub use reader::RunRecord;
 pub use recorder::Recorder;

@@ -1,6 +1,6 @@
 //! The only printing: results on stdout, everything else on stderr.
 //!
-//! Nothing that is said to people can steer their terminal, whichever file or device it quotes: it is
+//! Nothing that is said to people can steer their terminal or their CI, whichever file or device it quotes: it is
 //! escaped here, line by line. A reader that went away (`| head`) is not an error: a command must never stop halfway because nobody listens. A result
 //! that stdout does not take otherwise, as on a full disk, goes to stderr: it is never lost in silence.
 
@@ -10,9 +10,10 @@ use std::sync::Mutex;
 
 use serde::Serialize;
 use serde_json::json;
+use tracing_subscriber::fmt::MakeWriter;
 
 use crate::error::CommandError;
-use crate::evidence::escape_text;
+use crate::evidence::{escape_json_line, escape_log_line};
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, clap::ValueEnum)]
@@ -50,7 +51,7 @@ impl Output {
         let line = match self.format {
             Format::Human => escape_lines(&human.to_string()),
             Format::Json => match serde_json::to_string(machine) {
-                Ok(line) => line,
+                Ok(line) => escape_json_line(&line),
                 Err(error) => return self.keep(error.into()),
             },
         };
@@ -84,7 +85,9 @@ impl Output {
         let text = escape_lines(&line.to_string());
         let line = match self.format {
             Format::Human => text,
-            Format::Json => json!({ "progress": "note", "text": text }).to_string(),
+            Format::Json => {
+                escape_json_line(&json!({ "progress": "note", "text": text }).to_string())
+            }
         };
         drop(writeln!(io::stderr().lock(), "{line}"));
     }
@@ -107,7 +110,7 @@ impl Output {
                     "next": next,
                     "exit": error.exit().code(),
                 });
-                self.raw(format!("{line}\n").as_bytes());
+                self.raw(format!("{}\n", escape_json_line(&line.to_string())).as_bytes());
             }
         }
     }
@@ -129,9 +132,34 @@ impl Output {
     }
 }
 
-/// Makes text safe for a terminal; its line breaks stay.
+/// Where the log goes: stderr, safe as everything else that is said there.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LogLines;
+
+impl MakeWriter<'_> for LogLines {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        *self
+    }
+}
+
+impl Write for LogLines {
+    /// An event comes whole.
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let lines = escape_lines(&String::from_utf8_lossy(event));
+        io::stderr().lock().write_all(lines.as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().lock().flush()
+    }
+}
+
+/// Makes text safe for a terminal and a CI; its line breaks stay.
 fn escape_lines(text: &str) -> String {
-    text.split('\n').map(escape_text).collect::<Vec<_>>().join("\n")
+    text.split('\n').map(escape_log_line).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

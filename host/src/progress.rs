@@ -9,7 +9,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
 use crate::bench::{Progressed, Waiting};
-use crate::evidence::{Ending, Entry, NoteSeverity, Step, escape_text};
+use crate::evidence::{
+    Ending, Entry, NoteSeverity, Step, escape_json_line, escape_log_line, escape_text,
+};
 use crate::output::Format;
 use crate::platform::QuietKeys;
 use crate::session::transfer::Progress;
@@ -58,6 +60,10 @@ impl Screen {
 
     // Without a stderr there is nobody to tell; the work itself goes on.
     fn line(&self, text: &str) {
+        let text = match self.format {
+            Format::Human => escape_log_line(text),
+            Format::Json => escape_json_line(text),
+        };
         match &self.bars {
             Some(bars) => drop(bars.println(text)),
             None => drop(writeln!(io::stderr().lock(), "{text}")),

@@ -5,6 +5,7 @@
 //! [`Session::poll_transmit`] and [`Session::poll_event`] after every call that may have filled them,
 //! and calls [`Session::handle_timeout`] at [`Session::deadline_us`].
 
+mod reading;
 mod sealing;
 pub mod transfer;
 
@@ -17,6 +18,7 @@ use firmware_protocol::message::{
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::sealed::LinkSecret;
 
+pub use self::reading::{Reading, TooSlow};
 pub use self::sealing::{Credentials, LinkRefused, Linked};
 use self::sealing::{Outcome, Sealing};
 
@@ -24,8 +26,10 @@ use self::sealing::{Outcome, Sealing};
 const MAX_UNIT_BYTES: usize = 2_048;
 /// First wait for an answer before asking again, in microseconds.
 const FIRST_RETRY_US: u64 = 300_000;
-/// Longest time that one request may be worked on, in microseconds: hashing 256 MiB on a slow part.
+/// Longest time that a request that hashes or checks may be worked on, in microseconds: hashing 256 MiB on a slow part.
 const MAX_WORKING_US: u64 = 600_000_000;
+/// Longest time that one may be worked on that only stores something, in microseconds: a few erases of the slowest blocks.
+const MAX_STORING_US: u64 = 60_000_000;
 /// Longest wait before asking again, in microseconds.
 const LAST_RETRY_US: u64 = 1_500_000;
 /// Wait before a device that was busy is asked anew, in microseconds.
@@ -38,11 +42,13 @@ const MAX_BUSY_US: u64 = 10_000_000;
 pub struct Patience {
     /// Silence after which a request is given up, in microseconds.
     pub silence_us: u64,
+    /// Longest time that a request that hashes or checks may be worked on, in microseconds.
+    pub work_us: u64,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { silence_us: 8_000_000 }
+        Self { silence_us: 8_000_000, work_us: MAX_WORKING_US }
     }
 }
 
@@ -133,8 +139,8 @@ pub struct Session {
 #[derive(Debug)]
 struct OpenRequest {
     id: u32,
-    /// The device may say that it works on it.
-    may_take_long: bool,
+    /// How long the device may say that it works on it; a question is not worked on.
+    work_us: u64,
     payload: Vec<u8>,
     first_us: u64,
     /// When the device last gave a sign that it works on it.
@@ -222,12 +228,12 @@ impl Session {
         let id = self.next_id;
         self.next_id = self.next_id.wrapping_add(1);
         let mut bytes = [0; MAX_REQUEST_BYTES];
-        let may_take_long = request.may_take_long();
+        let work_us = longest_work_us(&request, self.patience);
         let message = ToDevice { id, session: self.entered, request };
         let payload = message::encode(&message, &mut bytes).unwrap_or_default().to_vec();
         self.open = Some(OpenRequest {
             id,
-            may_take_long,
+            work_us,
             payload,
             first_us: now_us,
             alive_us: now_us,
@@ -388,13 +394,17 @@ impl Session {
         let busy_us = open.busy_us.unwrap_or(now_us);
         match standing {
             Standing::Working => {
-                open.busy_us = None;
-                // A device that works for ever is as good as silent, and so is one that works on a question.
-                if open.may_take_long && now_us.saturating_sub(open.first_us) < MAX_WORKING_US {
+                // A device that works for ever is as good as silent, and so is one that works on a question. Its word
+                // ends no time of being busy then: the two in turn would go on for ever.
+                if now_us.saturating_sub(open.first_us) < open.work_us {
+                    open.busy_us = None;
                     open.alive_us = now_us;
                 }
             }
-            Standing::Busy if now_us.saturating_sub(busy_us) < MAX_BUSY_US => {
+            Standing::Busy
+                if now_us.saturating_sub(busy_us) < MAX_BUSY_US
+                    && now_us.saturating_sub(open.first_us) < open.work_us.max(MAX_BUSY_US) =>
+            {
                 open.busy_us = Some(busy_us);
                 // Under a new id: the device may keep its answer to this one.
                 open.renumber(self.next_id);
@@ -410,6 +420,25 @@ impl Session {
                 self.events.push_back(Event::Answer(answer));
             }
         }
+    }
+}
+
+/// How long a device may work on a request.
+const fn longest_work_us(request: &Request<'_>, patience: Patience) -> u64 {
+    let only_stores = matches!(
+        request,
+        Request::Enroll
+            | Request::Certify
+            | Request::Arm { .. }
+            | Request::Reset { .. }
+            | Request::Confirm { .. }
+            | Request::Rollback { .. }
+            | Request::Withdraw { .. }
+    );
+    match (request.may_take_long(), only_stores) {
+        (true, true) => MAX_STORING_US,
+        (true, false) => patience.work_us,
+        (false, _) => 0,
     }
 }
 

@@ -9,6 +9,7 @@
 //! - [`raw`]: speaks the wire as no honest host would
 //! - [`proxy`]: a TCP cable that counts, listens, stalls and breaks
 //! - [`peer`]: something at a device's address that is no device
+//! - [`hostile`]: a device that is healthy but for one twist, and what a command owes whatever its device does
 //! - [`flash`], [`source`], [`random`]: what the flash file holds, files, seeded choices
 //! - [`powercut`], [`soak`]: devices under faults, all of them in turn or many by chance
 //! - [`fuzz`]: everything that reads foreign bytes, fed with any
@@ -36,6 +37,7 @@ pub mod cli;
 pub mod field;
 pub mod flash;
 pub mod fuzz;
+pub mod hostile;
 pub mod modelcheck;
 pub mod office;
 pub mod peer;

@@ -12,6 +12,7 @@ pub use self::record::RecordBytes;
 
 use firmware_protocol::delegation::Actions;
 use firmware_protocol::digest::Digest;
+use firmware_protocol::flash::MAX_COMPONENTS;
 use firmware_protocol::message::{
     Identity, PROTOCOL_CURRENT, PROTOCOL_MIN, Reply, Request, Status, TrialTerms,
 };
@@ -26,7 +27,7 @@ use crate::evidence::escape_text;
 use crate::link::{Address, LinkError, LinkStart};
 use crate::qualify::observation::{CheckInfo, DeviceFacts, Seen, StatusFacts};
 use crate::session::transfer::{LinkTuning, Staged, first_chunk_bytes};
-use crate::session::{Answer, Linked, Traffic};
+use crate::session::{Answer, Linked, Patience, Reading, TooSlow, Traffic};
 use crate::trust::{Hex, KnownDevicesError};
 
 /// Largest chunk worth trying on a serial line: two halves of the usual block.
@@ -65,6 +66,14 @@ pub enum DeviceError {
     /// The device answered something else.
     #[error("the device answered out of turn to {0}")]
     OutOfTurn(&'static str),
+    /// The device answers, and so slowly that it is not listened to any longer.
+    #[error("the device is too slow to tell {what}: {slow}")]
+    TooSlow {
+        /// What it was asked for.
+        what: &'static str,
+        /// How slow it is.
+        slow: TooSlow,
+    },
     /// The device wants to speak another protocol version than it was offered.
     #[error(
         "the device speaks protocol version {version}, this noflake {PROTOCOL_MIN} to \
@@ -174,6 +183,8 @@ pub struct Device {
     traffic_before: Traffic,
     now_ms: u64,
     heard_ms: u64,
+    /// When it has to be done with what it works on, if somebody has less time than it may take.
+    work_until_ms: Option<u64>,
 }
 
 impl Device {
@@ -201,6 +212,7 @@ impl Device {
             traffic_before: Traffic::default(),
             now_ms: 0,
             heard_ms: 0,
+            work_until_ms: None,
         }
     }
 
@@ -266,6 +278,27 @@ impl Device {
         Ok(answer?)
     }
 
+    /// Asks one of many questions of a reading, which began with [`Driver::begin_reading`].
+    async fn ask_on(
+        &mut self,
+        reading: &mut Reading,
+        what: &'static str,
+        request: Request<'_>,
+    ) -> Result<Answer, DeviceError> {
+        let answer = self.ask(request).await?;
+        self.count_answer(reading, what)?;
+        Ok(answer)
+    }
+
+    fn count_answer(
+        &mut self,
+        reading: &mut Reading,
+        what: &'static str,
+    ) -> Result<(), DeviceError> {
+        let counted = self.driver()?.count_answer(reading);
+        counted.map_err(|slow| DeviceError::TooSlow { what, slow })
+    }
+
     /// Waits until `until_ms`, keeping the lease.
     ///
     /// # Errors
@@ -286,6 +319,24 @@ impl Device {
     pub async fn identify(&mut self) -> Result<DeviceFacts, DeviceError> {
         let answer = self.ask(Request::Identify).await?;
         Ok(facts::device_facts(&identity(&answer)?))
+    }
+
+    /// Lets it work on what hashes or checks no longer than until `until_ms`.
+    pub fn work_until(&mut self, until_ms: u64) {
+        self.work_until_ms = Some(until_ms);
+        let patience = self.patience();
+        if let Some(driver) = &mut self.driver {
+            driver.set_patience(patience);
+        }
+    }
+
+    /// How it is asked now.
+    fn patience(&mut self) -> Patience {
+        let usual = Patience::default();
+        let left_us = self.work_until_ms.map_or(u64::MAX, |until_ms| {
+            until_ms.saturating_sub(self.now_ms()).saturating_mul(1_000)
+        });
+        Patience { work_us: usual.work_us.min(left_us), ..usual }
     }
 
     /// How long the shortest question takes, in microseconds.
@@ -370,8 +421,10 @@ impl Device {
         let answer = self.ask(Request::Identify).await?;
         let count = identity(&answer)?.checks;
         let mut checks = Vec::new();
+        let mut reading = self.driver()?.begin_reading();
         for index in 0..count {
-            let answer = self.ask(Request::Check { index }).await?;
+            let ask = Request::Check { index };
+            let answer = self.ask_on(&mut reading, "its checks", ask).await?;
             let Reply::Check(check) = answer.reply().map_err(DeviceError::Refused)? else {
                 return Err(DeviceError::OutOfTurn("check"));
             };
@@ -407,6 +460,11 @@ impl Device {
     pub async fn areas(&mut self) -> Result<Vec<String>, DeviceError> {
         let answer = self.ask(Request::Identify).await?;
         let count = identity(&answer)?.areas;
+        if usize::from(count) > MAX_COMPONENTS {
+            return Err(DeviceError::OutOfTurn(
+                "identify: it has more areas than a bundle can have",
+            ));
+        }
         let mut areas = Vec::new();
         for index in 0..count {
             let answer = self.ask(Request::Area { index }).await?;

@@ -26,7 +26,11 @@ pub fn device_facts(identity: &Identity<'_>) -> DeviceFacts {
             Start::Recovery => Where::Recovery,
         },
         bundle: identity.bundle.map(|digest| digest.0),
-        version: identity.version.as_ref().map(ToString::to_string).unwrap_or_default(),
+        version: identity
+            .version
+            .as_ref()
+            .map(|version| escape_text(&version.to_string()))
+            .unwrap_or_default(),
         boot_nonce: identity.boot_nonce,
         reset_cause: identity.reset_cause.word().to_owned(),
         watchdog_hardware: identity.hardware_deadline,

@@ -119,6 +119,7 @@ pub async fn run(
             | Act::Confirm { .. }
             | Act::Rollback { .. }) => {
                 tracing::debug!(at_ms = device.now_ms(), ?act, "does");
+                device.work_until(runner.deadline_ms());
                 let saw = tokio::select! {
                     biased;
                     Ok(()) = interrupts.changed() => None,
@@ -166,7 +167,9 @@ async fn perform(
         }
         Act::Look { until_ms } => connect(device, until_ms, None, false, show).await,
         Act::HashSlot { slot } => hash_slot(device, bundle, slot).await,
-        Act::Stage { slot, again } => stage(device, bundle, slot, again, show).await,
+        Act::Stage { slot, again, until_ms } => {
+            stage(device, bundle, slot, (again, until_ms), show).await
+        }
         Act::OpenTrial { plan, terms } => open_trial(device, bundle, Digest(plan), terms).await,
         Act::Arm { trial_id, boots } => {
             device.arm(wire_id(trial_id), boots).await.map(|()| Saw::Done)
@@ -228,6 +231,7 @@ fn refusal_of(error: &DeviceError) -> Option<Refusal> {
         }
         DeviceError::Driver(_)
         | DeviceError::OutOfTurn(_)
+        | DeviceError::TooSlow { .. }
         | DeviceError::Version { .. }
         | DeviceError::Impostor { .. }
         | DeviceError::Stranger { .. }
@@ -264,6 +268,7 @@ fn missing(error: &DeviceError) -> Missing {
         DeviceError::Driver(_)
         | DeviceError::Refused(_)
         | DeviceError::OutOfTurn(_)
+        | DeviceError::TooSlow { .. }
         | DeviceError::Impostor { .. }
         | DeviceError::Stranger { .. }
         | DeviceError::Known(_)
@@ -327,7 +332,7 @@ async fn stage(
     device: &mut Device,
     bundle: &VerifiedBundle,
     slot: Where,
-    again: bool,
+    (again, until_ms): (bool, u64),
     show: &mut dyn FnMut(Progressed<'_>),
 ) -> Result<Saw, DeviceError> {
     let Some(spare) = slot_of(slot) else {
@@ -344,6 +349,8 @@ async fn stage(
     let before = (device.traffic().payload_bytes, device.status().await?.link.payload_bytes);
     let envelope = bundle.bundle().envelope().to_vec();
     let transfer = Transfer::new(envelope, spare, source.parts(), again, device.tuning());
+    let limit_us = until_ms.saturating_sub(began_ms).saturating_mul(1_000);
+    let transfer = transfer.within(limit_us);
     device.mark_torn(true);
     let driver = device.driver()?;
     let mut report = |progress: Progress, at_ms: u64| {
@@ -351,6 +358,9 @@ async fn stage(
     };
     let staged = driver.stage(transfer, &mut source, &mut report).await;
     let staged = device.note_staged(staged)?;
+    if staged.bundle != bundle.bundle().digest() {
+        return Err(DeviceError::OutOfTurn("stage: it has read another bundle back"));
+    }
     let after = (device.traffic().payload_bytes, device.status().await?.link.payload_bytes);
     Ok(Saw::Staged(StagedFacts {
         slot: place(staged.slot),

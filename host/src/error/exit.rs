@@ -361,6 +361,7 @@ fn of_device(error: &DeviceError) -> Exit {
         DeviceError::NotReached { source, .. } => of_device(source),
         DeviceError::Driver(_)
         | DeviceError::OutOfTurn(_)
+        | DeviceError::TooSlow { .. }
         | DeviceError::Version { .. }
         | DeviceError::Known(_)
         | DeviceError::Random(_)

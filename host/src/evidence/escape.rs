@@ -6,6 +6,8 @@
 //! A backslash stays as it is: escaping twice then changes nothing, so a text may pass the recorder,
 //! the reader and a report without anybody counting.
 
+use std::fmt::Write as _;
+
 use serde_json::Value;
 
 /// Replaces every character that could steer a terminal or reorder a line by a visible escape.
@@ -15,6 +17,61 @@ use serde_json::Value;
 pub fn escape_text(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     push_escaped(&mut safe, text);
+    safe
+}
+
+/// Like [`escape_text`], for a line of a log that somebody's CI reads: what would be a command to it becomes visible text.
+///
+/// Runners take lines that begin with `::` (GitHub), and `##vso[`, `##[` or `##teamcity[` wherever it stands in a line.
+/// Idempotent.
+#[must_use]
+pub fn escape_log_line(line: &str) -> String {
+    let safe = escape_text(line);
+    let unindented = safe.trim_start();
+    let indent = safe.len() - unindented.len();
+    let mut disarmed = String::with_capacity(safe.len());
+    let mut rest = safe.as_str();
+    if unindented.starts_with("::") {
+        disarmed.push_str(safe.get(..indent).unwrap_or_default());
+        disarmed.extend(':'.escape_unicode());
+        rest = unindented.get(1..).unwrap_or_default();
+    }
+    while let Some((before, behind)) = rest.split_once("##") {
+        disarmed.push_str(before);
+        let word = behind.trim_start_matches(|character: char| character.is_ascii_alphabetic());
+        if word.starts_with('[') {
+            disarmed.extend('#'.escape_unicode());
+            disarmed.push('#');
+            rest = behind;
+        } else {
+            // The second one may begin the next pair.
+            disarmed.push('#');
+            rest = rest.get(before.len() + 1..).unwrap_or_default();
+        }
+    }
+    disarmed.push_str(rest);
+    disarmed
+}
+
+/// The same for a line of JSON, whose meaning stays: what is unsafe can stand in its texts only, and JSON has escapes of
+/// its own for it.
+#[must_use]
+pub fn escape_json_line(line: &str) -> String {
+    let mut safe = String::with_capacity(line.len());
+    let mut was_hash = false;
+    for character in line.chars() {
+        let is_command = character == '#' && was_hash;
+        was_hash = character == '#' && !is_command;
+        if is_command || is_unsafe(character) {
+            let units = &mut [0; 2];
+            for unit in character.encode_utf16(units) {
+                // Writing to a String cannot fail.
+                let _ = write!(safe, "\\u{unit:04x}");
+            }
+        } else {
+            safe.push(character);
+        }
+    }
     safe
 }
 
@@ -132,6 +189,31 @@ mod tests {
             let once = escape_text(&code.to_string());
             assert_eq!(escape_text(&once), once, "U+{:04X}", u32::from(code));
         }
+    }
+
+    #[test]
+    fn commands_to_a_ci_become_visible_text_and_everything_else_stays() {
+        for (text, safe) in [
+            ("::error::broken", "\\u{3a}:error::broken"),
+            ("  ::stop-commands::x", "  \\u{3a}:stop-commands::x"),
+            ("x ##vso[task.setvariable]y", "x \\u{23}#vso[task.setvariable]y"),
+            ("###[error]", "#\\u{23}#[error]"),
+            ("##teamcity[x] ##[x]", "\\u{23}#teamcity[x] \\u{23}#[x]"),
+            ("a::b ## c [d] #", "a::b ## c [d] #"),
+            ("\u{1b}::x", "\\u{1b}::x"),
+        ] {
+            assert_eq!(escape_log_line(text), safe);
+            assert_eq!(escape_log_line(safe), safe);
+        }
+    }
+
+    #[test]
+    fn a_line_of_json_keeps_its_meaning_and_commands_nothing() {
+        let value = json!({ "###": "##vso[x] # \u{9b}2J \u{202e}x \u{e0041} \u{7f} °" });
+        let safe = escape_json_line(&value.to_string());
+        assert!(!safe.contains("##") && !safe.chars().any(is_unsafe), "{safe}");
+        assert!(safe.contains('°'), "{safe}");
+        assert_eq!(serde_json::from_str::<Value>(&safe).expect("JSON"), value);
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl Recorder {
 
     /// Appends one entry. Every text in it is escaped.
     ///
-    /// The console takes at most half of a record. Then one note says that its lines are left out, and
+    /// The console takes at most a quarter of a record. Then one note says that its lines are left out, and
     /// later ones are dropped without an error: a talkative device must not end its own run.
     ///
     /// # Errors
@@ -186,12 +186,12 @@ impl OpenSteps {
 }
 
 fn console_left_out() -> Entry {
-    let text = "the device's console is left out from here on: it filled half of the record";
+    let text = "the device's console is left out from here on: it filled a quarter of the record";
     Entry::Note { severity: NoteSeverity::Warning, text: text.to_owned() }
 }
 
-/// Half of a record; the other half is the run's own.
-const CONSOLE_MAX_BYTES: u64 = RECORD_MAX_BYTES / 2;
+/// A quarter of a record: whoever makes a report of it has the record and its console in memory at once.
+const CONSOLE_MAX_BYTES: u64 = RECORD_MAX_BYTES / 4;
 
 #[cfg(test)]
 mod tests {

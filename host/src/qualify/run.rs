@@ -154,6 +154,12 @@ impl PlanRun {
         &self.outcomes
     }
 
+    /// When the plan's time for the whole run is over.
+    #[must_use]
+    pub const fn deadline_ms(&self) -> u64 {
+        self.deadline_ms
+    }
+
     /// Why the run ended early, if it did.
     #[must_use]
     pub const fn stopped(&self) -> Option<&StopReason> {

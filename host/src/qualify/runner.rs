@@ -34,6 +34,8 @@ pub use self::stopping::{GOES_BACK, UNTOUCHED};
 
 /// Most console lines that checks can look at.
 const CONSOLE_LINES: usize = 10_000;
+/// Most memory that these lines take, in bytes.
+const CONSOLE_BYTES: usize = 4 * 1_024 * 1_024;
 
 /// What is to be deployed, and how it is to be judged.
 #[derive(Debug, Clone)]
@@ -93,6 +95,7 @@ pub struct Runner {
     trial: Option<TrialOpen>,
     boot: Option<BootSeen>,
     console: Vec<ConsoleLine>,
+    console_bytes: usize,
     /// When the device last said anything.
     heard_ms: u64,
     left_ms: u64,
@@ -196,6 +199,7 @@ impl Runner {
             trial: None,
             boot: None,
             console: Vec::new(),
+            console_bytes: 0,
             heard_ms: now_ms,
             left_ms: now_ms,
             downtime_ms: None,
@@ -288,10 +292,18 @@ impl Runner {
         self.heard_ms = self.heard_ms.max(heard_ms);
         for line in lines {
             self.record(line.at_ms, Entry::Console { text: line.text.clone() });
-            if self.console.len() < CONSOLE_LINES {
+            let held_bytes = self.console_bytes.saturating_add(line.text.len());
+            if self.console.len() < CONSOLE_LINES && held_bytes <= CONSOLE_BYTES {
+                self.console_bytes = held_bytes;
                 self.console.push(line);
             }
         }
+    }
+
+    /// When the plan's time for the run is over.
+    #[must_use]
+    pub const fn deadline_ms(&self) -> u64 {
+        self.plan_run.deadline_ms()
     }
 
     /// Version and slots as found, for words to people.

@@ -25,6 +25,23 @@ fn a_device_that_says_working_for_ever_is_given_up_after_ten_minutes() {
     assert!((MAX_WORKING_US..=limit_us).contains(&given_up_us), "after {given_up_us} us");
 }
 
+#[test]
+fn a_caller_that_has_less_time_gives_work_up_sooner() {
+    let patience = Patience { work_us: 5_000_000, ..Patience::default() };
+    let mut session = Session::new(Framing::Stream, 1, patience);
+    session.ask(0, Request::RunCheck { index: 0 });
+    let id = asked(&mut session);
+    let mut now_us = 0;
+    while session.poll_event().is_none() {
+        now_us += 100_000;
+        session.handle_bytes(now_us, &said(id, Ok(Reply::Working { left_bytes: 1 })));
+        session.handle_timeout(now_us);
+        assert!(now_us < 60_000_000, "never given up");
+    }
+    let limit_us = patience.work_us + patience.silence_us;
+    assert!((patience.silence_us..=limit_us).contains(&now_us), "after {now_us} us");
+}
+
 /// It would keep a person who only looks at the device waiting without a word.
 #[test]
 fn a_device_that_says_working_to_a_question_is_as_good_as_silent() {
@@ -65,7 +82,11 @@ fn a_late_answer_to_a_reset_is_not_taken_for_the_answer_of_the_new_boot() {
 #[test]
 fn a_busy_device_is_asked_anew_until_it_has_time_or_ten_seconds_are_over() {
     for busy_for in [0, 1, 7, usize::MAX] {
-        let mut session = Session::new(Framing::Stream, 1, Patience { silence_us: 1_000_000 });
+        let mut session = Session::new(
+            Framing::Stream,
+            1,
+            Patience { silence_us: 1_000_000, ..Patience::default() },
+        );
         session.ask(0, Request::RunCheck { index: 3 });
         let (mut now_us, mut ids) = (0, Vec::new());
         let answer = loop {
@@ -97,6 +118,38 @@ fn a_busy_device_is_asked_anew_until_it_has_time_or_ten_seconds_are_over() {
     }
 }
 
+/// One word for each other: neither the limit of the work nor that of being busy is ever reached by itself.
+#[test]
+fn a_device_that_is_busy_and_works_in_turn_is_given_up() {
+    for (request, limit_us) in [
+        (Request::Identify, MAX_BUSY_US),
+        (Request::Enroll, MAX_STORING_US),
+        (Request::RunCheck { index: 3 }, MAX_WORKING_US),
+    ] {
+        let mut session = Session::new(Framing::Stream, 1, Patience::default());
+        session.ask(0, request);
+        let (mut now_us, mut id) = (0, asked(&mut session));
+        let mut is_busy = false;
+        loop {
+            now_us += 500_000;
+            session.handle_timeout(now_us);
+            while let Some(wire) = session.poll_transmit() {
+                id = id_and_request(&session, &wire).0;
+            }
+            is_busy = !is_busy;
+            let busy = is_busy.then_some(Err(Refusal::Busy));
+            let reply = busy.unwrap_or(Ok(Reply::Working { left_bytes: 1 }));
+            session.handle_bytes(now_us, &said(id, reply));
+            if session.poll_event().is_some() {
+                break;
+            }
+            assert!(now_us < 1_000_000_000, "never given up");
+        }
+        let bound_us = limit_us + Patience::default().silence_us + 1_000_000;
+        assert!((limit_us..=bound_us).contains(&now_us), "{request:?}: after {now_us} us");
+    }
+}
+
 /// The id of the request that the session has just put out.
 fn asked(session: &mut Session) -> u32 {
     put_out(session).0
@@ -105,10 +158,12 @@ fn asked(session: &mut Session) -> u32 {
 /// The id of the request that the session has just put out, and the request.
 fn put_out(session: &mut Session) -> (u32, String) {
     let wire = session.poll_transmit().expect("a request goes out");
+    id_and_request(session, &wire)
+}
+
+fn id_and_request(session: &Session, wire: &[u8]) -> (u32, String) {
     let mut decoder = Decoder::new(session.framing, vec![0; MAX_UNIT_BYTES]);
-    let Some(Unit::Frame(frame)) = decoder.feed(&mut wire.as_slice()) else {
-        panic!("it is one frame")
-    };
+    let Some(Unit::Frame(frame)) = decoder.feed(&mut &*wire) else { panic!("it is one frame") };
     let (_, payload) = Header::split(frame).unwrap();
     let asked: ToDevice<'_> = message::decode(payload).unwrap();
     (asked.id, format!("{:?}", asked.request))

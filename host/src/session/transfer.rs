@@ -6,6 +6,7 @@
 //! later acknowledgement shows to be lost.
 
 mod flight;
+mod pace;
 mod queue;
 mod steps;
 
@@ -15,6 +16,7 @@ use firmware_protocol::refusal::Refusal;
 use firmware_protocol::slot::SlotId;
 
 use self::flight::Flight;
+use self::pace::Pace;
 use self::queue::{BlockQueue, Piece};
 use super::{Answer, Session};
 
@@ -63,6 +65,8 @@ pub enum Need {
 pub struct Staged {
     /// The slot that holds the bundle now.
     pub slot: SlotId,
+    /// The bundle that the device has read back, as it says.
+    pub bundle: Digest,
     /// How it came there.
     pub how: How,
     /// Bytes of all components.
@@ -86,6 +90,30 @@ pub enum TransferError {
     /// The device answers, and nothing gets further.
     #[error("the device makes no progress while {0}")]
     NoProgress(&'static str),
+    /// The device answers, and takes no more bytes.
+    #[error(
+        "the device has got no further than {taken_bytes} of {total_bytes} bytes for {still_s} s"
+    )]
+    Still {
+        /// Bytes that it has taken.
+        taken_bytes: u64,
+        /// Bytes of all components.
+        total_bytes: u64,
+        /// For how long it has taken no more, in seconds.
+        still_s: u64,
+    },
+    /// The device takes bytes, and too few in the time there is.
+    #[error(
+        "the device is not done within {within_s} s: it has taken {taken_bytes} of {total_bytes} bytes"
+    )]
+    TooSlow {
+        /// Bytes that it has taken.
+        taken_bytes: u64,
+        /// Bytes of all components.
+        total_bytes: u64,
+        /// The time there was, in seconds.
+        within_s: u64,
+    },
     /// Component data does not arrive as it was sent.
     #[error(
         "component {component} still does not read back as the manifest says after {MAX_READ_BACKS} \
@@ -126,6 +154,7 @@ pub struct Transfer {
     read_backs: u32,
     /// How often the open component was counted again because blocks stayed unwritten.
     recounts: u32,
+    pace: Pace,
     result: Option<Result<Staged, TransferError>>,
 }
 
@@ -160,6 +189,7 @@ impl Transfer {
             document,
             again,
             spare,
+            pace: Pace::new(&parts, tuning, None),
             parts,
             tuning,
             state: State::Begin,
@@ -171,6 +201,13 @@ impl Transfer {
             recounts: 0,
             result: None,
         }
+    }
+
+    /// As it is, with no more than `limit_us` from its first [`Transfer::poll`] on.
+    #[must_use]
+    pub fn within(mut self, limit_us: u64) -> Self {
+        self.pace = Pace::new(&self.parts, self.tuning, Some(limit_us));
+        self
     }
 
     /// How it ended, once [`Need::Ended`] was said.
@@ -204,6 +241,12 @@ impl Transfer {
 
     /// Goes on; call it until it waits.
     pub fn poll(&mut self, now_us: u64, session: &mut Session) -> Need {
+        if !matches!(self.state, State::Ended) {
+            let (progress, is_sending) = (self.progress(), self.is_sending());
+            if let Err(error) = self.pace.judge(now_us, progress, is_sending) {
+                self.end(Err(error));
+            }
+        }
         match &mut self.state {
             State::Begin => {
                 self.offer(now_us, session, 0);
@@ -323,7 +366,9 @@ impl Transfer {
                     self.open(now_us, session, 0);
                 }
             }
-            (State::Opening { component }, Reply::Component { blocks, worth_listing }) => {
+            (State::Opening { component }, Reply::Component { blocks, worth_listing })
+                if Self::blocks_of(&self.parts, *component) == u64::from(*blocks) =>
+            {
                 let (component, blocks) = (*component, *blocks);
                 if *worth_listing {
                     self.state = State::NeedDigests { component, blocks };
@@ -340,7 +385,7 @@ impl Transfer {
             (State::Settling { .. }, Reply::Missing { missing, .. }) => {
                 self.settled(now_us, session, *missing);
             }
-            (State::Finishing, Reply::Staged { .. }) => self.staged(),
+            (State::Finishing, Reply::Staged { bundle, .. }) => self.staged(*bundle),
             _ => {
                 let doing = self.doing();
                 self.end(Err(TransferError::OutOfTurn(doing)));
@@ -355,6 +400,19 @@ impl Transfer {
 
     fn part(&self, component: usize) -> Part {
         self.parts.get(component).copied().unwrap_or(Part { length: 0, block_size: 512 })
+    }
+
+    fn blocks_of(parts: &[Part], component: usize) -> u64 {
+        let part = parts.get(component);
+        part.map_or(0, |part| part.length.div_ceil(u64::from(part.block_size.max(1))))
+    }
+
+    /// Blocks are on their way, and only questions are asked beside them.
+    const fn is_sending(&self) -> bool {
+        matches!(
+            &self.state,
+            State::Counting { .. } | State::Sending { .. } | State::Settling { .. }
+        )
     }
 
     fn total_bytes(&self) -> u64 {

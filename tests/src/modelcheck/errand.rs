@@ -99,7 +99,7 @@ fn perform(
         Act::Connect { until_ms, not_boot } => connect(reach, answers, *until_ms, *not_boot, true),
         Act::Look { until_ms } => connect(reach, answers, *until_ms, None, false),
         Act::HashSlot { slot } => hash_slot(answers, *slot, release),
-        Act::Stage { slot, again } => {
+        Act::Stage { slot, again, .. } => {
             transfer::stage(answers, slot_of(*slot).unwrap_or(SlotId::A), *again, release)
         }
         Act::OpenTrial { plan, terms } => {

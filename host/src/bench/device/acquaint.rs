@@ -92,10 +92,11 @@ impl Device {
         };
         let mut fresh = [0; 32];
         getrandom::fill(&mut fresh).map_err(DeviceError::Random)?;
+        let patience = self.patience();
         let driver = self.driver()?;
-        driver.set_patience(Patience { silence_us: LINK_US });
+        driver.set_patience(Patience { silence_us: LINK_US, ..patience });
         let linked = Box::pin(driver.link(&shown, &LinkSecret::new(fresh))).await;
-        driver.set_patience(Patience::default());
+        driver.set_patience(patience);
         self.note_failure(linked.as_ref().err());
         self.is_torn = linked.is_err();
         self.linked = Some(linked?.map_err(|refused| match refused {

@@ -13,6 +13,8 @@ use crate::session::{Answer, Patience};
 pub(super) const RETRY_MS: u64 = 50;
 /// Patience with one attempt to reach a device, in microseconds.
 const PROBE_US: u64 = 1_000_000;
+/// What a device is asked for first.
+const WHO: &str = "who it is";
 
 /// Between two words about a wait that goes on, in milliseconds.
 const TELL_MS: u64 = 10_000;
@@ -115,7 +117,7 @@ impl Device {
     pub async fn close(&mut self) {
         if let (Some(driver), Some((_, session))) = (&mut self.driver, self.session.take()) {
             // A device that does not hear it ends the session by itself when it goes silent.
-            driver.set_patience(Patience { silence_us: PROBE_US });
+            driver.set_patience(Patience { silence_us: PROBE_US, ..Patience::default() });
             // On a link that was opened anew nothing was asked in it yet.
             driver.enter(session);
             let _ = driver.ask(Request::CloseSession).await;
@@ -152,15 +154,21 @@ impl Device {
         self.max_frame_bytes = max_frame_bytes;
         self.window_bytes = window_bytes;
         self.checks = None;
+        // Each answer may take its time, and all of them together not as much.
+        let mut reading = self.driver()?.begin_reading();
         Box::pin(self.meet()).await?;
+        self.count_answer(&mut reading, WHO)?;
         if session {
             self.enter_session(boot_nonce).await?;
+            self.count_answer(&mut reading, WHO)?;
         }
-        let answer = self.ask(Request::Identify).await?;
+        let answer = self.ask_on(&mut reading, WHO, Request::Identify).await?;
         let mut facts = facts::device_facts(&identity(&answer)?);
         self.is_as_met(&facts.serial)?;
         facts.root_is_lost = session && facts.is_enrolled() && self.root_is_lost().await?;
+        self.count_answer(&mut reading, WHO)?;
         let status = facts::status_facts(&self.status().await?);
+        self.count_answer(&mut reading, WHO)?;
         Ok(Some(Opened { facts, status, at_ms }))
     }
 
@@ -187,10 +195,12 @@ impl Device {
     }
 
     async fn ask_briefly(&mut self, request: Request<'_>) -> Result<Answer, DeviceError> {
-        self.driver()?.set_patience(Patience { silence_us: PROBE_US });
+        let patience = self.patience();
+        let brief = Patience { silence_us: PROBE_US, ..patience };
+        self.driver()?.set_patience(brief);
         let answer = self.ask(request).await;
         if let Some(driver) = &mut self.driver {
-            driver.set_patience(Patience::default());
+            driver.set_patience(patience);
         }
         answer
     }
@@ -204,7 +214,8 @@ impl Device {
         self.next_id = self.next_id.wrapping_add(1_000);
         let mut console = std::mem::take(&mut self.console);
         console.end_line();
-        self.driver = Some(Driver::new(link, console, self.next_id, Patience::default()));
+        let patience = self.patience();
+        self.driver = Some(Driver::new(link, console, self.next_id, patience));
         Ok(())
     }
 
@@ -281,7 +292,10 @@ impl DeviceError {
             Self::Driver(DriverError::Source(_)) => {
                 "let nothing write to the bundle file, then run the same command again"
             }
-            Self::Driver(_) | Self::NotReached { .. } | Self::OutOfTurn(_) => {
+            Self::Driver(_)
+            | Self::NotReached { .. }
+            | Self::OutOfTurn(_)
+            | Self::TooSlow { .. } => {
                 "check cable, port, baud rate and power, then run the same command again"
             }
             Self::Stranger { .. } => {
@@ -309,6 +323,7 @@ impl DeviceError {
             Self::OutOfTurn(_) => Instead::BootBefore,
             Self::Driver(_)
             | Self::Refused(_)
+            | Self::TooSlow { .. }
             | Self::Version { .. }
             | Self::NotReached { .. }
             | Self::Impostor { .. }
@@ -337,6 +352,7 @@ impl DeviceError {
             Self::Refused(Refusal::NoIdentity | Refusal::NoRandom) => !was_reached,
             Self::Driver(_)
             | Self::OutOfTurn(_)
+            | Self::TooSlow { .. }
             | Self::NotReached { .. }
             | Self::Held(_)
             | Self::Refused(Refusal::SessionHeld { .. } | Refusal::Busy) => false,

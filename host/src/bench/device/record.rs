@@ -6,6 +6,7 @@ use firmware_protocol::refusal::Refusal;
 
 use super::{Device, DeviceError};
 use crate::boot_record::LONGEST_RECORD_BYTES;
+use crate::session::Reading;
 
 /// Bytes asked for at once. An odd number: so the piece that ends where the first range ends is a short one.
 const PIECE_BYTES: usize = MAX_RECORD_PIECE_BYTES - 1;
@@ -47,12 +48,13 @@ impl Device {
     /// When it does not answer, or what it says of its record's length makes no sense.
     pub async fn record_bytes(&mut self) -> Result<RecordBytes, DeviceError> {
         let total_bytes = self.record_length().await?;
+        let mut reading = self.driver()?.begin_reading();
         let mut bytes = Vec::new();
         let (mut first_range_bytes, mut unreadable_bytes) = (None, 0);
         while bytes.len() < total_bytes {
             let offset = bytes.len();
             let wanted = PIECE_BYTES.min(total_bytes - offset);
-            if let Some(piece) = self.record_piece(offset, wanted).await? {
+            if let Some(piece) = self.record_piece(&mut reading, offset, wanted).await? {
                 if piece.is_empty() || piece.len() > wanted {
                     return Err(DeviceError::OutOfTurn("record bytes"));
                 }
@@ -67,7 +69,7 @@ impl Device {
                 continue;
             }
             let wanted = wanted.min(WORD_BYTES - offset % WORD_BYTES);
-            let word = self.record_piece(offset, wanted).await?;
+            let word = self.record_piece(&mut reading, offset, wanted).await?;
             let word = word.filter(|word| word.len() == wanted).unwrap_or_else(|| {
                 unreadable_bytes += wanted;
                 vec![UNREADABLE; wanted]
@@ -95,6 +97,7 @@ impl Device {
     /// give them.
     async fn record_piece(
         &mut self,
+        reading: &mut Reading,
         offset: usize,
         wanted: usize,
     ) -> Result<Option<Vec<u8>>, DeviceError> {
@@ -103,7 +106,7 @@ impl Device {
             length: u16::try_from(wanted).unwrap_or(u16::MAX),
         };
         for _ in 0..READ_TRIES {
-            let answer = self.ask(request).await?;
+            let answer = self.ask_on(reading, "its boot record", request).await?;
             match answer.reply() {
                 Ok(Reply::RecordBytes { bytes, .. }) => return Ok(Some(bytes.to_vec())),
                 Ok(_) => return Err(DeviceError::OutOfTurn("record bytes")),

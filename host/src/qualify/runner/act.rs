@@ -33,6 +33,8 @@ pub enum Act {
         slot: Where,
         /// Also what the device rejected before.
         again: bool,
+        /// Give up then: what is in the slot stays there for the next run.
+        until_ms: u64,
     },
     /// Open a trial of the staged bundle. Shows [`Saw::Trial`].
     OpenTrial {

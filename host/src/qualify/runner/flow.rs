@@ -66,7 +66,8 @@ impl Runner {
             self.enter_phase(Phase::Stage, now_ms);
             self.is_status_old = true;
             self.state = State::Staging;
-            self.act(Act::Stage { slot: self.expect.trial_slot, again: self.again });
+            let (slot, again) = (self.expect.trial_slot, self.again);
+            self.act(Act::Stage { slot, again, until_ms: self.plan_run.deadline_ms() });
         } else if let Some(TrialOpen { trial_id, .. }) = self.trial {
             self.enter_phase(Phase::Trial, now_ms);
             self.state = State::Arming;

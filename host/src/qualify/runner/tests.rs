@@ -372,3 +372,14 @@ fn a_device_that_is_silent_under_a_check_for_longer_than_the_plan_allows_is_hung
 
 mod endings;
 mod world;
+
+/// Lines as long as a console gives them: counted alone they would be thirty mebibytes.
+#[test]
+fn a_console_that_floods_is_held_for_checks_up_to_its_bound() {
+    let mut runner = Runner::new(order(PLAN), 0);
+    let text = "\u{fffd}".repeat(1_024);
+    let lines = vec![ConsoleLine { at_ms: 1, text }; 2 * CONSOLE_LINES];
+    runner.hear(1, lines);
+    let held: usize = runner.console.iter().map(|line| line.text.len()).sum();
+    assert!(held <= CONSOLE_BYTES && runner.console_bytes == held, "{held} bytes");
+}

@@ -85,6 +85,7 @@ impl Runner {
             Saw::Done | Saw::Lost { .. } | Saw::Refused { is_stale: true, .. } => {
                 self.left_ms = now_ms;
                 self.console.clear();
+                self.console_bytes = 0;
                 let limits = &self.order.plan.timeouts;
                 let patience_ms =
                     limits.connect_ms.max(limits.lease_ms.saturating_add(GOING_BACK_MS));

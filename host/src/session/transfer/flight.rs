@@ -41,7 +41,7 @@ pub struct LinkTuning {
 
 impl LinkTuning {
     /// Time that `wire_bytes` take on the line, in microseconds.
-    fn line_us(&self, wire_bytes: usize) -> u64 {
+    pub(super) fn line_us(&self, wire_bytes: usize) -> u64 {
         let bits = u64::try_from(wire_bytes).unwrap_or(u64::MAX).saturating_mul(10);
         self.baud.map_or(0, |baud| {
             bits.saturating_mul(1_000_000).checked_div(u64::from(baud)).unwrap_or(0)

@@ -164,10 +164,10 @@ impl Transfer {
         self.open(now_us, session, 0);
     }
 
-    pub(super) fn staged(&mut self) {
+    pub(super) fn staged(&mut self, bundle: Digest) {
         let Some(slot) = self.slot else { return };
         let kept_bytes = self.kept_bytes;
         let total_bytes = self.total_bytes();
-        self.end(Ok(Staged { slot, how: self.how, total_bytes, kept_bytes }));
+        self.end(Ok(Staged { slot, bundle, how: self.how, total_bytes, kept_bytes }));
     }
 }

@@ -57,8 +57,45 @@ fn a_device_that_takes_every_chunk_and_writes_no_block_makes_no_progress() {
             }
         }
     };
-    assert_eq!(result, Err(TransferError::NoProgress("blocks were sent")));
+    assert!(matches!(result, Err(TransferError::Still { still_s: 20, .. })), "{result:?}");
     assert!(chunks > 1, "blocks that stay unwritten are sent again before that");
+}
+
+/// Whatever its acknowledgements say, chunks that none of them names are not there: each one keeps the line from
+/// looking silent, and credit of zero keeps the host from trying.
+#[test]
+fn a_device_that_acknowledges_nothing_for_ever_is_given_up() {
+    for (highest, credit_blocks) in [(0, 8), (0, 0), (u32::MAX, 0), (u32::MAX, 8)] {
+        let mut wire = Wire::at_component(false);
+        wire.answer(Ok(missing()));
+        wire.sent();
+        let result = loop {
+            if let Some(result) = wire.result() {
+                break result;
+            }
+            assert!(wire.now_us < 60_000_000, "still waited for: {highest}, {credit_blocks}");
+            wire.now_us += 50_000;
+            let ack = Ack { highest, below: 0, taken: false, credit_blocks };
+            wire.transfer.handle_ack(wire.now_us, &ack);
+            if let Need::Bytes { len, .. } = wire.poll() {
+                wire.transfer.supply(wire.now_us, &mut wire.session, &vec![0; len]);
+            }
+            if wire.sent().contains(&Sent::Missing) {
+                wire.answer(Ok(missing()));
+            }
+        };
+        assert!(matches!(result, Err(TransferError::Still { .. })), "{result:?}");
+    }
+}
+
+#[test]
+fn a_device_that_counts_other_blocks_than_the_manifest_is_out_of_turn() {
+    for blocks in [0, 2, u32::MAX] {
+        let mut wire = Wire::at_stage();
+        wire.answer(Ok(Reply::Component { blocks, worth_listing: true }));
+        let expected = TransferError::OutOfTurn("a component was opened");
+        assert_eq!(wire.result(), Some(Err(expected)), "{blocks}");
+    }
 }
 
 /// A device acknowledges nothing of a session that another host has taken: the transfer asks, and
@@ -118,12 +155,18 @@ impl Wire {
 
     /// The one component is open.
     fn at_component(worth_listing: bool) -> Self {
+        let mut wire = Self::at_stage();
+        wire.answer(Ok(Reply::Component { blocks: 1, worth_listing }));
+        wire
+    }
+
+    /// The manifest is admitted, and the one component about to be opened.
+    fn at_stage() -> Self {
         let mut wire = Self::new();
         let held_bytes = u32::try_from(DOCUMENT_BYTES).unwrap();
         wire.answer(Ok(Reply::Offered { held_bytes }));
         wire.answer(Ok(Reply::Stage { slot: SlotId::B, how: How::Done }));
         wire.sent();
-        wire.answer(Ok(Reply::Component { blocks: 1, worth_listing }));
         wire
     }
 
