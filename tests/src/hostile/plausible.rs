@@ -111,7 +111,8 @@ impl Plausible {
             Request::Wear => Reply::Wear(Wear::default()),
             Request::RecordBytes { length, .. } => record(4_096, length),
             Request::RootStatus => {
-                Reply::RootStatus(RootStatus { version: 1, digest: Digest([3; 32]), is_held: true })
+                let digest = Digest([3; 32]);
+                Reply::RootStatus(RootStatus { version: 1, digest, is_held: true, time_floor_s: 0 })
             }
             Request::CloseSession | Request::Enroll | Request::Certify => Reply::Done(How::Done),
         })
