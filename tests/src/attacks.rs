@@ -11,6 +11,10 @@
 pub mod row_01_arbitrary_install;
 pub mod row_03_rollback;
 pub mod row_09_wrong_hardware;
+pub mod row_21_malicious_bundle;
+pub mod row_22_bomb;
+pub mod row_23_malicious_device;
+pub mod row_24_check_then_use;
 pub mod row_25_glitch;
 #[cfg(feature = "planted")]
 pub mod stand_in;
@@ -57,9 +61,13 @@ impl Row {
 }
 
 /// Every row, by its number.
-pub const ROWS: [&Row; 4] = [
+pub const ROWS: [&Row; 8] = [
     &row_01_arbitrary_install::ROW,
     &row_03_rollback::ROW,
     &row_09_wrong_hardware::ROW,
+    &row_21_malicious_bundle::ROW,
+    &row_22_bomb::ROW,
+    &row_23_malicious_device::ROW,
+    &row_24_check_then_use::ROW,
     &row_25_glitch::ROW,
 ];

@@ -134,6 +134,7 @@ fn admit_component<F: Flash>(
     }
     match variant.payload.encoding {
         Encoding::Raw => {}
+        Encoding::Unknown if Defence::Encodings.is_off() => {}
         Encoding::Unknown => return Err(Refusal::Encoding { index }),
     }
     let part = Part { range: area.range, variant };

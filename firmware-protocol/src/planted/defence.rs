@@ -42,8 +42,8 @@ pub enum Defence {
     EvidenceChain,
     /// Payloads stand behind one another, as long as the manifest says, and nothing else does.
     BundleLayout,
-    /// A payload is no longer than what it is stored for.
-    StoredLength,
+    /// A payload in an encoding that the device does not know is not admitted.
+    Encodings,
     /// What a device says steers no terminal.
     EscapedText,
     /// A field device takes changes from hosts with a delegation only.
@@ -74,7 +74,7 @@ impl Defence {
         Self::KnownDevices,
         Self::EvidenceChain,
         Self::BundleLayout,
-        Self::StoredLength,
+        Self::Encodings,
         Self::EscapedText,
         Self::Delegations,
         Self::SecondLook,
@@ -103,7 +103,7 @@ impl Defence {
             Self::KnownDevices => "known-devices",
             Self::EvidenceChain => "evidence-chain",
             Self::BundleLayout => "bundle-layout",
-            Self::StoredLength => "stored-length",
+            Self::Encodings => "encodings",
             Self::EscapedText => "escaped-text",
             Self::Delegations => "delegations",
             Self::SecondLook => "second-look",

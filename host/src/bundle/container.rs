@@ -6,6 +6,7 @@
 //! ```
 //! All numbers are little-endian.
 
+use firmware_protocol::planted::Defence;
 use firmware_protocol::trust::MAX_ENVELOPE_BYTES;
 use thiserror::Error;
 
@@ -160,7 +161,7 @@ pub(super) fn decode_trailer(bytes: &[u8]) -> Result<Vec<Attachment>, FormatErro
         attachments.push(Attachment { kind: u16::from_le_bytes([k0, k1]), bytes: body.to_vec() });
         rest = behind;
     }
-    if rest.is_empty() {
+    if rest.is_empty() || Defence::BundleLayout.is_off() {
         Ok(attachments)
     } else {
         Err(FormatError::Trailing { extra: u64::try_from(rest.len()).unwrap_or(u64::MAX) })

