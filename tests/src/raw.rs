@@ -74,7 +74,7 @@ impl Raw {
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
             let mut raw = Self::tcp(address);
-            if raw.hello_once().is_some_and(|nonce| nonce != before) {
+            if raw.ask_once(HELLO, nonce_of).is_some_and(|nonce| nonce != Ok(before)) {
                 return raw;
             }
             thread::sleep(LOOK);
@@ -163,10 +163,7 @@ impl Raw {
         request: Request<'_>,
         take: impl Fn(Reply<'_>) -> R,
     ) -> Result<R, Refusal> {
-        let id = self.sequence + 1;
-        let asked = ToDevice { id, session: self.session, request };
-        let mut payload = [0; 2048];
-        let payload = message::encode(&asked, &mut payload).unwrap().to_vec();
+        let (id, payload) = self.asking(request);
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
             self.send_frame(Kind::Message, &payload);
@@ -175,6 +172,25 @@ impl Raw {
             }
         }
         panic!("no answer to {request:?} within {PATIENCE:?}");
+    }
+
+    /// Asks once; `None` when nothing is heard of it, as when the device lost its power.
+    pub fn ask_once<R>(
+        &mut self,
+        request: Request<'_>,
+        take: impl Fn(Reply<'_>) -> R,
+    ) -> Option<Result<R, Refusal>> {
+        let (id, payload) = self.asking(request);
+        self.send_frame(Kind::Message, &payload);
+        self.hear(id, &take)
+    }
+
+    /// A request in the session under an id of its own.
+    fn asking(&self, request: Request<'_>) -> (u32, Vec<u8>) {
+        let id = self.sequence + 1;
+        let asked = ToDevice { id, session: self.session, request };
+        let mut payload = [0; 2048];
+        (id, message::encode(&asked, &mut payload).unwrap().to_vec())
     }
 
     fn hear<R>(
@@ -256,16 +272,6 @@ impl Raw {
             }
         }
         panic!("a message of a handshake was not answered within {PATIENCE:?}");
-    }
-
-    /// Says hello once; gives the number of the boot that answers, if one does.
-    fn hello_once(&mut self) -> Option<u64> {
-        let id = self.sequence + 1;
-        let mut payload = [0; 64];
-        let asked = ToDevice { id, session: 0, request: HELLO };
-        let payload = message::encode(&asked, &mut payload).unwrap().to_vec();
-        self.send_frame(Kind::Message, &payload);
-        self.hear(id, &nonce_of)?.ok()
     }
 
     /// Opens the session.

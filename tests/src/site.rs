@@ -12,11 +12,12 @@ use firmware_protocol::root::{PublicKey, RootRecord};
 use firmware_protocol::slot::SlotId;
 use noflake::bundle::{ComponentSpec, HardwareSpec, Provenance, Spec, VariantSpec, prepare};
 use noflake::plan::Plan;
-use noflake::trust::{RootKeys, Signer, SignerError, first_root, sign_root};
+use noflake::trust::{Signer, SignerError};
 use tempfile::TempDir;
 
 use crate::cli::{self, Ended, Running};
 use crate::random::Random;
+use crate::trust::{MADE_S, first_record, role, signed_root};
 
 /// Checks that any device passes at once, and a lease short enough to be waited for.
 pub const QUICK_PLAN: &str = r#"
@@ -78,25 +79,16 @@ impl Signer for TestKey {
 
 /// A root record under which `release` signs bundles.
 pub fn root_record(root: TestKey, release: TestKey) -> Vec<u8> {
-    let (root_keys, release_keys) = ([root.public_key()], [release.public_key()]);
-    let record = first_root(
-        RootKeys { keys: &root_keys, threshold: 1 },
-        RootKeys { keys: &release_keys, threshold: 1 },
-        1_700_000_000,
-    );
-    sign_root(&record.unwrap(), &[&root]).unwrap()
+    let record =
+        RootRecord { root: role(&[root], 1), release: role(&[release], 1), ..first_record() };
+    signed_root(&record, &[root])
 }
 
 /// Root record number `version`, with the same keys as a site's first one but for its release key; `signers` sign it.
 pub fn later_root_record(version: u32, release: TestKey, signers: &[TestKey]) -> Vec<u8> {
-    let (root_keys, release_keys) = ([ROOT_KEY.public_key()], [release.public_key()]);
-    let record = first_root(
-        RootKeys { keys: &root_keys, threshold: 1 },
-        RootKeys { keys: &release_keys, threshold: 1 },
-        1_700_000_000 + u64::from(version),
-    );
-    let signers: Vec<&dyn Signer> = signers.iter().map(|key| key as &dyn Signer).collect();
-    sign_root(&RootRecord { version, ..record.unwrap() }, &signers).unwrap()
+    let made_at_s = MADE_S + u64::from(version);
+    let release = role(&[release], 1);
+    signed_root(&RootRecord { version, release, made_at_s, ..first_record() }, signers)
 }
 
 /// A working folder of its own; removed when dropped.

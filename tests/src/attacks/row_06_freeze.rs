@@ -65,8 +65,8 @@ fn run() -> Outcome {
         return Outcome::Succeeded(format!("behind the next root record it got {refused:?}"));
     }
     Outcome::Refused(
-        "refused where 30 days more were seen, also behind a loss of power; a device that has seen nothing newer takes it, as \
-         TRUST.md says, until the next root record raises the epoch: then refused, too"
+        "a device that has seen 30 days more refuses it, also behind a loss of power; one that has seen nothing newer takes \
+         it, as TRUST.md says, until the next root record raises the epoch"
             .to_owned(),
     )
 }

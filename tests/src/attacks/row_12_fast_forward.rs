@@ -55,7 +55,7 @@ fn run() -> Outcome {
     assert_eq!(site.running_version(&address), "2.0.0");
     Outcome::Refused(format!(
         "security version {} refused (exit 5); the thief gets {STEP} further, the next root record takes the key away, and \
-         2.0.0 is deployed as {} without a look at flash",
+         2.0.0 is deployed as {}: nobody is locked out",
         u64::MAX,
         STEP + 1
     ))

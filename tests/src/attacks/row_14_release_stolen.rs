@@ -65,8 +65,8 @@ fn run() -> Outcome {
     }
     assert_eq!(technician.with_certificate(&other).install(&honest), Ok(()));
     Outcome::Refused(
-        "refused on a plain link, and through a technician's laptop without a certificate, with another bundle's and with one \
-         by the stolen key, each before the first erase; 2.0.0 with its certificate installed"
+        "nothing on a plain link; through a technician's laptop nothing without a certificate, with another bundle's or with \
+         one by the stolen key, and not one erase; 2.0.0 with its certificate is installed"
             .to_owned(),
     )
 }
