@@ -54,13 +54,15 @@ fn run() -> Outcome {
             taken.join(", ")
         ));
     }
+    // What was refused is nowhere to be believed at the next start either.
+    drop(device.stop());
+    let device = Simulator::start(&site, &SimOptions::tcp());
     if !taken.is_empty() || root_of(&device) != in_force {
         return Outcome::Succeeded(format!("taken: {}", taken.join(", ")));
     }
-    drop(device.stop());
     match cuts(&site, &first, &strangers) {
         Ok([first, second]) => Outcome::Refused(format!(
-            "{} records refused, and record 1 stays in force; losses of power while record 2 was stored left record 1 in force \
+            "{} records refused, and record 1 stays in force, also at the next start; losses of power while record 2 was stored left record 1 in force \
              {first} times and record 2 {second} times, and a stranger's was refused behind each",
             abuses.len() + 1
         )),
