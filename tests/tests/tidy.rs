@@ -31,7 +31,7 @@ const PROTOCOL: Crate = Crate {
     folder: "firmware-protocol/src",
     layers: &[
         "slot digest version flash frame planted",
-        "manifest sealed root certificate delegation boot refusal scan",
+        "manifest sealed root certificate delegation bench_reset boot refusal scan",
         "message trust stored record layout receiver start",
         "device lib",
     ],
