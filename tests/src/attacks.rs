@@ -9,8 +9,18 @@
 //! - `row_NN_*`: the rows, one a file
 
 pub mod row_01_arbitrary_install;
+pub mod row_02_counted_twice;
 pub mod row_03_rollback;
+pub mod row_04_interrupted_rollback;
+pub mod row_05_never_confirmed;
+pub mod row_06_freeze;
+pub mod row_07_stale;
+pub mod row_08_mix_and_match;
 pub mod row_09_wrong_hardware;
+pub mod row_12_fast_forward;
+pub mod row_13_operate_stolen;
+pub mod row_14_release_stolen;
+pub mod row_15_root_rotation;
 pub mod row_21_malicious_bundle;
 pub mod row_22_bomb;
 pub mod row_23_malicious_device;
@@ -61,10 +71,20 @@ impl Row {
 }
 
 /// Every row, by its number.
-pub const ROWS: [&Row; 8] = [
+pub const ROWS: [&Row; 18] = [
     &row_01_arbitrary_install::ROW,
+    &row_02_counted_twice::ROW,
     &row_03_rollback::ROW,
+    &row_04_interrupted_rollback::ROW,
+    &row_05_never_confirmed::ROW,
+    &row_06_freeze::ROW,
+    &row_07_stale::ROW,
+    &row_08_mix_and_match::ROW,
     &row_09_wrong_hardware::ROW,
+    &row_12_fast_forward::ROW,
+    &row_13_operate_stolen::ROW,
+    &row_14_release_stolen::ROW,
+    &row_15_root_rotation::ROW,
     &row_21_malicious_bundle::ROW,
     &row_22_bomb::ROW,
     &row_23_malicious_device::ROW,

@@ -6,7 +6,8 @@
 //! - [`field`]: an office with delegations, and devices that take no change without
 //! - [`cli`]: runs the binary and keeps what it said
 //! - [`simulator`]: runs `noflake sim` and reads what the device's side has counted
-//! - [`raw`]: speaks the wire as no honest host would
+//! - [`raw`]: speaks the wire as no honest host would; [`intruder`] installs by it what a device lets in
+//! - [`trust`]: root records and delegations of fixed keys, without files
 //! - [`proxy`]: a TCP cable that counts, listens, stalls and breaks
 //! - [`peer`]: something at a device's address that is no device
 //! - [`hostile`]: a device that is healthy but for one twist, and what a command owes whatever its device does
@@ -38,6 +39,7 @@ pub mod field;
 pub mod flash;
 pub mod fuzz;
 pub mod hostile;
+pub mod intruder;
 pub mod modelcheck;
 pub mod office;
 pub mod peer;
@@ -50,3 +52,4 @@ pub mod site;
 pub mod soak;
 pub mod source;
 pub mod tidy;
+pub mod trust;

@@ -9,13 +9,15 @@ use std::path::{Path, PathBuf};
 use ed25519_dalek::{Signer as _, SigningKey};
 use firmware_protocol::manifest::{ComponentKind, VariantSlot};
 use firmware_protocol::root::{PublicKey, RootRecord};
+use firmware_protocol::slot::SlotId;
 use noflake::bundle::{ComponentSpec, HardwareSpec, Provenance, Spec, VariantSpec, prepare};
 use noflake::plan::Plan;
-use noflake::trust::{RootKeys, Signer, SignerError, first_root, sign_root};
+use noflake::trust::{Signer, SignerError};
 use tempfile::TempDir;
 
 use crate::cli::{self, Ended, Running};
 use crate::random::Random;
+use crate::trust::{MADE_S, first_record, role, signed_root};
 
 /// Checks that any device passes at once, and a lease short enough to be waited for.
 pub const QUICK_PLAN: &str = r#"
@@ -77,25 +79,16 @@ impl Signer for TestKey {
 
 /// A root record under which `release` signs bundles.
 pub fn root_record(root: TestKey, release: TestKey) -> Vec<u8> {
-    let (root_keys, release_keys) = ([root.public_key()], [release.public_key()]);
-    let record = first_root(
-        RootKeys { keys: &root_keys, threshold: 1 },
-        RootKeys { keys: &release_keys, threshold: 1 },
-        1_700_000_000,
-    );
-    sign_root(&record.unwrap(), &[&root]).unwrap()
+    let record =
+        RootRecord { root: role(&[root], 1), release: role(&[release], 1), ..first_record() };
+    signed_root(&record, &[root])
 }
 
 /// Root record number `version`, with the same keys as a site's first one but for its release key; `signers` sign it.
 pub fn later_root_record(version: u32, release: TestKey, signers: &[TestKey]) -> Vec<u8> {
-    let (root_keys, release_keys) = ([ROOT_KEY.public_key()], [release.public_key()]);
-    let record = first_root(
-        RootKeys { keys: &root_keys, threshold: 1 },
-        RootKeys { keys: &release_keys, threshold: 1 },
-        1_700_000_000 + u64::from(version),
-    );
-    let signers: Vec<&dyn Signer> = signers.iter().map(|key| key as &dyn Signer).collect();
-    sign_root(&RootRecord { version, ..record.unwrap() }, &signers).unwrap()
+    let made_at_s = MADE_S + u64::from(version);
+    let release = role(&[release], 1);
+    signed_root(&RootRecord { version, release, made_at_s, ..first_record() }, signers)
 }
 
 /// A working folder of its own; removed when dropped.
@@ -111,9 +104,14 @@ impl Default for Site {
 impl Site {
     /// A folder with a configuration and a root record.
     pub fn new() -> Self {
+        Self::under(&root_record(ROOT_KEY, RELEASE_KEY))
+    }
+
+    /// A folder with a configuration and this root record.
+    pub fn under(root: &[u8]) -> Self {
         let site = Self(tempfile::Builder::new().prefix("noflake-test-").tempdir().unwrap());
         fs::create_dir(site.path("trust")).unwrap();
-        fs::write(site.root(), root_record(ROOT_KEY, RELEASE_KEY)).unwrap();
+        fs::write(site.root(), root).unwrap();
         site.write("noflake.toml", "runs = \"runs\"\n[trust]\nroot = \"trust/root.nfr\"\n");
         site
     }
@@ -162,7 +160,8 @@ impl Site {
             Plan::parse(text, origin).map(|plan| plan.digest()).map_err(|error| error.to_string())
         };
         let prepared = prepare(&spec, Provenance::default(), &plan_digest).unwrap();
-        prepared.write(&[&release.key], &[], out, true).unwrap();
+        let signers: Vec<&dyn Signer> = release.keys.iter().map(|key| key as &dyn Signer).collect();
+        prepared.write(&signers, &[], out, true).unwrap();
     }
 
     /// Runs `noflake` here.
@@ -231,8 +230,10 @@ pub struct Release {
     pub config: Vec<u8>,
     /// Its plan.
     pub plan: Option<String>,
-    /// Who signs it.
-    pub key: TestKey,
+    /// Further components, for devices with further areas.
+    pub more: Vec<(&'static str, Vec<u8>)>,
+    /// Who signs it, one signature each.
+    pub keys: Vec<TestKey>,
     /// Its block size, chosen by length if not given.
     pub block_size: Option<u32>,
 }
@@ -257,7 +258,8 @@ impl Release {
             app: [random.bytes(app_bytes), random.bytes(app_bytes)],
             config: format!("# Configuration of {version}.\n").into_bytes(),
             plan: Some(QUICK_PLAN.to_owned()),
-            key: RELEASE_KEY,
+            more: Vec::new(),
+            keys: vec![RELEASE_KEY],
             block_size: None,
         }
     }
@@ -271,8 +273,8 @@ impl Release {
 
     /// Signed by another key.
     #[must_use]
-    pub const fn signed_by(mut self, key: TestKey) -> Self {
-        self.key = key;
+    pub fn signed_by(mut self, key: TestKey) -> Self {
+        self.keys = vec![key];
         self
     }
 
@@ -288,6 +290,14 @@ impl Release {
         u64::try_from(self.app[1].len() + self.config.len()).unwrap()
     }
 
+    /// What a slot receives, component by component.
+    pub fn payloads(&self, slot: SlotId) -> Vec<Vec<u8>> {
+        let [a, b] = &self.app;
+        let app = if slot == SlotId::A { a } else { b };
+        let more = self.more.iter().map(|(_, bytes)| bytes.clone());
+        [app.clone(), self.config.clone()].into_iter().chain(more).collect()
+    }
+
     fn spec(&self, folder: &Path) -> Spec {
         let write = |name: &str, bytes: &[u8]| {
             fs::write(folder.join(name), bytes).unwrap();
@@ -299,6 +309,11 @@ impl Release {
             load: 0,
             block_size: self.block_size,
         };
+        let more = self.more.iter().map(|(name, bytes)| ComponentSpec {
+            name: (*name).to_owned(),
+            kind: ComponentKind::Config,
+            variants: vec![variant(VariantSlot::Any, write(&format!("{name}.bin"), bytes))],
+        });
         Spec {
             product: self.product.clone(),
             version: self.version.clone(),
@@ -315,7 +330,7 @@ impl Release {
                 first_revision: self.revisions[0],
                 last_revision: self.revisions[1],
             }],
-            components: vec![
+            components: [
                 ComponentSpec {
                     name: "app".to_owned(),
                     kind: ComponentKind::Image,
@@ -329,7 +344,10 @@ impl Release {
                     kind: ComponentKind::Config,
                     variants: vec![variant(VariantSlot::Any, write("config.bin", &self.config))],
                 },
-            ],
+            ]
+            .into_iter()
+            .chain(more)
+            .collect(),
             folder: folder.to_owned(),
         }
     }

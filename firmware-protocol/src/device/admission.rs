@@ -89,8 +89,12 @@ pub(super) fn fits_product(
 }
 
 /// A signed document is of an epoch that still counts.
-pub(super) const fn not_taken_back(offered: u32, lowest: u32) -> Result<(), Refusal> {
-    if offered < lowest { Err(Refusal::BelowEpoch { offered, lowest }) } else { Ok(()) }
+pub(super) fn not_taken_back(offered: u32, lowest: u32) -> Result<(), Refusal> {
+    if offered < lowest && !Defence::Epochs.is_off() {
+        Err(Refusal::BelowEpoch { offered, lowest })
+    } else {
+        Ok(())
+    }
 }
 
 /// A manifest is of an epoch and a security version that the device takes: judged when it is staged, and when a trial of
@@ -106,11 +110,13 @@ pub(super) fn still_counts(
 
 /// Neither below what the device has confirmed, nor so far above that the numbers would be used up.
 fn fits_floor(offered: u64, accept_floor: u64, policy: &Policy) -> Result<(), Refusal> {
-    let floor = accept_floor.max(policy.lowest_security_version);
+    let is_lowest_off = Defence::LowestSecurityVersion.is_off();
+    let lowest = if is_lowest_off { 0 } else { policy.lowest_security_version };
+    let floor = accept_floor.max(lowest);
     let most = floor.saturating_add(policy.max_security_step);
     if offered < floor && !Defence::Floor.is_off() {
         Err(Refusal::BelowFloor { offered, floor })
-    } else if offered > most {
+    } else if offered > most && !Defence::SecurityStep.is_off() {
         Err(Refusal::SecurityStep { offered, most })
     } else {
         Ok(())

@@ -135,29 +135,13 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         if request == Request::Renew {
             return Ok(Answer::Now(self.renewed()));
         }
-        // A trial, a boot or a session can be ended whatever a check or a scan is at; what is being stored is not.
-        let ends = matches!(
-            request,
-            Request::Reset { .. }
-                | Request::Rollback { .. }
-                | Request::Withdraw { .. }
-                | Request::CloseSession
-        );
-        // Only looks on while a run is named; nothing that a transfer waits for.
-        let looks = matches!(request, Request::OpenComponent { .. } | Request::Missing { .. })
-            && self.job.leaves_the_window();
-        if !matches!(self.job, Job::Idle) && (self.job.writes() || !ends) && !looks {
-            return Err(Refusal::Busy);
-        }
-        if begins(&request) && self.session.is_spent() {
-            return Err(Refusal::Flash);
-        }
+        self.has_time_for(&request)?;
         match request {
             Request::CloseSession => self.close_session(),
             Request::Offer { total_bytes, offset, bytes } => self.offer(total_bytes, offset, bytes),
-            Request::Enroll | Request::Certify | Request::BenchReset => {
-                self.take_document(asked, request)
-            }
+            Request::Enroll => self.enroll(asked),
+            Request::Certify => self.certify(),
+            Request::BenchReset => self.bench_reset(asked),
             Request::Stage { again } => self.stage(asked, again),
             Request::OpenComponent { index } => self.open_component(index),
             Request::BlockList { first_block, digests } => {
@@ -192,19 +176,33 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         }
     }
 
-    /// Takes the offered document as what the request says it is.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is about no document")]
-    fn take_document(
-        &mut self,
-        asked: Asked,
-        request: Request<'_>,
-    ) -> Result<Answer<'static>, Refusal> {
-        match request {
-            Request::Enroll => self.enroll(asked),
-            Request::Certify => self.certify(),
-            Request::BenchReset => self.bench_reset(asked),
-            _ => Err(Refusal::Busy),
+    /// Whether a request can be begun beside what the device is at.
+    fn has_time_for(&self, request: &Request<'_>) -> Result<(), Refusal> {
+        // A trial, a boot or a session can be ended whatever a check or a scan is at; what is being stored is not.
+        let ends = matches!(
+            request,
+            Request::Reset { .. }
+                | Request::Rollback { .. }
+                | Request::Withdraw { .. }
+                | Request::CloseSession
+        );
+        // Only looks on while a run is named; nothing that a transfer waits for.
+        let looks = matches!(request, Request::OpenComponent { .. } | Request::Missing { .. })
+            && self.job.leaves_the_window();
+        if !matches!(self.job, Job::Idle) && (self.job.writes() || !ends) && !looks {
+            return Err(Refusal::Busy);
         }
+        // Confirm and rollback stay: they end a trial, and the trial's end bounds them.
+        let begins = matches!(
+            request,
+            Request::Enroll
+                | Request::Stage { .. }
+                | Request::Finish
+                | Request::OpenTrial { .. }
+                | Request::Arm { .. }
+                | Request::BenchReset
+        );
+        if begins && self.session.is_spent() { Err(Refusal::Flash) } else { Ok(()) }
     }
 
     fn hello(&self, min: u8, current: u8) -> Result<Answer<'static>, Refusal> {
@@ -320,20 +318,6 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         self.job = Job::hash(place.range, &variant, asked).ok_or(Refusal::Malformed)?;
         Ok(Answer::Later)
     }
-}
-
-/// Whether a session that flash has failed too often may no longer begin this. Confirm and rollback stay: they end a
-/// trial, and the trial's end bounds them.
-const fn begins(request: &Request<'_>) -> bool {
-    matches!(
-        request,
-        Request::Enroll
-            | Request::Stage { .. }
-            | Request::Finish
-            | Request::OpenTrial { .. }
-            | Request::Arm { .. }
-            | Request::BenchReset
-    )
 }
 
 /// Whether the host may ask this of the device.

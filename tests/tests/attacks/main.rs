@@ -2,9 +2,11 @@
 //! left out shows `cargo run --release -p integration --bin attacks` (TESTING.md, "Attacks").
 
 use integration::attacks::{
-    ROWS, row_01_arbitrary_install, row_03_rollback, row_09_wrong_hardware,
-    row_21_malicious_bundle, row_22_bomb, row_23_malicious_device, row_24_check_then_use,
-    row_25_glitch,
+    ROWS, row_01_arbitrary_install, row_02_counted_twice, row_03_rollback,
+    row_04_interrupted_rollback, row_05_never_confirmed, row_06_freeze, row_07_stale,
+    row_08_mix_and_match, row_09_wrong_hardware, row_12_fast_forward, row_13_operate_stolen,
+    row_14_release_stolen, row_15_root_rotation, row_21_malicious_bundle, row_22_bomb,
+    row_23_malicious_device, row_24_check_then_use, row_25_glitch,
 };
 
 #[test]
@@ -13,13 +15,63 @@ fn row_01_arbitrary_install_is_refused() {
 }
 
 #[test]
+fn row_02_counted_twice_is_refused() {
+    row_02_counted_twice::ROW.assert_refused();
+}
+
+#[test]
 fn row_03_rollback_is_refused() {
     row_03_rollback::ROW.assert_refused();
 }
 
 #[test]
+fn row_04_interrupted_rollback_is_refused() {
+    row_04_interrupted_rollback::ROW.assert_refused();
+}
+
+#[test]
+fn row_05_never_confirmed_is_refused() {
+    row_05_never_confirmed::ROW.assert_refused();
+}
+
+#[test]
+fn row_06_freeze_is_refused() {
+    row_06_freeze::ROW.assert_refused();
+}
+
+#[test]
+fn row_07_stale_is_refused() {
+    row_07_stale::ROW.assert_refused();
+}
+
+#[test]
+fn row_08_mix_and_match_is_refused() {
+    row_08_mix_and_match::ROW.assert_refused();
+}
+
+#[test]
 fn row_09_wrong_hardware_is_refused() {
     row_09_wrong_hardware::ROW.assert_refused();
+}
+
+#[test]
+fn row_12_fast_forward_is_refused() {
+    row_12_fast_forward::ROW.assert_refused();
+}
+
+#[test]
+fn row_13_operate_stolen_is_refused() {
+    row_13_operate_stolen::ROW.assert_refused();
+}
+
+#[test]
+fn row_14_release_stolen_is_refused() {
+    row_14_release_stolen::ROW.assert_refused();
+}
+
+#[test]
+fn row_15_root_rotation_is_refused() {
+    row_15_root_rotation::ROW.assert_refused();
 }
 
 #[test]
