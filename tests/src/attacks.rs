@@ -8,9 +8,18 @@
 //! - `stand_in`: the program without it, and only in builds that can leave anything out
 //! - `row_NN_*`: the rows, one a file
 
+mod flood;
 pub mod row_01_arbitrary_install;
 pub mod row_03_rollback;
 pub mod row_09_wrong_hardware;
+pub mod row_10_endless_data;
+pub mod row_11_slow_retrieval;
+pub mod row_16_replay;
+pub mod row_17_hijack;
+pub mod row_18_nonce_desync;
+pub mod row_19_rogue_device;
+pub mod row_26_readback;
+pub mod row_27_log_denial;
 #[cfg(feature = "planted")]
 pub mod stand_in;
 pub mod switch;
@@ -56,5 +65,16 @@ impl Row {
 }
 
 /// Every row, by its number.
-pub const ROWS: [&Row; 3] =
-    [&row_01_arbitrary_install::ROW, &row_03_rollback::ROW, &row_09_wrong_hardware::ROW];
+pub const ROWS: [&Row; 11] = [
+    &row_01_arbitrary_install::ROW,
+    &row_03_rollback::ROW,
+    &row_09_wrong_hardware::ROW,
+    &row_10_endless_data::ROW,
+    &row_11_slow_retrieval::ROW,
+    &row_16_replay::ROW,
+    &row_17_hijack::ROW,
+    &row_18_nonce_desync::ROW,
+    &row_19_rogue_device::ROW,
+    &row_26_readback::ROW,
+    &row_27_log_denial::ROW,
+];

@@ -1,23 +1,31 @@
 //! A client of the wire without the host's checks: what an attacker, a broken tool or an old laptop
 //! would send.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use firmware_protocol::delegation::Actions;
 use firmware_protocol::frame::{Decoder, Framing, HEADER_BYTES, Header, Kind, Unit};
 use firmware_protocol::message::{
     self, Chunk, FromDevice, MAX_PIECE_BYTES, Reply, Request, ToDevice,
 };
 use firmware_protocol::refusal::Refusal;
+use firmware_protocol::sealed::{
+    Channel, FIRST, FIRST_BYTES, Initiator, Joined, LinkSecret, SECOND, TAG_BYTES, THIRD,
+    THIRD_OVERHEAD_BYTES,
+};
 use rustix::fs::OFlags;
+
+use crate::random::Random;
 
 /// Longest wait for an answer that must come.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -26,14 +34,20 @@ const LOOK: Duration = Duration::from_millis(2);
 /// Silence after which a question is asked again.
 const AGAIN: Duration = Duration::from_millis(500);
 
+/// Handshakes so far: no two of a process draw the same key.
+static HANDSHAKES: AtomicU64 = AtomicU64::new(0);
+
 /// A raw link to a device.
 pub struct Raw {
     framing: Framing,
     writer: Box<dyn Write + Send>,
     bytes: Receiver<Vec<u8>>,
     decoder: Decoder<Vec<u8>>,
+    /// Frames that have arrived and nobody has looked at.
+    frames: VecDeque<(Header, Vec<u8>)>,
     sequence: u32,
     session: u32,
+    sealed: Option<Channel>,
     is_over: Arc<AtomicBool>,
     reading: Option<JoinHandle<()>>,
 }
@@ -85,8 +99,18 @@ impl Raw {
             }
         });
         let decoder = Decoder::new(framing, vec![0; 65_536]);
-        let reading = Some(reading);
-        Self { framing, writer, bytes, decoder, sequence: 0, session: 0, is_over, reading }
+        Self {
+            framing,
+            writer,
+            bytes,
+            decoder,
+            frames: VecDeque::new(),
+            sequence: 0,
+            session: 0,
+            sealed: None,
+            is_over,
+            reading: Some(reading),
+        }
     }
 
     /// Sends bytes as they are.
@@ -101,12 +125,18 @@ impl Raw {
         self.send_bytes(&wire);
     }
 
-    /// A whole frame as it travels.
+    /// A whole frame as it travels: sealed where the link is and its kind can be.
     pub fn frame(&mut self, kind: Kind, payload: &[u8]) -> Vec<u8> {
         self.sequence += 1;
-        let header = Header { kind, sequence: self.sequence };
+        let mut header = Header { kind, sequence: self.sequence };
+        let mut payload = payload.to_vec();
+        if let (Some(channel), Some(_)) = (&mut self.sealed, kind.sealed()) {
+            let length = payload.len();
+            payload.extend([0; TAG_BYTES]);
+            (header, _) = channel.seal(kind, &mut payload, length).unwrap();
+        }
         let mut wire = vec![0; self.framing.wire_bytes(payload.len() + HEADER_BYTES)];
-        let length = self.framing.encode(header, payload, &mut wire).unwrap();
+        let length = self.framing.encode(header, &payload, &mut wire).unwrap();
         wire.truncate(length);
         wire
     }
@@ -137,19 +167,77 @@ impl Raw {
         asked: u32,
         take: &impl Fn(Reply<'_>) -> R,
     ) -> Option<Result<R, Refusal>> {
-        while let Ok(bytes) = self.bytes.recv_timeout(AGAIN) {
+        while let Some((_, payload)) = self.next_frame() {
+            match message::decode(&payload) {
+                Some(FromDevice::Reply { id, reply: Ok(Reply::Working { .. }) }) if id == asked => {
+                }
+                Some(FromDevice::Reply { id, reply }) if id == asked => {
+                    return Some(reply.map(take));
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// The next frame that arrives, opened where the link is sealed; `None` behind a silence.
+    fn next_frame(&mut self) -> Option<(Header, Vec<u8>)> {
+        loop {
+            while let Some((header, mut payload)) = self.frames.pop_front() {
+                match &mut self.sealed {
+                    None => return Some((header, payload)),
+                    Some(channel) => {
+                        if let Some((kind, text)) = channel.open(header, &mut payload) {
+                            return Some((Header { kind, ..header }, text.to_vec()));
+                        }
+                    }
+                }
+            }
+            let bytes = self.bytes.recv_timeout(AGAIN).ok()?;
             let mut rest = bytes.as_slice();
             while let Some(unit) = self.decoder.feed(&mut rest) {
                 let Unit::Frame(frame) = unit else { continue };
-                let Some((_, payload)) = Header::split(frame) else { continue };
-                match message::decode(payload) {
-                    Some(FromDevice::Reply { id, reply: Ok(Reply::Working { .. }) })
-                        if id == asked => {}
-                    Some(FromDevice::Reply { id, reply }) if id == asked => {
-                        return Some(reply.map(take));
-                    }
-                    _ => {}
-                }
+                let Some((header, payload)) = Header::split(frame) else { continue };
+                self.frames.push_back((header, payload.to_vec()));
+            }
+        }
+    }
+
+    /// Goes on in a sealed link, as the host with this key; gives what the device lets it do by the delegation that
+    /// it shows.
+    #[track_caller]
+    pub fn seal(&mut self, host: &LinkSecret, delegation: &[u8]) -> Result<Actions, Refusal> {
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            let Some(Joined { channel, .. }) = self.shake_hands(host, delegation) else { continue };
+            self.sealed = Some(channel);
+            let linked = self.hear(0, &|reply| match reply {
+                Reply::Linked { actions } => Some(actions),
+                _ => None,
+            });
+            if let Some(linked) = linked {
+                return linked.map(|actions| actions.expect("a word about the link"));
+            }
+            self.sealed = None;
+        }
+        panic!("no sealed link within {PATIENCE:?}");
+    }
+
+    /// One try: first message, second, third.
+    fn shake_hands(&mut self, host: &LinkSecret, delegation: &[u8]) -> Option<Joined> {
+        let number = HANDSHAKES.fetch_add(1, Ordering::SeqCst);
+        let fresh = LinkSecret::new(Random::new(number).bytes(32).try_into().unwrap());
+        let mut first = [FIRST; 1 + FIRST_BYTES];
+        let (initiator, _) = Initiator::begin(host, &fresh, &mut first[1..]).unwrap();
+        self.send_frame(Kind::Handshake, &first);
+        let mut third = vec![THIRD; 1 + THIRD_OVERHEAD_BYTES + delegation.len()];
+        while let Some((header, payload)) = self.next_frame() {
+            if header.kind == Kind::Handshake
+                && let Some((&SECOND, second)) = payload.split_first()
+                && let Some(joined) = initiator.join(second, delegation, &mut third[1..])
+            {
+                self.send_frame(Kind::Handshake, &third);
+                return Some(joined);
             }
         }
         None
@@ -167,6 +255,11 @@ impl Raw {
                 _ => None,
             });
         self.session = session.unwrap().expect("a session");
+    }
+
+    /// The session that it is in; zero before one was opened.
+    pub const fn session(&self) -> u32 {
+        self.session
     }
 
     /// Offers a signed document, piece by piece, and does nothing with it.
