@@ -54,9 +54,8 @@ fn run() -> Outcome {
     device.kill();
     let device = Simulator::start(&site, &options);
 
-    let refusal = match send_too_much(&site, &device) {
-        Err(refusal) => refusal,
-        Ok(()) => return what_is_left(&site, device, &options, &confirmed),
+    let Err(refusal) = send_too_much(&site, &device) else {
+        return what_is_left(&site, device, &options, &confirmed);
     };
     assert!(matches!(refusal, Refusal::TooLarge { index: 1, .. }), "{refusal:?}");
     streams(&site, device, &confirmed)
@@ -117,7 +116,6 @@ fn streams(site: &Site, device: Simulator, confirmed: &[u8]) -> Outcome {
         raw.open_session();
         if is_staged {
             stage_among_strangers(&mut raw, Bundle::open(next.as_ref()).unwrap().envelope());
-            raw.ask(Request::OpenComponent { index: 0 }, |_| ()).unwrap();
         }
         for number in 0..400 {
             raw.send_chunk(0, number * CHUNK_BYTES as u64, &random.bytes(CHUNK_BYTES));
@@ -130,8 +128,8 @@ fn streams(site: &Site, device: Simulator, confirmed: &[u8]) -> Outcome {
         }
         // The longest frame that can be announced, and far more bytes of it than a device has memory.
         raw.send_bytes(&u32::MAX.to_le_bytes());
-        for _ in 0..64 {
-            raw.send_bytes(&[0x5a; 64 * 1024]);
+        for _ in 0..512 {
+            raw.send_bytes(&[0x5a; 8 * 1024]);
         }
     }
     let status = site.status(&device.address());
@@ -152,10 +150,11 @@ fn streams(site: &Site, device: Simulator, confirmed: &[u8]) -> Outcome {
     ))
 }
 
-/// Stages a manifest. What the flood before has left behind may still take the session over.
+/// Stages a manifest, up to the first component. What the flood before has left behind may still take the session over.
 fn stage_among_strangers(raw: &mut Raw, envelope: &[u8]) {
     cli::wait_for("a stage", || {
         raw.open_session();
-        raw.stage(envelope).ok()
+        raw.stage(envelope).ok()?;
+        raw.ask(Request::OpenComponent { index: 0 }, |_| ()).ok()
     });
 }

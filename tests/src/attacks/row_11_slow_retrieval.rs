@@ -32,12 +32,13 @@ pub const ROW: Row = Row {
 
 /// A little less than a handshake is given.
 const JUST_BEFORE: Duration = Duration::from_millis(1_900);
-/// Between two strangers: the one on the wire that the honest host does not use is the first.
-const ONE_BY_ONE: Duration = Duration::from_millis(300);
+/// Before each stranger: the wire that enrolled has its turn again, and the first is the one on the wire that the honest
+/// host does not use.
+const ONE_BY_ONE: Duration = Duration::from_millis(500);
 /// Between two looks whether it is over.
 const LOOK: Duration = Duration::from_millis(20);
 /// Longest that the honest host may take.
-const LIMIT: Duration = Duration::from_secs(12);
+const LIMIT: Duration = Duration::from_secs(8);
 
 /// Where a stranger speaks.
 enum Wire {
@@ -59,6 +60,7 @@ fn run() -> Outcome {
         [Wire::Serial(device.port()), Wire::Tcp(device.socket()), Wire::Dripping(device.socket())];
     let mut strangers = Vec::new();
     for (number, wire) in (1..).zip(wires) {
+        thread::sleep(ONE_BY_ONE);
         let (is_over, has_begun) = (Arc::clone(&is_over), Arc::clone(&begun));
         strangers.push(thread::spawn(move || {
             dawdle(&wire, &mut Random::new(number), &is_over, &has_begun);
@@ -66,7 +68,6 @@ fn run() -> Outcome {
         while begun.load(Ordering::SeqCst) < number {
             thread::sleep(LOOK);
         }
-        thread::sleep(ONE_BY_ONE);
     }
     let since = Instant::now();
     let mut deploy = works.start_deploy(&bundle, &device.tcp_address(), "field.nfr", "t");

@@ -7,21 +7,24 @@ use std::time::Duration;
 use firmware_protocol::frame::{Framing, Header, Kind};
 use firmware_protocol::message::{Reply, Request};
 use firmware_protocol::planted::Defence;
+use firmware_protocol::refusal::Refusal;
 use hw_sim::{Meddling, Tap, Way};
 
 use super::{Outcome, Row, Switch};
+use crate::cli;
 use crate::field::FieldOffice;
 use crate::flash;
 use crate::proxy::{At, Proxy};
 use crate::raw::Raw;
-use crate::simulator::{SimOptions, Simulator};
+use crate::simulator::{SimOptions, Simulator, boots};
+use crate::site::{QUICK_PLAN, Release, Site};
 
 /// The row.
 pub const ROW: Row = Row {
     number: 16,
     name: "command and confirm replay",
     attack: "a recorded deploy, played again to the same device, to another one, behind a restart, and in the sessions of \
-             other deploys",
+             other deploys; on a plain link the confirm of an earlier boot of the trial",
     defence: "every handshake has new keys and every session a new number, so what was sealed under others opens \
               nowhere; a reset and a confirm name their boot besides",
     switch: Switch::Defence(Defence::FreshKeys),
@@ -44,12 +47,8 @@ struct Standing {
 
 impl Standing {
     fn of(device: &Simulator) -> Self {
-        let hello = Request::Hello { min: 1, current: 1 };
-        let boot_nonce = Raw::tcp(&device.socket()).ask(hello, |reply| match reply {
-            Reply::Hello { boot_nonce, .. } => boot_nonce,
-            _ => 0,
-        });
-        Self { boot_nonce: boot_nonce.unwrap(), flash: flash::whole(device.state()) }
+        let boot_nonce = boot_nonce(&mut Raw::tcp(&device.socket()));
+        Self { boot_nonce, flash: flash::whole(device.state()) }
     }
 }
 
@@ -93,9 +92,15 @@ fn run() -> Outcome {
     let _ = works.deploy(&bundles[1], &cable.address(), "field.nfr", "t").code(0);
     let struck = taps[0].lock().unwrap().struck();
     assert!(struck > 10, "{struck} lines of the script");
+    let confirmed = old_confirm();
+    if confirmed.is_ok() {
+        return Outcome::Succeeded("a confirm of an earlier boot has ended a trial".to_owned());
+    }
+    assert_eq!(confirmed, Err(Refusal::WrongBoot));
     Outcome::Refused(format!(
         "{frames} frames of a deploy on {} links, played to their device, to another one and behind a restart: the same boot, \
-         same flash to the byte; the next deploy took no harm from them, nor from {struck} frames of its own said twice",
+         same flash to the byte; the next deploy took no harm from them, nor from {struck} frames of its own said twice; on a \
+         plain link the confirm of an earlier boot is refused in the next one",
         recordings.len()
     ))
 }
@@ -136,4 +141,41 @@ fn again(recordings: &[Vec<Vec<u8>>]) -> Vec<Meddling> {
     let way = Way::ToDevice;
     let insert = Meddling::Insert { way, at: 5, frames: recordings.concat() };
     (1..100).map(|at| Meddling::Repeat { way, at, times: 1 }).chain([insert]).collect()
+}
+
+fn boot_nonce(raw: &mut Raw) -> u64 {
+    let hello = Request::Hello { min: 1, current: 1 };
+    let said = raw.ask(hello, |reply| match reply {
+        Reply::Hello { boot_nonce, .. } => boot_nonce,
+        _ => 0,
+    });
+    said.unwrap()
+}
+
+/// What a confirm comes to that was right in one boot of a trial, and is said again in the next one, by whoever has the
+/// plain link then.
+fn old_confirm() -> Result<(), Refusal> {
+    let site = Site::new();
+    let scenario = "[[image]]\nversion = \"1.1.0\"\nfails = [\"clock\"]\n";
+    let device = Simulator::start(&site, &SimOptions::tcp().scenario(scenario));
+    let plan = QUICK_PLAN.replace("lease = \"4s\"", "lease = \"60s\"");
+    let plan = format!("{plan}\n[policy]\non_fail = \"hold\"\n");
+    let bundle = site.bundle(&Release::new("1.1.0").plan(&plan));
+    let _ = site.deploy(&bundle, &device.address()).code(1).says("held on trial");
+    let mut raw = Raw::tcp(&device.socket());
+    let boot_nonce = boot_nonce(&mut raw);
+    raw.open_session();
+    let trial_id = raw.ask(Request::Status, |reply| match reply {
+        Reply::Status(status) => status.trial.map_or(0, |trial| trial.trial_id),
+        _ => 0,
+    });
+    let trial_id = trial_id.unwrap();
+    raw.ask(Request::Arm { trial_id, boots: 1 }, |_| ()).unwrap();
+    raw.ask(Request::Reset { boot_nonce }, |_| ()).unwrap();
+    cli::wait_for("the next boot of the trial", || {
+        (boots(device.state()) == [1, 2, 0]).then_some(())
+    });
+    let mut raw = Raw::tcp(&device.socket());
+    raw.open_session();
+    raw.ask(Request::Confirm { trial_id, boot_nonce }, |_| ())
 }

@@ -51,12 +51,12 @@ fn run() -> Outcome {
     let shown = said.iter().filter(|frame| says_third(frame)).count();
 
     let (address, delegation) = in_between();
-    let mut deploy = works.start_deploy(&bundle, &address, "field.nfr", "t");
+    let deploy = works.start_deploy(&bundle, &address, "field.nfr", "t");
     let stolen = delegation.recv_timeout(LIMIT).ok();
     if stolen.is_none() {
         let _ = deploy.wait().code(5).says("what answers is not known here");
     } else {
-        let _ = deploy.has_ended();
+        deploy.kill();
     }
     let own = fs::read(works.office.site.path("t.nfd")).unwrap();
     let has_delegation = stolen.as_ref() == Some(&own);
@@ -119,8 +119,7 @@ fn meet(mut host: TcpStream) -> Option<Vec<u8>> {
             match (Header::split(frame)?.1.split_first()?, &responder) {
                 ((&FIRST, first), _) => {
                     let mut second = [SECOND; 1 + SECOND_BYTES];
-                    let answer =
-                        Responder::answer(&own, &fresh, first.try_into().ok()?, &mut second[1..]);
+                    let answer = Responder::answer(&own, &fresh, first, &mut second[1..]);
                     responder = answer.map(|(responder, _)| responder);
                     let header = Header { kind: Kind::Handshake, sequence: 0 };
                     let answer = [&header.to_bytes()[..], &second].concat();

@@ -14,7 +14,7 @@ use super::{Outcome, Row, Switch};
 use crate::field::FieldOffice;
 use crate::flash;
 use crate::raw::Raw;
-use crate::simulator::{SimOptions, Simulator};
+use crate::simulator::{SimOptions, Simulator, payload_bytes};
 use crate::site::{RELEASE_KEY, ROOT_KEY, Release, Site};
 
 /// The row.
@@ -66,7 +66,7 @@ fn run() -> Outcome {
     }
     let clone = clone_of(&works, &state);
     let refused = works.deploy(&bundle, &clone.address(), "field.nfr", "t");
-    if clone.payload_bytes() > payload_before(&state) || refused.code == Some(0) {
+    if clone.payload_bytes() > payload_bytes(&state) || refused.code == Some(0) {
         return Outcome::Succeeded(
             "the host has sent the bundle to a clone made of the dump".to_owned(),
         );
@@ -171,8 +171,4 @@ fn clone_of(works: &FieldOffice, state: &Path) -> Simulator {
     }
     let options = SimOptions { seed: 9, ..SimOptions::tcp().state("clone").factory() };
     Simulator::start(&works.office.site, &options)
-}
-
-fn payload_before(state: &Path) -> u64 {
-    crate::simulator::payload_bytes(state)
 }
