@@ -12,7 +12,7 @@ use crate::raw::Raw;
 const PIECE_BYTES: usize = 1_000;
 
 /// Payloads of one request of every kind in session `session`, with numbers that follow from `random`.
-pub(super) fn requests(session: u32, random: &mut Random) -> Vec<Vec<u8>> {
+fn requests(session: u32, random: &mut Random) -> Vec<Vec<u8>> {
     let bytes = random.bytes(PIECE_BYTES);
     let digest = Digest::of(&bytes);
     let offset = u32::try_from(random.between(0, 8) * PIECE_BYTES as u64).unwrap();
@@ -66,11 +66,12 @@ pub(super) fn requests(session: u32, random: &mut Random) -> Vec<Vec<u8>> {
     payloads.collect()
 }
 
-/// Sends every request, once as it is and once as what it is not, and frames and bytes of no meaning; gives how many
-/// frames that were.
-pub(super) fn round(raw: &mut Raw, session: u32, random: &mut Random) -> u64 {
+/// Opens a session and sends every request in it, each with a frame of another kind and no meaning behind it; gives how
+/// many frames that were.
+pub(super) fn round(raw: &mut Raw, random: &mut Random) -> u64 {
+    raw.open_session();
     let mut sent = 0;
-    for payload in requests(session, random) {
+    for payload in requests(raw.session(), random) {
         raw.send_frame(Kind::Message, &payload);
         let kinds = [Kind::Chunk, Kind::Handshake, Kind::SealedMessage, Kind::SealedChunk];
         let kind = kinds[usize::try_from(random.between(0, 4)).unwrap()];

@@ -123,8 +123,7 @@ fn streams(site: &Site, device: Simulator, confirmed: &[u8]) -> Outcome {
             sent += 2;
         }
         for _ in 0..ROUNDS {
-            let session = raw.session();
-            sent += flood::round(&mut raw, session, &mut random);
+            sent += flood::round(&mut raw, &mut random);
         }
         // The longest frame that can be announced, and far more bytes of it than a device has memory.
         raw.send_bytes(&u32::MAX.to_le_bytes());

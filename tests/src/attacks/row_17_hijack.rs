@@ -56,8 +56,8 @@ fn run() -> Outcome {
     let honest = cable.tap_next(Tap::new(Framing::Stream, script(), 17));
     let deploy = works.start_deploy(&bundle, &cable.address(), "field.nfr", "t");
     let is_over = AtomicBool::new(false);
-    let (refusals, ended) = thread::scope(|scope| {
-        scope.spawn(|| cross_wire([&honest, &other], &is_over));
+    let (refusals, crossed, ended) = thread::scope(|scope| {
+        let crossing = scope.spawn(|| cross_wire([&honest, &other], &is_over));
         scope.spawn(|| {
             while !is_over.load(Ordering::SeqCst) {
                 raw.send_frame(Kind::Message, &[0; 8]);
@@ -67,7 +67,7 @@ fn run() -> Outcome {
         let refusals = speak_up(&honest);
         let ended = deploy.wait();
         is_over.store(true, Ordering::SeqCst);
-        (refusals, ended)
+        (refusals, crossing.join().unwrap(), ended)
     });
     let status = works.office.site.status(&device.address());
     let runs = status["device"]["version"].as_str().unwrap_or_default().to_owned();
@@ -81,6 +81,7 @@ fn run() -> Outcome {
     }
     let struck = honest.lock().unwrap().struck();
     assert!(struck >= 4, "{struck} lines of the script");
+    assert!(crossed.iter().all(|frames| *frames > 10), "{crossed:?} frames cross-wired");
     let retries = usize::from(ended.code != Some(0));
     if retries > 0 {
         let _ = works.deploy(&bundle, &device.address(), "field.nfr", "t").code(0);
@@ -90,8 +91,9 @@ fn run() -> Outcome {
     let [starts, ..] = boots(device.state());
     assert_eq!(starts, starts_before, "slot A has not started again");
     Outcome::Refused(format!(
-        "{struck} blows to the session's frames, two sessions cross-wired, {refusals} plain requests refused: the deploy \
-         committed behind {retries} retries, {runs} runs, the device restarted only into its trial"
+        "{struck} blows to the session's frames, {} frames of two sessions cross-wired, {refusals} plain requests refused: the deploy \
+         committed behind {retries} retries, {runs} runs, the device restarted only into its trial",
+        crossed[0] + crossed[1]
     ))
 }
 
@@ -107,8 +109,9 @@ fn script() -> Vec<Meddling> {
     ]
 }
 
-/// What is said on one connection is said on the other one as well, both ways.
-fn cross_wire(taps: [&Wiretap; 2], is_over: &AtomicBool) {
+/// What is said on one connection is said on the other one as well, both ways; gives how many frames of the honest one
+/// were, and how many of the other one.
+fn cross_wire(taps: [&Wiretap; 2], is_over: &AtomicBool) -> [usize; 2] {
     let mut heard = [0; 2];
     while !is_over.load(Ordering::SeqCst) {
         for (from, to) in [(0, 1), (1, 0)] {
@@ -125,6 +128,7 @@ fn cross_wire(taps: [&Wiretap; 2], is_over: &AtomicBool) {
         }
         thread::sleep(LOOK);
     }
+    heard
 }
 
 /// Asks for a session and then for what ends one, in the open; gives how many refusals there were.

@@ -59,10 +59,9 @@ fn run() -> Outcome {
             Ok(()) => staged += 1,
             Err(refusal) => refusals.push(refusal),
         }
-        let session = raw.session();
         for number in 0..ROUNDS_A_TURN {
             raw.send_chunk(0, (number * 1_024) as u64, &[0x5a; 1_024]);
-            sent += 1 + flood::round(&mut raw, session, &mut random);
+            sent += 1 + flood::round(&mut raw, &mut random);
         }
     }
     let runs = works.office.site.running_version(&device.address());
