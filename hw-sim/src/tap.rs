@@ -113,6 +113,8 @@ struct Lane {
     held: Vec<Vec<u8>>,
     /// The number of the last frame of that window.
     window_end: Option<u64>,
+    /// What arrives before the next frame.
+    put: Vec<u8>,
 }
 
 impl Tap {
@@ -125,6 +127,7 @@ impl Tap {
             frames: 0,
             held: Vec::new(),
             window_end: None,
+            put: Vec::new(),
         };
         Self {
             framing,
@@ -157,6 +160,13 @@ impl Tap {
                 None => out.extend(raw),
             }
         }
+    }
+
+    /// Lets a frame, header and payload, arrive before the next one of that way: one that was heard elsewhere a moment
+    /// ago, or one that answers what was heard here.
+    pub fn put(&mut self, way: Way, frame: &[u8]) {
+        let wire = self.encode(frame);
+        self.lane(way).put.extend(wire);
     }
 
     /// Gives what waits for its end and reads as a console's text; asked for after a silence, as
@@ -195,6 +205,7 @@ impl Tap {
     fn frame(&mut self, way: Way, frame: &[u8], raw: Vec<u8>, out: &mut Vec<u8>) {
         self.heard.push(Heard { way, frame: frame.to_vec() });
         let lane = self.lane(way);
+        out.append(&mut lane.put);
         lane.frames += 1;
         let number = lane.frames;
         let mut copies = vec![raw];
@@ -257,8 +268,9 @@ impl Tap {
         held
     }
 
-    /// As it travels; nothing for what is no frame.
-    fn encode(&self, frame: &[u8]) -> Vec<u8> {
+    /// A frame, header and payload, as it travels; nothing for what is no frame.
+    #[must_use]
+    pub fn encode(&self, frame: &[u8]) -> Vec<u8> {
         let Some((header, payload)) = Header::split(frame) else { return Vec::new() };
         let mut wire = vec![0; self.framing.wire_bytes(frame.len())];
         let written = self.framing.encode(header, payload, &mut wire).unwrap_or(0);

@@ -8,6 +8,7 @@
 //! - `stand_in`: the program without it, and only in builds that can leave anything out
 //! - `row_NN_*`: the rows, one a file
 
+mod flood;
 pub mod row_01_arbitrary_install;
 pub mod row_02_counted_twice;
 pub mod row_03_rollback;
@@ -17,15 +18,23 @@ pub mod row_06_freeze;
 pub mod row_07_stale;
 pub mod row_08_mix_and_match;
 pub mod row_09_wrong_hardware;
+pub mod row_10_endless_data;
+pub mod row_11_slow_retrieval;
 pub mod row_12_fast_forward;
 pub mod row_13_operate_stolen;
 pub mod row_14_release_stolen;
 pub mod row_15_root_rotation;
+pub mod row_16_replay;
+pub mod row_17_hijack;
+pub mod row_18_nonce_desync;
+pub mod row_19_rogue_device;
 pub mod row_21_malicious_bundle;
 pub mod row_22_bomb;
 pub mod row_23_malicious_device;
 pub mod row_24_check_then_use;
 pub mod row_25_glitch;
+pub mod row_26_readback;
+pub mod row_27_log_denial;
 #[cfg(feature = "planted")]
 pub mod stand_in;
 pub mod switch;
@@ -71,7 +80,7 @@ impl Row {
 }
 
 /// Every row, by its number.
-pub const ROWS: [&Row; 18] = [
+pub const ROWS: [&Row; 26] = [
     &row_01_arbitrary_install::ROW,
     &row_02_counted_twice::ROW,
     &row_03_rollback::ROW,
@@ -81,13 +90,21 @@ pub const ROWS: [&Row; 18] = [
     &row_07_stale::ROW,
     &row_08_mix_and_match::ROW,
     &row_09_wrong_hardware::ROW,
+    &row_10_endless_data::ROW,
+    &row_11_slow_retrieval::ROW,
     &row_12_fast_forward::ROW,
     &row_13_operate_stolen::ROW,
     &row_14_release_stolen::ROW,
     &row_15_root_rotation::ROW,
+    &row_16_replay::ROW,
+    &row_17_hijack::ROW,
+    &row_18_nonce_desync::ROW,
+    &row_19_rogue_device::ROW,
     &row_21_malicious_bundle::ROW,
     &row_22_bomb::ROW,
     &row_23_malicious_device::ROW,
     &row_24_check_then_use::ROW,
     &row_25_glitch::ROW,
+    &row_26_readback::ROW,
+    &row_27_log_denial::ROW,
 ];

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::cli::Ended;
+use crate::cli::{self, Ended, Running};
 use crate::office::Office;
 use crate::simulator::{SimOptions, Simulator};
 
@@ -83,11 +83,16 @@ impl FieldOffice {
 
     /// Deploys as a host, or on a plain link where none is named.
     pub fn deploy(&self, bundle: &str, address: &str, root: &str, host: &str) -> Ended {
-        let deploy = ["deploy", bundle, "-d", address, "--root", root];
-        if host.is_empty() {
-            return self.office.noflake(&deploy);
+        self.start_deploy(bundle, address, root, host).wait()
+    }
+
+    /// Starts to.
+    pub fn start_deploy(&self, bundle: &str, address: &str, root: &str, host: &str) -> Running {
+        let mut command = cli::noflake();
+        command.args(["deploy", bundle, "-d", address, "--root", root]);
+        if !host.is_empty() {
+            command.args(["--as", &format!("{host}.key"), "--passphrase-fd", "0"]);
         }
-        let key = format!("{host}.key");
-        self.office.say(&[&deploy[..], &["--as", &key]].concat())
+        Running::spawn(self.office.site.folder(), command, "secret\n")
     }
 }

@@ -286,6 +286,11 @@ impl Raw {
         self.session = session.unwrap().expect("a session");
     }
 
+    /// The session's number; zero without one.
+    pub const fn session(&self) -> u32 {
+        self.session
+    }
+
     /// Offers a signed document, piece by piece, and does nothing with it.
     #[track_caller]
     pub fn offer(&mut self, document: &[u8]) -> Result<(), Refusal> {

@@ -124,6 +124,7 @@ impl Access {
     fn peer(&self, via: Via, now: Standing) -> Peer {
         match self.links.iter().find(|link| link.via == via) {
             Some(link) => Peer { via, host: Some(link.host), actions: link.actions(now) },
+            None if Defence::SealedOnly.is_off() => Peer { via, host: None, actions: Actions::ALL },
             None => Peer { via, host: None, actions: now.without_delegation },
         }
     }
@@ -167,7 +168,9 @@ impl Access {
     }
 
     fn end_late(&mut self, now_ms: u64) {
-        let is_late = |it: &mut Pending| now_ms.saturating_sub(it.since_ms) >= HANDSHAKE_MS;
+        let is_late = |it: &mut Pending| {
+            now_ms.saturating_sub(it.since_ms) >= HANDSHAKE_MS && !Defence::HandshakeTime.is_off()
+        };
         if let Some(late) = self.pending.take_if(is_late) {
             self.put_behind(late.wire, now_ms);
         }
@@ -283,6 +286,9 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         let own = self.board.identity().ok_or(Refusal::NoIdentity)?;
         let mut fresh = [0; 32];
         self.board.random(&mut fresh).map_err(|_| Refusal::NoRandom)?;
+        if Defence::FreshKeys.is_off() {
+            fresh = [1; 32];
+        }
         Ok((own, LinkSecret::new(fresh)))
     }
 

@@ -30,7 +30,7 @@ pub enum Defence {
     Certificates,
     /// The next root record is signed under the keys in force, too, and is the next one.
     RootSuccession,
-    /// Every handshake has keys of its own.
+    /// Every handshake has keys of its own, and every session a number of its own.
     FreshKeys,
     /// A field device takes changes on sealed links only.
     SealedOnly,

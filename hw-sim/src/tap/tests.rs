@@ -124,3 +124,18 @@ fn what_has_not_come_has_not_struck() {
         assert_eq!((arrived.len(), struck), (3, 0), "an open window holds its frames");
     }
 }
+
+#[test]
+fn what_is_put_in_arrives_before_the_next_frame_and_was_never_heard() {
+    for framing in FRAMINGS {
+        let mut tap = Tap::new(framing, Vec::new(), 0);
+        let mut behind = Tap::new(framing, Vec::new(), 0);
+        for sequence in 1..=2 {
+            tap.put(TO_DEVICE, &frame(sequence + 10));
+            let passed = tap.pass(TO_DEVICE, &wire(framing, [sequence]));
+            behind.pass(TO_DEVICE, &passed);
+        }
+        assert_eq!(behind.recording(TO_DEVICE), [11, 1, 12, 2].map(frame), "{framing:?}");
+        assert_eq!(tap.recording(TO_DEVICE), [1, 2].map(frame));
+    }
+}

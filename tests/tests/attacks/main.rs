@@ -4,9 +4,11 @@
 use integration::attacks::{
     ROWS, row_01_arbitrary_install, row_02_counted_twice, row_03_rollback,
     row_04_interrupted_rollback, row_05_never_confirmed, row_06_freeze, row_07_stale,
-    row_08_mix_and_match, row_09_wrong_hardware, row_12_fast_forward, row_13_operate_stolen,
-    row_14_release_stolen, row_15_root_rotation, row_21_malicious_bundle, row_22_bomb,
-    row_23_malicious_device, row_24_check_then_use, row_25_glitch,
+    row_08_mix_and_match, row_09_wrong_hardware, row_10_endless_data, row_11_slow_retrieval,
+    row_12_fast_forward, row_13_operate_stolen, row_14_release_stolen, row_15_root_rotation,
+    row_16_replay, row_17_hijack, row_18_nonce_desync, row_19_rogue_device,
+    row_21_malicious_bundle, row_22_bomb, row_23_malicious_device, row_24_check_then_use,
+    row_25_glitch, row_26_readback, row_27_log_denial,
 };
 
 #[test]
@@ -55,6 +57,16 @@ fn row_09_wrong_hardware_is_refused() {
 }
 
 #[test]
+fn row_10_endless_data_is_refused() {
+    row_10_endless_data::ROW.assert_refused();
+}
+
+#[test]
+fn row_11_slow_retrieval_is_refused() {
+    row_11_slow_retrieval::ROW.assert_refused();
+}
+
+#[test]
 fn row_12_fast_forward_is_refused() {
     row_12_fast_forward::ROW.assert_refused();
 }
@@ -72,6 +84,26 @@ fn row_14_release_stolen_is_refused() {
 #[test]
 fn row_15_root_rotation_is_refused() {
     row_15_root_rotation::ROW.assert_refused();
+}
+
+#[test]
+fn row_16_replay_is_refused() {
+    row_16_replay::ROW.assert_refused();
+}
+
+#[test]
+fn row_17_hijack_is_refused() {
+    row_17_hijack::ROW.assert_refused();
+}
+
+#[test]
+fn row_18_nonce_desync_is_refused() {
+    row_18_nonce_desync::ROW.assert_refused();
+}
+
+#[test]
+fn row_19_rogue_device_is_refused() {
+    row_19_rogue_device::ROW.assert_refused();
 }
 
 #[test]
@@ -98,6 +130,16 @@ fn row_24_check_then_use_is_refused() {
 #[test]
 fn row_25_glitch_is_refused() {
     row_25_glitch::ROW.assert_refused();
+}
+
+#[test]
+fn row_26_readback_is_refused() {
+    row_26_readback::ROW.assert_refused();
+}
+
+#[test]
+fn row_27_log_denial_is_refused() {
+    row_27_log_denial::ROW.assert_refused();
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use firmware_protocol::delegation::{Action, Actions};
 use firmware_protocol::message::Request;
+use firmware_protocol::planted::Defence;
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::sealed::{LinkKey, LinkSecret};
 
@@ -90,6 +91,9 @@ impl Device {
             (None, Meets::Known) => Some(host.known.keys().collect()),
             (None, Meets::Strangers) | (_, Meets::Everybody) => None,
         };
+        if Defence::KnownDevices.is_off() {
+            shown.devices = None;
+        }
         let mut fresh = [0; 32];
         getrandom::fill(&mut fresh).map_err(DeviceError::Random)?;
         let patience = self.patience();
@@ -113,6 +117,7 @@ impl Device {
         let serial = identity(&answer)?.serial.to_owned();
         let Some(host) = &self.opening.host else { return Ok(()) };
         match (host.known.meet(&serial, &linked.device), host.meets) {
+            _ if Defence::KnownDevices.is_off() => {}
             (Acquaintance::Known, _)
             | (Acquaintance::Unknown, Meets::Strangers)
             | (_, Meets::Everybody) => {}
