@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use firmware_protocol::bench_reset::decode_bench_reset;
 use firmware_protocol::certificate::decode_certificate;
 use firmware_protocol::delegation::{Actions, decode_delegation};
 use firmware_protocol::digest::Digest;
@@ -19,7 +20,13 @@ use crate::site::ROOT_KEY;
 
 /// An envelope is what its bytes say, and nothing that these keys have not signed is believed.
 pub(super) fn envelope(bytes: &[u8]) -> bool {
-    let types = [BodyType::Root, BodyType::Manifest, BodyType::Certificate, BodyType::Delegation];
+    let types = [
+        BodyType::Root,
+        BodyType::Manifest,
+        BodyType::Certificate,
+        BodyType::Delegation,
+        BodyType::BenchReset,
+    ];
     let mut parsed = 0;
     for body_type in types {
         let Ok((envelope, rest)) = Envelope::parse_front(bytes, body_type) else { continue };
@@ -47,6 +54,7 @@ pub(super) fn envelope(bytes: &[u8]) -> bool {
     not_believed(&trust::verify_manifest(bytes, &root));
     not_believed(&trust::verify_certificate(bytes, &root));
     not_believed(&trust::verify_delegation(bytes, &root));
+    not_believed(&trust::verify_bench_reset(bytes, &root));
     assert!(trust::verify_next_root(bytes, &root).is_err());
     parsed == 1
 }
@@ -92,4 +100,10 @@ pub(super) fn delegation(bytes: &[u8]) -> bool {
     assert_eq!(delegation.actions.iter().fold(Actions::NONE, Actions::with), delegation.actions);
     let _ = delegation.covers_serial("SN-1");
     same_again(&delegation, |bytes| decode_delegation(bytes).as_ref() == Ok(&delegation))
+}
+
+pub(super) fn bench_reset(bytes: &[u8]) -> bool {
+    let Ok(reset) = decode_bench_reset(bytes) else { return false };
+    assert!(!reset.serial.is_empty() && reset.boot_nonce != 0);
+    same_again(&reset, |bytes| decode_bench_reset(bytes).as_ref() == Ok(&reset))
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use firmware_protocol::bench_reset::BenchReset;
 use firmware_protocol::certificate::{Certificate, CertifiedVerdict};
 use firmware_protocol::delegation::{Actions, Delegation};
 use firmware_protocol::digest::Digest;
@@ -114,10 +115,19 @@ fn documents(seeds: &mut Vec<Seed>) {
         not_after_s: 1_700_086_400,
         made_at_s: 1_700_000_000,
     };
+    let reset = BenchReset {
+        product: "rover",
+        serial: "HH-7",
+        boot_nonce: 5,
+        floor: 4,
+        epoch: 0,
+        made_at_s: 1_700_000_000,
+    };
     let stranger: [&dyn Signer; 1] = [&STRANGER_KEY];
     for (target, body_type, body) in [
         ("certificate", BodyType::Certificate, encode(&certificate)),
         ("delegation", BodyType::Delegation, encode(&delegation)),
+        ("bench_reset", BodyType::BenchReset, encode(&reset)),
     ] {
         let sealed = seal(body_type, &body, &stranger).expect("signed");
         seeds.push(("envelope", target.into(), sealed));
