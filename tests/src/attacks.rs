@@ -11,6 +11,7 @@
 pub mod row_01_arbitrary_install;
 pub mod row_03_rollback;
 pub mod row_09_wrong_hardware;
+pub mod row_20_tampered_report;
 pub mod row_25_glitch;
 #[cfg(feature = "planted")]
 pub mod stand_in;
@@ -57,9 +58,10 @@ impl Row {
 }
 
 /// Every row, by its number.
-pub const ROWS: [&Row; 4] = [
+pub const ROWS: [&Row; 5] = [
     &row_01_arbitrary_install::ROW,
     &row_03_rollback::ROW,
     &row_09_wrong_hardware::ROW,
+    &row_20_tampered_report::ROW,
     &row_25_glitch::ROW,
 ];

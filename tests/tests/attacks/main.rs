@@ -2,7 +2,8 @@
 //! left out shows `cargo run --release -p integration --bin attacks` (TESTING.md, "Attacks").
 
 use integration::attacks::{
-    ROWS, row_01_arbitrary_install, row_03_rollback, row_09_wrong_hardware, row_25_glitch,
+    ROWS, row_01_arbitrary_install, row_03_rollback, row_09_wrong_hardware, row_20_tampered_report,
+    row_25_glitch,
 };
 
 #[test]
@@ -18,6 +19,11 @@ fn row_03_rollback_is_refused() {
 #[test]
 fn row_09_wrong_hardware_is_refused() {
     row_09_wrong_hardware::ROW.assert_refused();
+}
+
+#[test]
+fn row_20_tampered_report_is_refused() {
+    row_20_tampered_report::ROW.assert_refused();
 }
 
 /// No decision can be turned over in the product as it is: `--bin attacks` turns each one.
