@@ -98,8 +98,8 @@ fn a_killed_run_leaves_a_valid_shorter_record_that_says_so_and_where_its_signed_
     assert_eq!(signed["to_end"], false);
     let signed = signed["lines"].as_u64().unwrap();
     assert!(signed > 2 && signed < lines, "behind the last step that ended: {signed} of {lines}");
-    let show = site.noflake(&["report", "show", &run]).code(0);
-    let _ = show.says(&format!("signed up to line {signed} of {lines} by "));
+    let told = site.noflake(&["report", "show", &run]).code(0);
+    let _ = told.says(&format!("signed up to line {signed} of {lines} by "));
     let verify = ["report", "verify", &run, "--key", "bench.pub"];
     let missing = format!("line {} is missing: the record ends before it", lines + 1);
     site.noflake(&verify).code(2).says(&missing).is_one_clear_error();

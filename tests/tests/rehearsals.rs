@@ -1,5 +1,6 @@
 //! What TRUST.md says to do when something has happened to a key, a holder or a device, done once before it happens: by files and
 //! commands alone, against devices of the field.
+#![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
 
 use std::fs;
 use std::thread::sleep;

@@ -1,7 +1,7 @@
 //! The key that signs the evidence of runs: opened before any device is reached, and used at the begin and the end of
 //! each record at least.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::PassphraseArgs;
@@ -78,13 +78,9 @@ impl EvidenceKey {
         let (recorder, signed) =
             apart(recorder, move |recorder| recorder.sign_with(&folder, self.signer, self.pace))
                 .await?;
-        let lines = recorder.lines();
         signed.map_err(|error| match error {
             SigningError::Signer(error) => CommandError::Signer(error),
-            source @ SigningError::Write { .. } => {
-                let path = recorder.path().to_path_buf();
-                EvidenceError::Unsigned { path, signed_lines: 0, lines, source }.into()
-            }
+            SigningError::Write { path, source } => EvidenceError::Io { path, source }.into(),
         })?;
         Ok(recorder)
     }
@@ -103,7 +99,7 @@ pub(super) async fn sign_end(recorder: Recorder) -> Result<(), CommandError> {
 ///
 /// # Errors
 /// When it has another role.
-pub(super) fn refuse_other_role(path: &std::path::Path, role: KeyRole) -> Result<(), CommandError> {
+pub(super) fn refuse_other_role(path: &Path, role: KeyRole) -> Result<(), CommandError> {
     if role == KeyRole::Bench {
         return Ok(());
     }

@@ -5,7 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use super::chain::Chain;
@@ -143,12 +143,6 @@ impl Recorder {
             .sync_data()
             .map_err(|source| SigningError::Write { path: self.path.clone(), source })?;
         signing.sign(lines, head)
-    }
-
-    /// Where it is.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// SHA-256 of the last line in hex. Note it elsewhere, and the whole record can be checked.
