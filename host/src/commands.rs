@@ -15,6 +15,7 @@ pub mod root_record;
 pub mod sim;
 
 mod deployment;
+mod evidence_key;
 mod host_key;
 mod point;
 mod root;

@@ -34,6 +34,8 @@ pub struct TrustPaths {
     pub release_key: Option<PathBuf>,
     /// This host's key for sealed links.
     pub host_key: Option<PathBuf>,
+    /// Key that signs the evidence of runs.
+    pub bench_key: Option<PathBuf>,
 }
 
 /// Why the configuration cannot be used.
@@ -88,6 +90,7 @@ impl Config {
                 root: join(self.trust.root),
                 release_key: join(self.trust.release_key),
                 host_key: join(self.trust.host_key),
+                bench_key: join(self.trust.bench_key),
             },
         }
     }

@@ -14,7 +14,7 @@ use crate::boot_record::RecordFileError;
 use crate::bundle::{BundleError, CreateError, SpecError};
 use crate::causes::causes;
 use crate::config::ConfigError;
-use crate::evidence::{EvidenceError, RecordError};
+use crate::evidence::{EvidenceError, RecordError, Unproven};
 use crate::link::{Address, AddressError};
 use crate::plan::PlanError;
 use crate::report::ReportError;
@@ -120,6 +120,14 @@ pub enum CommandError {
         path: PathBuf,
         /// Why.
         why: String,
+    },
+    /// A record does not prove that a bench has signed it.
+    #[error("{} is not proven", path.display())]
+    Unproven {
+        /// The run.
+        path: PathBuf,
+        /// Why, with the first line at fault.
+        source: Unproven,
     },
     /// A delegation was not made or cannot be shown.
     #[error(transparent)]
@@ -296,6 +304,18 @@ impl CommandError {
     #[must_use]
     pub fn chain(&self) -> Vec<String> {
         causes(self)
+    }
+
+    /// The first line of a record, or of the signatures beside it, that is at fault.
+    #[must_use]
+    pub const fn line(&self) -> Option<u64> {
+        if let Self::Record(error) = self {
+            error.line()
+        } else if let Self::Unproven { source, .. } = self {
+            Some(source.line())
+        } else {
+            None
+        }
     }
 }
 

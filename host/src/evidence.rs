@@ -2,13 +2,14 @@
 //!
 //! A run owns a [`RunFolder`] with one `record.jsonl` in it. A [`Recorder`] appends [`Entry`]s, one
 //! OCP-TV 2.0 artifact a line, each naming the SHA-256 of the line before. [`RunRecord::read`] checks
-//! that chain and yields a [`RunView`], from which every report is rendered; nothing else is a source.
+//! that chain, and the signatures over it if there are any, and yields a [`RunView`], from which every report is rendered; nothing else is a source.
 //!
 //! Not a report and not a judge: verdicts arrive here already made. The formats are in
 //! `docs/EVIDENCE.md`. Every text is escaped when it is stored and again when it is read, so a
 //! [`RunView`] never holds a character that could steer a terminal.
 
 mod chain;
+mod checkpoint;
 mod entry;
 mod error;
 mod escape;
@@ -20,6 +21,8 @@ mod reader;
 mod recorder;
 #[cfg(test)]
 pub(crate) mod sample;
+mod signed;
+mod signing;
 mod step;
 mod time;
 mod view;
@@ -33,6 +36,8 @@ pub use escape::{escape_bytes, escape_json_line, escape_log_line, escape_text};
 pub use folder::RunFolder;
 pub use reader::RunRecord;
 pub use recorder::Recorder;
+pub use signed::{SignedBy, Unproven};
+pub use signing::{EvidenceSigner, Pace, SigningError};
 pub use step::{Ending, Phase, Step};
 pub use time::{utc_from_unix_ms, utc_from_unix_s};
 pub use view::{
@@ -41,6 +46,10 @@ pub use view::{
 
 /// Name of the record inside its run folder.
 pub const RECORD_FILE: &str = "record.jsonl";
+/// Name of the signatures over the record, beside it.
+pub const SIGNATURES_FILE: &str = "signatures.jsonl";
+/// Most signatures over one record that are written or read.
+pub const SIGNATURES_MAX_LINES: usize = 4096;
 /// Longest record that is written or read, in bytes.
 ///
 /// A day of a busy 115 200 bit/s console is 1 GB, so no cap holds every console and the console has its

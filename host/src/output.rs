@@ -104,12 +104,15 @@ impl Output {
                 }
             }
             Format::Json => {
-                let line = json!({
+                let mut line = json!({
                     "error": chain.first(),
                     "causes": chain.iter().skip(1).collect::<Vec<_>>(),
                     "next": next,
                     "exit": error.exit().code(),
                 });
+                if let (Some(object), Some(at)) = (line.as_object_mut(), error.line()) {
+                    object.insert("line".to_owned(), json!(at));
+                }
                 self.raw(format!("{}\n", escape_json_line(&line.to_string())).as_bytes());
             }
         }

@@ -14,10 +14,11 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-pub use json::run_json;
+pub use json::{run_json, signed_json};
 pub use junit::junit_xml;
 pub use summary::summary_markdown;
 pub use text::run_text;
+pub use words::signed as signed_text;
 
 use crate::evidence::{RunFolder, RunView};
 

@@ -41,7 +41,7 @@ pub use program::{ProgramError, ProgramSigner};
 pub use public_file::{KeyRole, PublicKeyFile, read_public_key};
 pub use root::{LoadedRoot, RootError, RootKeys, first_root, read_root, sign_root};
 pub use root_spec::{RootSpec, RootSpecError};
-pub use signer::{FileSigner, Signer, SignerError};
+pub use signer::{FileSigner, Signer, SignerError, holds_strictly};
 pub use signer_file::{SignerFile, SignerFileError};
 pub use statement::{Kind, StatementError};
 

@@ -28,6 +28,7 @@ pub mod row_16_replay;
 pub mod row_17_hijack;
 pub mod row_18_nonce_desync;
 pub mod row_19_rogue_device;
+pub mod row_20_tampered_report;
 pub mod row_21_malicious_bundle;
 pub mod row_22_bomb;
 pub mod row_23_malicious_device;
@@ -80,7 +81,7 @@ impl Row {
 }
 
 /// Every row, by its number.
-pub const ROWS: [&Row; 26] = [
+pub const ROWS: [&Row; 27] = [
     &row_01_arbitrary_install::ROW,
     &row_02_counted_twice::ROW,
     &row_03_rollback::ROW,
@@ -100,6 +101,7 @@ pub const ROWS: [&Row; 26] = [
     &row_17_hijack::ROW,
     &row_18_nonce_desync::ROW,
     &row_19_rogue_device::ROW,
+    &row_20_tampered_report::ROW,
     &row_21_malicious_bundle::ROW,
     &row_22_bomb::ROW,
     &row_23_malicious_device::ROW,

@@ -132,3 +132,28 @@ fn a_run_that_qualified_nothing_makes_no_certificate() {
     let front = before.len() - 4;
     assert_eq!(before[..front], after[..front], "nothing that is signed has changed");
 }
+
+/// Who certifies may want to see that the bench itself has signed what it saw.
+#[test]
+fn a_certificate_can_ask_for_a_run_that_its_bench_has_signed() {
+    let works = Works::new();
+    for name in ["bench", "other"] {
+        let _ = works.office.say(&["key", "generate", "--role", "bench", name]).code(0);
+    }
+    let bundle = works.office.bundle("2.0.0", "r");
+    let unsigned = works.qualified(&bundle, "", 0);
+    let signed_by =
+        |run: &str, key| works.certify(&bundle, run, &["--key", "q.key", "--signed-by", key]);
+    let refused = signed_by(&unsigned, "bench.pub").code(2);
+    refused.says("line 1 is not signed, nor is any other").is_one_clear_error();
+    let qualify = |key: &str| {
+        let typed = ["qualify", &bundle, "-d", "sim:", "--root", "bench.nfr", "--sign", key];
+        works.office.say(&[&["--format", "json"][..], &typed, &["--runs", "signed"]].concat())
+    };
+    let signed = qualify("bench.key").code(0).json();
+    let signed = signed["evidence"].as_str().unwrap();
+    let _ = signed_by(signed, "other.pub").code(2).says("is not signed by a key that was named");
+    let _ = signed_by(signed, "bench.pub").code(0).says("Certified");
+    // A key of another role signs no evidence, whatever is asked.
+    let _ = qualify("q.key").code(2).says("is a qualify key, expected a bench key");
+}

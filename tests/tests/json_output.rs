@@ -35,6 +35,8 @@ fn every_command_that_succeeds_prints_json_lines_with_their_promised_keys() {
         }
     }
     let run = site.runs().remove(0).display().to_string();
+    let verified = json(&["report", "verify", &run], "");
+    assert_eq!(verified["signed"], serde_json::json!([]));
     let report = json(&["report", "show", &run], "");
     assert_eq!((&report["complete"], &report["exit"]), (&true.into(), &0.into()));
     assert_eq!(

@@ -40,7 +40,7 @@ pub struct RunSetup<'a> {
     /// The machine.
     pub runner: Runner,
     /// The record, its start already written.
-    pub recorder: Recorder,
+    pub recorder: &'a mut Recorder,
     /// How often the operator has asked to stop.
     pub interrupts: watch::Receiver<u32>,
 }
@@ -77,8 +77,7 @@ pub async fn run(
     setup: RunSetup<'_>,
     show: &mut dyn FnMut(Progressed<'_>),
 ) -> (Ended, Option<RunError>) {
-    let RunSetup { bundle, certificate, mut device, mut runner, mut recorder, mut interrupts } =
-        setup;
+    let RunSetup { bundle, certificate, mut device, mut runner, recorder, mut interrupts } = setup;
     let mut certificate = ShownCertificate::new(certificate);
     let began = (SystemTime::now(), device.now_ms());
     let mut lost: Option<EvidenceError> = None;

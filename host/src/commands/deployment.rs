@@ -7,9 +7,10 @@ use std::time::SystemTime;
 
 use firmware_protocol::digest::Digest;
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
+use super::evidence_key::{EvidenceKey, EvidenceKeyArgs, sign_end};
 use super::root::RootArgs;
 use super::runtime;
 use super::target::TargetArgs;
@@ -19,7 +20,7 @@ use crate::cli::Context;
 use crate::error::{CommandError, Exit};
 use crate::evidence::{
     BundleRef, CheckId, Entry, Outcome, PlanRef, Recorder, RunEnd, RunFolder, RunRecord, RunStart,
-    Verb,
+    SignedBy, Verb,
 };
 use crate::input;
 use crate::link::{Address, shell_word};
@@ -46,6 +47,8 @@ pub(super) struct RunArgs {
     pub(super) target: TargetArgs,
     #[command(flatten)]
     pub(super) root: RootArgs,
+    #[command(flatten)]
+    evidence_key: EvidenceKeyArgs,
     /// Try again what the device has rejected before
     #[arg(long)]
     again: bool,
@@ -59,7 +62,15 @@ struct DeviceEnd {
     name: String,
     folder: PathBuf,
     ended: Ended,
-    evidence: Result<(), CommandError>,
+    /// Who has signed the whole of it.
+    evidence: Result<Option<String>, CommandError>,
+}
+
+/// A run whose evidence has begun, and whose device has not been reached.
+struct Begun {
+    device: Device,
+    folder: RunFolder,
+    recorder: Recorder,
 }
 
 /// A deployment that is ready to begin: everything that all its devices have in common.
@@ -74,6 +85,9 @@ pub(super) struct Deployment {
     again: bool,
     take_over: bool,
     runs: PathBuf,
+    evidence_key: Option<EvidenceKey>,
+    /// One signer is asked at a time.
+    signing: Mutex<()>,
     screen: Screen,
 }
 
@@ -117,6 +131,7 @@ impl Deployment {
         };
         let screen = Screen::new(context.output.format());
         let (again, take_over) = (args.again, args.target.take_over());
+        let evidence_key = args.evidence_key.open(args.target.passphrase(), context)?;
         Ok(Self {
             bundle,
             root,
@@ -128,6 +143,8 @@ impl Deployment {
             again,
             take_over,
             runs,
+            evidence_key,
+            signing: Mutex::new(()),
             screen,
         })
     }
@@ -176,8 +193,8 @@ impl Deployment {
         for end in run_all(Rc::new(self), devices, interrupts).await? {
             print(context, &end);
             exits.push(exit_of(&end.ended.end));
-            if let Err(error) = end.evidence {
-                context.output.error(&error);
+            if let Err(error) = &end.evidence {
+                context.output.error(error);
                 exits.push(error.exit());
             }
         }
@@ -244,10 +261,15 @@ async fn run_all(
     let has_several = devices.len() > 1;
     let mut runs = JoinSet::new();
     let mut ends = Vec::new();
-    for (number, device) in devices.into_iter().enumerate() {
+    let mut begun = Vec::new();
+    // All before the first: a signer that somebody has to wait for, or that refuses, holds up no trial.
+    for device in devices {
+        begun.push(begin(&shared, device).await?);
+    }
+    for (number, begun) in begun.into_iter().enumerate() {
         let (shared, interrupts) = (Rc::clone(&shared), interrupts.clone());
         runs.spawn_local(async move {
-            (number, Box::pin(run_one(&shared, device, has_several, interrupts)).await)
+            (number, Box::pin(run_one(&shared, begun, has_several, interrupts)).await)
         });
     }
     while let Some(joined) = runs.join_next().await {
@@ -258,24 +280,40 @@ async fn run_all(
     Ok(ends.into_iter().map(|(_, end)| end).collect())
 }
 
+/// Begins the evidence of one run, and signs its begin.
+async fn begin(shared: &Deployment, device: Device) -> Result<Begun, CommandError> {
+    let Opening { address, start, first_id, .. } = device.opening();
+    let folder = RunFolder::create(&shared.runs, SystemTime::now(), &format!("{first_id:08x}"))?;
+    let mut recorder = Recorder::start(&folder, SystemTime::now())?;
+    let start = run_start(shared, &address.to_string(), start.seed);
+    recorder.append(Entry::RunStart(Box::new(start)), SystemTime::now())?;
+    if let Some(key) = shared.evidence_key.clone() {
+        recorder = key.sign_begin(recorder, &folder).await?;
+    }
+    Ok(Begun { device, folder, recorder })
+}
+
 async fn run_one(
     shared: &Deployment,
-    mut device: Device,
+    begun: Begun,
     has_several: bool,
     interrupts: watch::Receiver<u32>,
 ) -> Result<DeviceEnd, CommandError> {
-    let Opening { address, start, first_id, .. } = device.opening().clone();
-    let (name, id, seed) = (address.to_string(), format!("{first_id:08x}"), start.seed);
-    let folder = RunFolder::create(&shared.runs, SystemTime::now(), &id)?;
+    let Begun { mut device, folder, mut recorder } = begun;
+    let Opening { address, first_id, .. } = device.opening().clone();
+    let (name, id) = (address.to_string(), format!("{first_id:08x}"));
     let _trace = crate::trace::into_file(&folder.path().join("trace.log"), &id);
-    let mut recorder = Recorder::start(&folder, SystemTime::now())?;
-    let start = run_start(shared, &name, seed);
-    recorder.append(Entry::RunStart(Box::new(start)), SystemTime::now())?;
     let runner = Runner::new(order(shared, &address), device.now_ms());
     let mut progress = shared.screen.device(&name);
-    let certificate = shared.certificate.clone();
-    let setup =
-        RunSetup { bundle: &shared.bundle, certificate, device, runner, recorder, interrupts };
+    let (certificate, recorder_of_run) = (shared.certificate.clone(), &mut recorder);
+    let setup = RunSetup {
+        bundle: &shared.bundle,
+        certificate,
+        device,
+        runner,
+        recorder: recorder_of_run,
+        interrupts,
+    };
     let span = tracing::info_span!("run", run = %id, device = %name);
     let mut show = |what: crate::bench::Progressed<'_>| progress.show(what);
     let work = run(setup, &mut show);
@@ -284,9 +322,12 @@ async fn run_one(
     if has_several {
         progress.end(outcome_word(ended.end.outcome), &ended.end.message);
     }
+    // The verdict is on record by now: what signs it cannot change it any more.
+    let _turn = shared.signing.lock().await;
+    let signed = sign_end(recorder).await;
     let evidence = match lost {
         Some(lost) => Err(CommandError::Evidence(lost.into())),
-        None => render(&folder),
+        None => render(&folder).and_then(|signer| signed.map(|()| signer)),
     };
     Ok(DeviceEnd { name, folder: folder.path().to_owned(), ended, evidence })
 }
@@ -340,13 +381,17 @@ fn run_start(shared: &Deployment, address: &str, seed: u64) -> RunStart {
 }
 
 /// Reports are rendered from the record, not from memory: what they show is what is on disk.
-fn render(folder: &RunFolder) -> Result<(), CommandError> {
+///
+/// Gives who has signed all of it.
+fn render(folder: &RunFolder) -> Result<Option<String>, CommandError> {
     let record = RunRecord::read(&folder.record_path())?;
-    Ok(write_reports(folder, record.view())?)
+    write_reports(folder, record.view())?;
+    Ok(record.view().signed_to_end().next().map(SignedBy::hint))
 }
 
 fn print(context: &Context, end: &DeviceEnd) {
-    let DeviceEnd { name, folder, ended, .. } = end;
+    let DeviceEnd { name, folder, ended, evidence } = end;
+    let signer = evidence.as_ref().ok().and_then(Option::as_ref);
     let run_end = &ended.end;
     let mut lines = vec![format!("{name}: {}: {}", outcome_word(run_end.outcome), run_end.message)];
     let is_judged = run_end.outcome.is_judged();
@@ -366,6 +411,7 @@ fn print(context: &Context, end: &DeviceEnd) {
         });
     }
     lines.push(format!("  evidence  {}", folder.display()));
+    lines.extend(signer.map(|hint| format!("  signed    to the end by {hint}")));
     if let Some(next) = &run_end.next_command {
         lines.push(format!("  next      {next}"));
     }
@@ -378,6 +424,7 @@ fn print(context: &Context, end: &DeviceEnd) {
         "downtime_ms": run_end.downtime_ms,
         "next": run_end.next_command,
         "evidence": folder,
+        "signed_by": signer,
         "version": ended.after.as_ref().map(|facts| &facts.version),
         "boot_nonce": ended.after.as_ref().map(|facts| format!("{:016x}", facts.boot_nonce)),
         "running": ended.after.as_ref().map(|facts| facts.running.to_string()),

@@ -112,6 +112,15 @@ pub(super) fn announce(path: &Path, file: &SignerFile, context: &Context) {
     ));
 }
 
+/// The same for evidence, before any device is reached.
+pub(super) fn announce_evidence(path: &Path, file: &SignerFile, context: &Context) {
+    context.output.progress(&format_args!(
+        "{}: {} is to sign the evidence at the begin and at the end of each run; it may wait for somebody.",
+        path.display(),
+        command_line(file.program()),
+    ));
+}
+
 /// A program and its arguments, as they are typed.
 pub(super) fn command_line(program: &[String]) -> String {
     program.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")

@@ -111,6 +111,7 @@ impl CommandError {
             | Self::NotOfRole { .. }
             | Self::KnownDevices(_)
             | Self::RunUnfit { .. }
+            | Self::Unproven { .. }
             | Self::Arguments { .. } => Exit::Usage,
             Self::Address(_)
             | Self::OneDevice
@@ -326,7 +327,10 @@ fn of_record(error: &RecordError) -> Exit {
         RecordError::Io { source, .. } => of_system(source),
         RecordError::NotAFile { .. }
         | RecordError::TooLong { .. }
-        | RecordError::BadLine { .. } => Exit::Usage,
+        | RecordError::BadLine { .. }
+        | RecordError::NotAsSigned { .. }
+        | RecordError::Missing { .. }
+        | RecordError::BadSignature { .. } => Exit::Usage,
     }
 }
 

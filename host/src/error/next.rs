@@ -15,6 +15,8 @@ use crate::trust::{
 
 /// For a run that no certificate can be made from.
 const QUALIFY_FIRST: &str = "noflake qualify the bundle, then name the folder of that run";
+/// For a record that proves less than was asked.
+const READ_AS_IS: &str = "noflake report show tells what the record says and how far it is signed";
 /// For a root spec that makes no root record.
 const SEE_CEREMONY: &str = "see docs/TRUST.md, \"The ceremony\", for every key of such a file";
 /// For a program that does not do what a signer does.
@@ -104,6 +106,7 @@ impl CommandError {
             Self::RootSpec(_) => Some(SEE_CEREMONY),
             Self::NotOfRole { .. } => Some("noflake root show names the keys of each role"),
             Self::RunUnfit { .. } => Some(QUALIFY_FIRST),
+            Self::Unproven { .. } => Some(READ_AS_IS),
             Self::Certificate(error) => after_certificate(error),
             Self::Delegation(error) => after_delegation(error),
             Self::Statement(error) => after_statement(error),

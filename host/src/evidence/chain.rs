@@ -2,12 +2,12 @@
 //!
 //! Each line names the SHA-256 of the **bytes of the line before, its line feed included**; the first
 //! names that of [`DOMAIN`]. Changing, adding, dropping or reordering lines breaks the chain at the next
-//! line. It proves no author, and says nothing about the last line: the head does, once it is signed or
-//! noted elsewhere.
-
-use std::fmt::Write as _;
+//! line. It proves no author, and says nothing about the last line: a signature over the head does, or a head
+//! that was noted elsewhere.
 
 use sha2::{Digest as _, Sha256};
+
+use crate::trust::Hex;
 
 /// What the first line's `prev` is the SHA-256 of.
 pub(super) const DOMAIN: &[u8] = b"noflake record v1\n";
@@ -15,18 +15,25 @@ pub(super) const DOMAIN: &[u8] = b"noflake record v1\n";
 /// Where a chain stands: the value that the next line must carry as `prev`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Chain {
+    digest: [u8; 32],
     head: String,
     lines: u64,
 }
 
 impl Chain {
     pub(super) fn new() -> Self {
-        Self { head: sha256_hex(DOMAIN), lines: 0 }
+        let digest = sha256(DOMAIN);
+        Self { digest, head: Hex(&digest).to_string(), lines: 0 }
     }
 
     /// SHA-256 of the last line in lower-case hex.
     pub(super) fn head(&self) -> &str {
         &self.head
+    }
+
+    /// SHA-256 of the last line.
+    pub(super) const fn digest(&self) -> [u8; 32] {
+        self.digest
     }
 
     /// Lines so far; also the sequence number of the next one.
@@ -36,16 +43,14 @@ impl Chain {
 
     /// Takes a whole line, its line feed included.
     pub(super) fn push(&mut self, line: &[u8]) {
-        self.head = sha256_hex(line);
+        self.digest = sha256(line);
+        self.head = Hex(&self.digest).to_string();
         self.lines = self.lines.saturating_add(1);
     }
 }
 
-fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
 }
 
 #[cfg(test)]

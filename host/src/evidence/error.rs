@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::signing::SigningError;
+
 /// Why evidence could not be written. What becomes of the device is told by the run's result.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -104,6 +106,21 @@ pub enum EvidenceError {
         /// The operator as given.
         op: String,
     },
+    /// The record stands, and not all of it is signed.
+    #[error(
+        "the record {} is signed up to line {signed_lines} of {lines} only; the verdict of the run stands",
+        path.display()
+    )]
+    Unsigned {
+        /// The record.
+        path: PathBuf,
+        /// Lines that are signed.
+        signed_lines: u64,
+        /// Lines that stand in it.
+        lines: u64,
+        /// Why there is no further signature.
+        source: SigningError,
+    },
     /// An entry could not be put into words.
     #[error("failed to encode an entry as JSON")]
     Encode(#[source] serde_json::Error),
@@ -118,6 +135,9 @@ impl EvidenceError {
             Self::NotWritable { .. } => "make it writable, or name another folder with --runs",
             Self::RecordBrokeOff { next_step, .. } => next_step,
             Self::RecordFull { .. } => "split the plan into shorter runs",
+            Self::Unsigned { .. } => {
+                "mend the signer, then run again where a signed record is needed"
+            }
             Self::DiskFull { .. }
             | Self::Io { .. }
             | Self::Closed { .. }
@@ -140,6 +160,7 @@ impl EvidenceError {
             | Self::Closed { .. }
             | Self::EntryTooLong { .. }
             | Self::UnknownLimit { .. }
+            | Self::Unsigned { .. }
             | Self::Encode(_) => "an entry cannot be written",
         }
     }
@@ -198,7 +219,7 @@ pub enum RecordError {
     },
     /// Longer than any record that noflake writes.
     #[error(
-        "{} is longer than {max_bytes} bytes, the longest record that noflake writes; \
+        "{} is longer than {max_bytes} bytes, the longest that noflake writes; \
          is it the right file?", path.display()
     )]
     TooLong {
@@ -222,4 +243,80 @@ pub enum RecordError {
         /// What stands there.
         got: String,
     },
+    /// Lines are not those that were signed, whatever the chain says.
+    #[error(
+        "{} of {} is not as signed by {hint}: expected SHA-256 {expected} of line {last}, got {got}; \
+         trust nothing from line {first} on, and read the original again",
+        lines_are(*first, *last), path.display()
+    )]
+    NotAsSigned {
+        /// The record.
+        path: PathBuf,
+        /// The first of them, from 1.
+        first: u64,
+        /// The last of them.
+        last: u64,
+        /// Hint of the key that has signed.
+        hint: String,
+        /// Digest that was signed.
+        expected: String,
+        /// Digest of what stands there.
+        got: String,
+    },
+    /// Lines were signed that are not there.
+    #[error(
+        "line {line} of {} is missing: {hint} has signed up to line {signed_lines}; somebody has cut the \
+         record off, read the original again", path.display()
+    )]
+    Missing {
+        /// The record.
+        path: PathBuf,
+        /// The first of them, from 1.
+        line: u64,
+        /// Hint of the key that has signed.
+        hint: String,
+        /// Lines that it has signed.
+        signed_lines: u64,
+    },
+    /// What stands beside a record is no signature over it.
+    #[error(
+        "line {line} of {} is no signature over the record: expected {expected}, got {got}; \
+         read the original again", path.display()
+    )]
+    BadSignature {
+        /// The file of signatures.
+        path: PathBuf,
+        /// Number of the line, from 1.
+        line: u64,
+        /// What belongs there.
+        expected: String,
+        /// What stands there.
+        got: String,
+    },
+}
+
+impl RecordError {
+    /// The first line that is at fault, if one is.
+    #[must_use]
+    pub const fn line(&self) -> Option<u64> {
+        match self {
+            Self::BadLine { line, .. }
+            | Self::Missing { line, .. }
+            | Self::BadSignature { line, .. }
+            | Self::NotAsSigned { first: line, .. } => Some(*line),
+            Self::Io { .. } | Self::NotAFile { .. } | Self::TooLong { .. } => None,
+        }
+    }
+}
+
+/// The first line of a file that is not as written.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) line: u64,
+    pub(super) expected: String,
+    pub(super) got: String,
+}
+
+fn lines_are(first: u64, last: u64) -> String {
+    if first == last { format!("line {first}") } else { format!("a line from {first} to {last}") }
 }

@@ -89,6 +89,13 @@ pub fn escape_bytes(bytes: &[u8]) -> String {
     safe
 }
 
+/// Enough of a line to recognise it.
+pub(super) fn excerpt(bytes: &[u8]) -> String {
+    let shown = escape_bytes(bytes.get(..EXCERPT_MAX_BYTES).unwrap_or(bytes));
+    let dots = if bytes.len() > EXCERPT_MAX_BYTES { "..." } else { "" };
+    format!("`{}{dots}`", shown.trim_end_matches("\\n"))
+}
+
 /// Escapes and caps every text inside `value`, keys included.
 pub(super) fn make_safe(value: Value) -> Value {
     if let Value::String(text) = value {
@@ -152,6 +159,7 @@ fn capped(mut text: String) -> String {
 
 /// Longest stored text; 16 texts of this size still fit into one line of a record.
 const TEXT_MAX_BYTES: usize = 64 * 1024;
+const EXCERPT_MAX_BYTES: usize = 80;
 /// Room for the sentence that says how much is missing, so that capping twice changes nothing.
 const CAP_NOTE_MAX_BYTES: usize = 64;
 

@@ -91,6 +91,7 @@ impl ViewBuilder {
             notes: self.notes,
             end: self.end,
             integrity,
+            signed: Vec::new(),
         }
     }
 

@@ -5,9 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::RECORD_FILE;
 use super::error::EvidenceError;
 use super::time;
+use super::{RECORD_FILE, SIGNATURES_FILE};
 
 /// A folder that one run owns.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,6 +63,12 @@ impl RunFolder {
     #[must_use]
     pub fn record_path(&self) -> PathBuf {
         self.path.join(RECORD_FILE)
+    }
+
+    /// Where the signatures over its record are, if it has any.
+    #[must_use]
+    pub fn signatures_path(&self) -> PathBuf {
+        self.path.join(SIGNATURES_FILE)
     }
 }
 

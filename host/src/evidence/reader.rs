@@ -3,44 +3,52 @@
 //! A record is a file from somewhere, so its size, its lines and their nesting are bounded, and every byte
 //! may be wrong. Two ends are told apart: a whole line that is not as written is an error with its number;
 //! a record that just stops (a killed run, a full disk) is valid up to its last whole line (P9).
+//! Signatures that stand beside a record have to fit it; whose keys made them is asked elsewhere.
 
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
+use firmware_protocol::planted::Defence;
 use serde_json::Value;
 
 use super::chain::Chain;
-use super::error::RecordError;
-use super::escape::{escape_bytes, make_safe};
+use super::checkpoint::{self, Checkpoint, Checkpoints};
+use super::error::{Fault, RecordError};
+use super::escape::{excerpt, make_safe};
 use super::fold::ViewBuilder;
 use super::mapping;
 use super::ocp::{Artifact, Line};
+use super::signed::SignedBy;
 use super::time::parse_unix_ms;
 use super::view::{Integrity, RunView};
-use super::{LINE_MAX_BYTES, RECORD_FILE, RECORD_MAX_BYTES};
+use super::{LINE_MAX_BYTES, RECORD_FILE, RECORD_MAX_BYTES, SIGNATURES_FILE};
 use crate::input;
+use crate::trust::Hex;
 
-/// A record whose chain holds.
+/// A record whose chain holds, and whose signatures fit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunRecord {
     view: RunView,
 }
 
 impl RunRecord {
-    /// Reads and verifies `path`, a record or the run folder that holds it.
+    /// Reads and verifies `path`, a record or the run folder that holds it, and the signatures beside it.
     ///
     /// # Errors
-    /// [`RecordError::BadLine`] for the first line that is not as written; [`RecordError::Io`],
-    /// [`RecordError::NotAFile`] and [`RecordError::TooLong`] before the first line.
+    /// [`RecordError::BadLine`] for the first line that is not as written; [`RecordError::NotAsSigned`],
+    /// [`RecordError::Missing`] and [`RecordError::BadSignature`] for signatures that do not fit;
+    /// [`RecordError::Io`], [`RecordError::NotAFile`] and [`RecordError::TooLong`] before the first line.
     pub fn read(path: &Path) -> Result<Self, RecordError> {
         let path = if path.is_dir() { path.join(RECORD_FILE) } else { path.to_path_buf() };
-        let bytes = read_bounded(&path)?;
-        Self::parse(&bytes).map_err(|Fault { line, expected, got }| RecordError::BadLine {
-            path,
-            line,
-            expected,
-            got,
-        })
+        let bytes = read_bounded(&path, RECORD_MAX_BYTES)?;
+        let beside = path.with_file_name(SIGNATURES_FILE);
+        let signatures = match read_bounded(&beside, checkpoint::FILE_MAX_BYTES) {
+            Err(RecordError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                Vec::new()
+            }
+            read => read?,
+        };
+        Self::parse(&bytes, &signatures).map_err(|spoilt| spoilt.in_files(path, beside))
     }
 
     /// What the record says.
@@ -49,30 +57,72 @@ impl RunRecord {
         &self.view
     }
 
-    fn parse(bytes: &[u8]) -> Result<Self, Fault> {
-        let mut reader = Reader { chain: Chain::new(), view: ViewBuilder::default() };
+    fn parse(bytes: &[u8], signatures: &[u8]) -> Result<Self, Spoilt> {
+        let signed = Checkpoints::parse(signatures);
+        let mut reader =
+            Reader { chain: Chain::new(), view: ViewBuilder::default(), signed_lines: 0 };
+        let mut checkpoints = signed.held.iter().peekable();
         let mut rest = bytes;
         while let Some(length) = rest.iter().position(|byte| *byte == b'\n') {
             let (line, after) = rest.split_at(length.saturating_add(1));
-            reader.take(line)?;
+            reader.take(line).map_err(Spoilt::Line)?;
+            if let Some(here) = checkpoints.next_if(|it| it.lines == reader.chain.lines()) {
+                reader.compare(here)?;
+            }
             rest = after;
         }
-        reader.refuse_foreign_start(rest)?;
-        Ok(Self { view: reader.finish(rest.len()) })
+        reader.refuse_foreign_start(rest).map_err(Spoilt::Line)?;
+        if let Some(missing) = checkpoints.next() {
+            return Err(Spoilt::Missing(reader.chain.lines().saturating_add(1), *missing));
+        }
+        let by_key = signed.by_key().into_iter();
+        let mut view = reader.finish(rest.len());
+        view.signed = by_key.map(|(public_key, lines)| SignedBy { public_key, lines }).collect();
+        signed.fault.map_or(Ok(Self { view }), |fault| Err(Spoilt::Signature(fault)))
     }
 }
 
-/// The first line that is not as written.
-#[derive(Debug, PartialEq, Eq)]
-struct Fault {
-    line: u64,
-    expected: String,
-    got: String,
+/// What is wrong with a record or the signatures beside it: the first of it.
+#[derive(Debug)]
+enum Spoilt {
+    Line(Fault),
+    /// Some line from this one to where the signature is, and the digest that stands there.
+    NotAsSigned(u64, Checkpoint, [u8; 32]),
+    Missing(u64, Checkpoint),
+    Signature(Fault),
+}
+
+impl Spoilt {
+    fn in_files(self, record: PathBuf, signatures: PathBuf) -> RecordError {
+        match self {
+            Self::Line(Fault { line, expected, got }) => {
+                RecordError::BadLine { path: record, line, expected, got }
+            }
+            Self::NotAsSigned(first, signed, got) => RecordError::NotAsSigned {
+                path: record,
+                first,
+                last: signed.lines,
+                hint: hint(&signed),
+                expected: Hex(&signed.head).to_string(),
+                got: Hex(&got).to_string(),
+            },
+            Self::Missing(line, signed) => RecordError::Missing {
+                path: record,
+                line,
+                hint: hint(&signed),
+                signed_lines: signed.lines,
+            },
+            Self::Signature(Fault { line, expected, got }) => {
+                RecordError::BadSignature { path: signatures, line, expected, got }
+            }
+        }
+    }
 }
 
 struct Reader {
     chain: Chain,
     view: ViewBuilder,
+    signed_lines: u64,
 }
 
 impl Reader {
@@ -92,10 +142,22 @@ impl Reader {
         Ok(())
     }
 
+    /// Holds what has been read against a signature over it. The chain only says that nothing was changed without
+    /// computing it anew.
+    fn compare(&mut self, signed: &Checkpoint) -> Result<(), Spoilt> {
+        let got = self.chain.digest();
+        if signed.head != got {
+            let first = self.signed_lines.saturating_add(1);
+            return Err(Spoilt::NotAsSigned(first, *signed, got));
+        }
+        self.signed_lines = signed.lines;
+        Ok(())
+    }
+
     /// Before the meaning: a reader of an edited record wants to hear of the edit, not of its syntax.
     fn check_links(&self, value: &Value) -> Result<(), Fault> {
         let prev = value.pointer("/metadata/prev").and_then(Value::as_str);
-        if prev != Some(self.chain.head()) {
+        if prev != Some(self.chain.head()) && !Defence::EvidenceChain.is_off() {
             let before = match self.chain.lines() {
                 0 => "the start of a noflake record".to_owned(),
                 lines => format!("line {lines}"),
@@ -161,39 +223,45 @@ impl Reader {
     }
 }
 
-fn read_bounded(path: &Path) -> Result<Vec<u8>, RecordError> {
+fn hint(signed: &Checkpoint) -> String {
+    SignedBy { public_key: signed.public_key, lines: signed.lines }.hint()
+}
+
+fn read_bounded(path: &Path, max_bytes: u64) -> Result<Vec<u8>, RecordError> {
     let io = |source| RecordError::Io { path: PathBuf::from(path), source };
     let opened = input::open_regular(path).map_err(io)?;
     let opened = opened.map_err(|_| RecordError::NotAFile { path: path.to_path_buf() })?;
     let mut bytes = Vec::new();
-    let mut file = opened.take(RECORD_MAX_BYTES.saturating_add(1));
+    let mut file = opened.take(max_bytes.saturating_add(1));
     file.read_to_end(&mut bytes).map_err(io)?;
     if file.limit() == 0 {
         let path = path.to_path_buf();
-        return Err(RecordError::TooLong { path, max_bytes: RECORD_MAX_BYTES });
+        return Err(RecordError::TooLong { path, max_bytes });
     }
     Ok(bytes)
 }
 
-/// Enough of a line to recognise it.
-fn excerpt(bytes: &[u8]) -> String {
-    let shown = escape_bytes(bytes.get(..EXCERPT_MAX_BYTES).unwrap_or(bytes));
-    let dots = if bytes.len() > EXCERPT_MAX_BYTES { "..." } else { "" };
-    format!("`{}{dots}`", shown.trim_end_matches("\\n"))
-}
-
 const FIRST_LINE_START: &[u8] = b"{\"metadata\":{\"prev\":\"";
-const EXCERPT_MAX_BYTES: usize = 80;
 
 #[cfg(test)]
 mod tests {
     use std::fs::{self, File};
-
+    use std::sync::Arc;
     use std::time::UNIX_EPOCH;
 
     use super::*;
-    use crate::evidence::{Entry, Recorder, RunFolder, sample};
+    use crate::evidence::{Entry, Pace, Recorder, RunFolder, sample};
+    use crate::trust::{Signer as _, test_signer};
     use crate::verdict::CheckVerdict;
+
+    fn parse(bytes: &[u8]) -> Result<RunRecord, Fault> {
+        RunRecord::parse(bytes, b"").map_err(|spoilt| match spoilt {
+            Spoilt::Line(fault) => fault,
+            spoilt @ (Spoilt::NotAsSigned(..) | Spoilt::Missing(..) | Spoilt::Signature(_)) => {
+                panic!("without signatures: {spoilt:?}")
+            }
+        })
+    }
 
     fn record_of(entries: impl IntoIterator<Item = (std::time::SystemTime, Entry)>) -> Vec<u8> {
         let temp = tempfile::tempdir().expect("temp");
@@ -218,7 +286,7 @@ mod tests {
     #[test]
     fn a_whole_record_gives_back_what_was_recorded() {
         let bytes = record_of(sample::run());
-        let view = RunRecord::parse(&bytes).expect("is valid").view;
+        let view = parse(&bytes).expect("is valid").view;
         let expected = RunView { integrity: view.integrity.clone(), ..sample::view() };
         assert_eq!(view, expected);
         assert!(
@@ -241,8 +309,7 @@ mod tests {
         let bytes = small();
         for length in 0..bytes.len() {
             let cut = &bytes[..length];
-            let view =
-                RunRecord::parse(cut).unwrap_or_else(|e| panic!("cut at {length}: {e:?}")).view;
+            let view = parse(cut).unwrap_or_else(|e| panic!("cut at {length}: {e:?}")).view;
             let Integrity::Interrupted { lines: n, torn_bytes, .. } = view.integrity else {
                 panic!("cut at {length} of {} is called complete", bytes.len())
             };
@@ -261,7 +328,7 @@ mod tests {
             for flip in [0x01, 0x20, 0x80, 0xff] {
                 let mut changed = bytes.clone();
                 changed[position] ^= flip;
-                let fault = RunRecord::parse(&changed).expect_err("is found");
+                let fault = parse(&changed).expect_err("is found");
                 let line = lines(&bytes[..position]) + 1;
                 assert!((line..=line + 1).contains(&fault.line), "byte {position}: {fault:?}");
             }
@@ -276,7 +343,7 @@ mod tests {
             for value in *b"\0\n\"{}[],:0-9x\x80\xff" {
                 let mut changed = bytes.clone();
                 changed[position] = value;
-                let _ = RunRecord::parse(&changed);
+                let _ = parse(&changed);
             }
         }
     }
@@ -291,7 +358,7 @@ mod tests {
             ("swapped", vec![0, 1, 3, 2, 4, 5]),
         ] {
             let edited: Vec<u8> = order.into_iter().flat_map(|n: usize| all[n].to_vec()).collect();
-            let fault = RunRecord::parse(&edited).expect_err(name);
+            let fault = parse(&edited).expect_err(name);
             assert_eq!(fault.line, 3, "{name}");
             assert!(fault.expected.starts_with("metadata.prev "), "{name}: {fault:?}");
         }
@@ -319,7 +386,7 @@ mod tests {
     #[test]
     fn another_file_is_not_called_an_interrupted_record() {
         for foreign in [&b"hello"[..], b"\x00\x00", b"{\"a\"", b"hello\n"] {
-            assert_eq!(RunRecord::parse(foreign).expect_err("is foreign").line, 1);
+            assert_eq!(parse(foreign).expect_err("is foreign").line, 1);
         }
     }
 
@@ -327,7 +394,7 @@ mod tests {
     fn a_line_after_the_end_of_the_run_is_found() {
         let mut bytes = small();
         bytes.extend_from_slice(b"{}\n");
-        let fault = RunRecord::parse(&bytes).expect_err("is found");
+        let fault = parse(&bytes).expect_err("is found");
         assert_eq!((fault.line, fault.expected.as_str()), (7, "nothing after the end of the run"));
     }
 
@@ -335,7 +402,7 @@ mod tests {
     fn a_line_that_is_too_long_is_refused_before_it_is_parsed() {
         let mut bytes = vec![b'['; LINE_MAX_BYTES + 1];
         bytes.push(b'\n');
-        let fault = RunRecord::parse(&bytes).expect_err("is too long");
+        let fault = parse(&bytes).expect_err("is too long");
         assert_eq!(fault.expected, "at most 1048576 bytes");
     }
 
@@ -343,7 +410,7 @@ mod tests {
     fn deep_nesting_is_an_error_and_no_stack_overflow() {
         let mut bytes = vec![b'['; LINE_MAX_BYTES / 2];
         bytes.push(b'\n');
-        assert_eq!(RunRecord::parse(&bytes).expect_err("is too deep").expected, "one JSON object");
+        assert_eq!(parse(&bytes).expect_err("is too deep").expected, "one JSON object");
     }
 
     #[test]
@@ -352,6 +419,108 @@ mod tests {
         let path = temp.path().join("long");
         File::create(&path).expect("creates").set_len(RECORD_MAX_BYTES + 1).expect("grows");
         assert!(matches!(RunRecord::read(&path), Err(RecordError::TooLong { .. })));
+    }
+
+    /// A record of two steps, and what its bench has signed of it: at its begin, behind each step, at its end.
+    fn signed(pace: Pace) -> (Vec<u8>, Vec<u8>) {
+        let temp = tempfile::tempdir().expect("temp");
+        let folder = RunFolder::create(temp.path(), UNIX_EPOCH, "x").expect("folder");
+        let mut recorder = Recorder::start(&folder, sample::at(0)).expect("record");
+        recorder.sign_with(&folder, Arc::new(test_signer(5)), pace).expect("signs");
+        let run = sample::run();
+        for (at, entry) in run.iter().take(6).chain(run.last()).cloned() {
+            recorder.append(entry, at).expect("appends");
+        }
+        recorder.sign_end().expect("signs");
+        let read = |path| fs::read(path).expect("reads");
+        (read(folder.record_path()), read(folder.signatures_path()))
+    }
+
+    fn signed_to_end(record: &[u8], signatures: &[u8]) -> Option<bool> {
+        let read = RunRecord::parse(record, signatures).ok()?;
+        Some(read.view.proven_by(&[test_signer(5).public_key()]).is_ok())
+    }
+
+    #[test]
+    fn a_record_is_signed_at_its_begin_behind_its_steps_and_at_its_end() {
+        for (pace, expected) in [(Pace::EachStep, vec![1, 5, 8]), (Pace::WhenAsked, vec![1, 8])] {
+            let (record, signatures) = signed(pace);
+            let held = Checkpoints::parse(&signatures).held;
+            assert_eq!(held.iter().map(|it| it.lines).collect::<Vec<_>>(), expected);
+            assert_eq!(signed_to_end(&record, &signatures), Some(true));
+            assert_eq!(signed_to_end(&record, b""), Some(false));
+        }
+    }
+
+    /// Row 20: no byte of record or signatures is another's to choose.
+    #[test]
+    fn whichever_byte_is_changed_the_record_is_not_signed_to_its_end() {
+        let (record, signatures) = signed(Pace::EachStep);
+        let flipped = |bytes: &[u8], position: usize, flip| {
+            let mut changed = bytes.to_vec();
+            changed[position] ^= flip;
+            changed
+        };
+        for position in 0..record.len() {
+            let changed = flipped(&record, position, 1 << (position % 8));
+            assert_ne!(signed_to_end(&changed, &signatures), Some(true), "record {position}");
+        }
+        // Digits of the other case, blanks for line ends, and what is no text.
+        for (position, flip) in
+            (0..signatures.len()).flat_map(|at| [0x01, 0x20, 0x2a, 0x80].map(|flip| (at, flip)))
+        {
+            let changed = flipped(&signatures, position, flip);
+            assert_ne!(signed_to_end(&record, &changed), Some(true), "signatures {position}");
+        }
+    }
+
+    /// P9: what a kill leaves is signed up to where it was, and never more.
+    #[test]
+    fn a_killed_run_is_signed_up_to_its_last_whole_signature() {
+        let (record, signatures) = signed(Pace::EachStep);
+        for length in 0..signatures.len() {
+            assert_eq!(
+                signed_to_end(&record, &signatures[..length]),
+                Some(false),
+                "cut at {length}"
+            );
+        }
+        let last = signatures[..signatures.len() - 1].iter().rposition(|byte| *byte == b'\n');
+        let until_step = &signatures[..=last.expect("is there")];
+        for length in 0..record.len() {
+            let cut = &record[..length];
+            let read = RunRecord::parse(cut, until_step);
+            if lines(cut) < 5 {
+                let Err(Spoilt::Missing(line, signed)) = read else { panic!("{length}: {read:?}") };
+                assert_eq!((line, signed.lines > lines(cut)), (lines(cut) + 1, true));
+            } else {
+                assert_eq!(read.expect("is valid").view.signed[0].lines, 5);
+            }
+        }
+    }
+
+    /// Without the signatures such a record reads as if it had been written so.
+    #[test]
+    fn a_chain_that_is_computed_anew_is_not_what_was_signed() {
+        let (record, signatures) = signed(Pace::EachStep);
+        let text = String::from_utf8(record).expect("is text");
+        let mut chain = Chain::new();
+        let mut forged = Vec::new();
+        for line in text.replace("\"sent\"", "\"kept\"").split_inclusive('\n') {
+            let mut value: Value = serde_json::from_str(line).expect("is JSON");
+            value["metadata"]["prev"] = chain.head().into();
+            let line = value.to_string() + "\n";
+            chain.push(line.as_bytes());
+            forged.extend_from_slice(line.as_bytes());
+        }
+        assert_eq!(signed_to_end(&forged, b""), Some(false));
+        let spoilt = RunRecord::parse(&forged, &signatures).expect_err("is found");
+        assert!(
+            matches!(spoilt, Spoilt::NotAsSigned(6, Checkpoint { lines: 8, .. }, _)),
+            "{spoilt:?}"
+        );
+        let told = spoilt.in_files("r".into(), "s".into()).to_string();
+        assert!(told.starts_with("a line from 6 to 8 of r is not as signed by "), "{told}");
     }
 
     #[test]
@@ -375,6 +544,6 @@ mod tests {
             };
             (sample::at(0), entry)
         });
-        assert_eq!(RunRecord::parse(&record_of(many)).expect("is valid").view.stages.len(), 20_000);
+        assert_eq!(parse(&record_of(many)).expect("is valid").view.stages.len(), 20_000);
     }
 }

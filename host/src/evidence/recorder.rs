@@ -14,6 +14,7 @@ use super::error::EvidenceError;
 use super::escape::make_safe;
 use super::folder::RunFolder;
 use super::ocp::{Artifact, Line, Metadata};
+use super::signing::{EvidenceSigner, Pace, Signing, SigningError};
 use super::step::Step;
 use super::{LINE_MAX_BYTES, RECORD_MAX_BYTES, mapping, time};
 
@@ -26,6 +27,7 @@ pub struct Recorder {
     written_bytes: u64,
     console: Console,
     open_steps: OpenSteps,
+    signing: Option<Signing>,
     closed: bool,
 }
 
@@ -59,6 +61,7 @@ impl Recorder {
             written_bytes: 0,
             console: Console::Recorded { bytes: 0 },
             open_steps: OpenSteps::default(),
+            signing: None,
             closed: false,
         };
         let version = Artifact::SchemaVersion { major: 2, minor: 0 };
@@ -95,9 +98,51 @@ impl Recorder {
         self.open_steps = open_steps;
         if durable {
             self.file.sync_data().map_err(|error| self.break_off(error))?;
+            let (lines, head) = (self.chain.lines(), self.chain.digest());
+            if let Some(signing) = &mut self.signing {
+                signing.step_ended(lines, head);
+            }
         }
         self.closed = last;
         Ok(())
+    }
+
+    /// From now on the record of `folder` is signed by `signer`: at once, at its end, and in between as `pace` says.
+    ///
+    /// # Errors
+    /// [`SigningError::Signer`] if it does not sign, [`SigningError::Write`] if the signature cannot be kept.
+    pub fn sign_with(
+        &mut self,
+        folder: &RunFolder,
+        signer: EvidenceSigner,
+        pace: Pace,
+    ) -> Result<(), SigningError> {
+        self.signing = Some(Signing::start(folder, signer, pace)?);
+        self.sign()
+    }
+
+    /// Signs the record to its end, if it is signed at all. What is written behind a failed write was never
+    /// recorded, so whole lines are signed then, too.
+    ///
+    /// # Errors
+    /// [`EvidenceError::Unsigned`] says how far it is signed.
+    pub fn sign_end(&mut self) -> Result<(), EvidenceError> {
+        self.sign().map_err(|source| EvidenceError::Unsigned {
+            path: self.path.clone(),
+            signed_lines: self.signing.as_ref().map_or(0, Signing::signed_lines),
+            lines: self.lines(),
+            source,
+        })
+    }
+
+    /// A signature is never about lines that a loss of power can take back.
+    fn sign(&mut self) -> Result<(), SigningError> {
+        let (lines, head) = (self.chain.lines(), self.chain.digest());
+        let Some(signing) = &mut self.signing else { return Ok(()) };
+        self.file
+            .sync_data()
+            .map_err(|source| SigningError::Write { path: self.path.clone(), source })?;
+        signing.sign(lines, head)
     }
 
     /// SHA-256 of the last line in hex. Note it elsewhere, and the whole record can be checked.
@@ -224,6 +269,7 @@ mod tests {
             written_bytes: 0,
             console: Console::Recorded { bytes: 0 },
             open_steps: OpenSteps::default(),
+            signing: None,
             closed: false,
         }
     }

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::entry::{CheckStart, DeviceFacts, NoteSeverity, RunEnd, RunStart, Validator};
+use super::signed::SignedBy;
 use super::step::{Ending, Phase};
 use crate::measurement::Measurement;
 use crate::verdict::{AttemptVerdict, CheckVerdict};
@@ -32,6 +33,8 @@ pub struct RunView {
     pub end: Option<RunEnd>,
     /// What is known about the record itself.
     pub integrity: Integrity,
+    /// Who has signed it and how far, the longest part first.
+    pub signed: Vec<SignedBy>,
 }
 
 /// What is known about a record after its chain has been checked.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::words;
 use crate::evidence::{AttemptView, CheckView, DeviceFacts, Integrity, RunView};
+use crate::trust::Hex;
 
 /// Renders a run for programs. What the record does not say is `null`.
 #[must_use]
@@ -29,6 +30,7 @@ pub fn run_json(view: &RunView) -> Value {
         "downtime_ms": end.and_then(|end| end.downtime_ms),
         "checks": checks.map(check).collect::<Vec<_>>(),
         "record": record(&view.integrity),
+        "signed": signed_json(view),
     })
 }
 
@@ -76,6 +78,20 @@ fn attempt(number: u32, attempt: &AttemptView) -> Value {
         "reason": attempt.reason,
         "values": values.collect::<Vec<_>>(),
     })
+}
+
+/// How far a record is signed, by whom. That its keys are the right ones, nobody has looked.
+#[must_use]
+pub fn signed_json(view: &RunView) -> Value {
+    let signed = view.signed.iter().map(|signed| {
+        json!({
+            "hint": signed.hint(),
+            "public_key": Hex(&signed.public_key).to_string(),
+            "lines": signed.lines,
+            "to_end": view.signed_to_end().any(|other| other == signed),
+        })
+    });
+    signed.collect()
 }
 
 fn record(integrity: &Integrity) -> Value {
@@ -127,6 +143,7 @@ next: "noflake report show runs/x"
 plan: {"digest":"9a02","id":"rover-nav.release","path":"plans/release.toml","version":"7"}
 record: {"head":"c0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffee","lines":35}
 seed: 7
+signed: []
 started_unix_ms: 1795380400000
 state: "rolled_back"
 verdict: "rejected"

@@ -27,7 +27,11 @@ pub fn summary_markdown(view: &RunView) -> String {
     }
     out += "<details><summary>Phases and measurements</summary>\n\n";
     push_rows(&mut out, details(view), DETAILS_MAX_BYTES);
-    out + "\n</details>\n\n" + &escape(&words::integrity(&view.integrity)) + "\n"
+    out + "\n</details>\n\n"
+        + &escape(&words::integrity(&view.integrity))
+        + "; "
+        + &words::signed(view)
+        + "\n"
 }
 
 fn headline(view: &RunView) -> String {
@@ -313,6 +317,6 @@ Downtime: 4.200 s
 
 </details>
 
-record complete, 35 lines, each chained to the next; compare the head with one noted elsewhere: c0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffee
+record complete, 35 lines, each chained to the next; compare the head with one noted elsewhere: c0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffeec0ffee; not signed
 "#;
 }

@@ -7,8 +7,10 @@ use crate::verdict::CheckVerdict;
 /// Renders a run for people at a terminal. No colour, no control character but the line feed.
 #[must_use]
 pub fn run_text(view: &RunView) -> String {
-    let mut lines =
-        vec![format!("{}: {}", words::verdict_of(view).to_uppercase(), words::outcome_of(view))];
+    let mut lines = vec![
+        format!("{}: {}", words::verdict_of(view).to_uppercase(), words::outcome_of(view)),
+        words::signed(view),
+    ];
     if let Some(end) = &view.end {
         lines.extend([&end.message].into_iter().filter(|text| !text.is_empty()).cloned());
         lines.extend(end.next_command.iter().map(|command| format!("next: {command}")));
@@ -163,7 +165,7 @@ mod tests {
     #[test]
     fn an_interrupted_record_says_where_it_ends() {
         let text = run_text(&sample::view_of(sample::run().into_iter().take(5)));
-        assert!(text.starts_with("INTERRUPTED: the record has no end\n"), "{text}");
+        assert!(text.starts_with("INTERRUPTED: the record has no end\nnot signed\n"), "{text}");
         assert!(text.contains("\nrecord ends at line 6 (interrupted, 12 bytes of a"), "{text}");
         assert!(text.contains("checks: 0 pass, 0 fail, 0 error, 0 flaky, 4 not run"), "{text}");
     }
@@ -181,6 +183,7 @@ mod tests {
     }
 
     const REJECTED: &str = r#"REJECTED: rolled back, exit 1
+not signed
 log-clean failed; version 2.0.0 runs again in slot A
 next: noflake report show runs/x
 

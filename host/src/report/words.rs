@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 
 use crate::evidence::{
-    AttemptView, CheckView, Ending, Integrity, JudgedMeasurement, Outcome, RunView, Validator,
+    AttemptView, CheckView, Ending, Integrity, JudgedMeasurement, Outcome, RunView, SignedBy,
+    Validator,
 };
 use crate::measurement::Measurement;
 use crate::verdict::{AttemptVerdict, CheckVerdict, RunVerdict};
@@ -176,6 +177,29 @@ pub(super) fn integrity(integrity: &Integrity) -> String {
     }
 }
 
+/// `signed to the end by 0123456789abcdef`: whose key that is, no record can say.
+#[must_use]
+pub fn signed(view: &RunView) -> String {
+    let lines = match &view.integrity {
+        Integrity::Complete { lines, .. } | Integrity::Interrupted { lines, .. } => lines,
+    };
+    let to_end: Vec<_> = view.signed_to_end().collect();
+    let part = |signed: &SignedBy| {
+        let hint = signed.hint();
+        if to_end.contains(&signed) {
+            format!("signed to the end by {hint}")
+        } else {
+            format!("signed up to line {} of {lines} by {hint}", signed.lines)
+        }
+    };
+    let mut parts: Vec<String> = view.signed.iter().take(SIGNERS_MAX).map(part).collect();
+    match view.signed.len().saturating_sub(SIGNERS_MAX) {
+        0 => {}
+        more => parts.push(format!("and by {more} more")),
+    }
+    if parts.is_empty() { "not signed".to_owned() } else { parts.join(", ") }
+}
+
 /// Counts of every verdict that occurs, plus those that a reader looks for, in a fixed order.
 ///
 /// Kept apart (P10): an error is not a failure, and what did not run is no pass.
@@ -203,6 +227,8 @@ pub(super) fn short(digest: &str) -> String {
     digest.chars().take(12).collect()
 }
 
+/// A record has one signer; more are somebody else's, and need no page.
+const SIGNERS_MAX: usize = 3;
 const ALWAYS_COUNTED: [CheckVerdict; 5] = [
     CheckVerdict::Pass,
     CheckVerdict::Fail,
@@ -242,6 +268,23 @@ mod tests {
     fn a_whole_number_has_no_fraction_and_a_flag_no_unit() {
         assert_eq!(value(&sample::measurement("n", Value::Number(65_536.0), "B")), "65536 B");
         assert_eq!(value(&sample::measurement("ok", Value::Flag(true), "")), "true");
+    }
+
+    #[test]
+    fn how_far_a_record_is_signed_is_said_for_each_key() {
+        let of = |seed, lines| SignedBy { public_key: [seed; 32], lines };
+        let told =
+            |parts: &[SignedBy]| signed(&RunView { signed: parts.to_vec(), ..sample::view() });
+        assert_eq!(told(&[]), "not signed");
+        let (whole, part) = (of(1, 35), of(2, 20));
+        let expected = format!(
+            "signed to the end by {}, signed up to line 20 of 35 by {}",
+            whole.hint(),
+            part.hint()
+        );
+        assert_eq!(told(&[whole, part]), expected);
+        let many: Vec<_> = (1..=5).map(|seed| of(seed, u64::from(30 - seed))).collect();
+        assert!(told(&many).ends_with(", and by 2 more"), "{}", told(&many));
     }
 
     #[test]

@@ -98,7 +98,7 @@ pub fn create_key(
     getrandom::fill(&mut *secret).map_err(KeyError::Random)?;
     let (pem, public_key) = match role {
         KeyRole::Host => host_key::encrypted(&secret, passphrase)?,
-        KeyRole::Root | KeyRole::Release | KeyRole::Qualify | KeyRole::Operate => {
+        KeyRole::Root | KeyRole::Release | KeyRole::Qualify | KeyRole::Operate | KeyRole::Bench => {
             let key = SigningKey::from_bytes(&secret);
             let plain = key.to_pkcs8_der().map_err(KeyError::Encrypt)?;
             (encrypt(plain.as_bytes(), passphrase)?, key.verifying_key().to_bytes())

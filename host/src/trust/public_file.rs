@@ -28,6 +28,8 @@ pub enum KeyRole {
     Qualify,
     /// Signs delegations.
     Operate,
+    /// Signs the evidence of runs; no device knows it.
+    Bench,
     /// Signs nothing: a host proves by it, on a sealed link, who it is.
     Host,
 }
@@ -41,6 +43,7 @@ impl KeyRole {
             Self::Release => "release",
             Self::Qualify => "qualify",
             Self::Operate => "operate",
+            Self::Bench => "bench",
             Self::Host => "host",
         }
     }
@@ -49,7 +52,7 @@ impl KeyRole {
     #[must_use]
     pub const fn algorithm(self) -> &'static str {
         match self {
-            Self::Root | Self::Release | Self::Qualify | Self::Operate => "ed25519",
+            Self::Root | Self::Release | Self::Qualify | Self::Operate | Self::Bench => "ed25519",
             Self::Host => "x25519",
         }
     }

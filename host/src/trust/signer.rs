@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use ed25519_dalek::{Signer as _, SigningKey};
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use firmware_protocol::root::PublicKey;
 use thiserror::Error;
 
@@ -38,6 +38,14 @@ pub trait Signer {
     /// # Errors
     /// When the signer is out of reach or refuses.
     fn sign(&self, message: &[u8]) -> Result<[u8; 64], SignerError>;
+}
+
+/// Whether `signature` over `message` is by `key`: strictly, and never by a weak key, under which anybody signs.
+#[must_use]
+pub fn holds_strictly(key: &PublicKey, message: &[u8], signature: &[u8; 64]) -> bool {
+    VerifyingKey::from_bytes(key).is_ok_and(|key| {
+        !key.is_weak() && key.verify_strict(message, &Signature::from_bytes(signature)).is_ok()
+    })
 }
 
 /// A key that was read from its encrypted file; wiped from memory when dropped.

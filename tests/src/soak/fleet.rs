@@ -268,7 +268,7 @@ impl<'y> Unit<'y> {
         let folder = RunFolder::create(&self.yard.site.path("runs"), SystemTime::now(), "soak");
         let folder = folder.map_err(|error| error.to_string())?;
         let recorder = Recorder::start(&folder, SystemTime::now());
-        let recorder = recorder.map_err(|error| error.to_string())?;
+        let recorder = &mut recorder.map_err(|error| error.to_string())?;
         let mut device = self.reach();
         let runner = Runner::new(self.order(bundle), device.now_ms());
         let (_stop, interrupts) = watch::channel(0);

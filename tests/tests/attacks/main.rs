@@ -6,7 +6,7 @@ use integration::attacks::{
     row_04_interrupted_rollback, row_05_never_confirmed, row_06_freeze, row_07_stale,
     row_08_mix_and_match, row_09_wrong_hardware, row_10_endless_data, row_11_slow_retrieval,
     row_12_fast_forward, row_13_operate_stolen, row_14_release_stolen, row_15_root_rotation,
-    row_16_replay, row_17_hijack, row_18_nonce_desync, row_19_rogue_device,
+    row_16_replay, row_17_hijack, row_18_nonce_desync, row_19_rogue_device, row_20_tampered_report,
     row_21_malicious_bundle, row_22_bomb, row_23_malicious_device, row_24_check_then_use,
     row_25_glitch, row_26_readback, row_27_log_denial,
 };
@@ -104,6 +104,11 @@ fn row_18_nonce_desync_is_refused() {
 #[test]
 fn row_19_rogue_device_is_refused() {
     row_19_rogue_device::ROW.assert_refused();
+}
+
+#[test]
+fn row_20_tampered_report_is_refused() {
+    row_20_tampered_report::ROW.assert_refused();
 }
 
 #[test]

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::bundle::{Attachment, Bundle, CERTIFICATE, HardwareClaim, VerifiedBundle};
 use crate::cli::Context;
 use crate::commands::PassphraseArgs;
+use crate::commands::report::read_bench_keys;
 use crate::commands::root::RootArgs;
 use crate::commands::root_record::now_s;
 use crate::commands::signing::{OfRole, SigningKey, borrowed, unlock_all};
@@ -32,6 +33,10 @@ pub(super) struct Args {
     /// Key of the qualify role, a .key or .signer file; named as often as its threshold says
     #[arg(long = "key", value_name = "KEY", required = true)]
     keys: Vec<PathBuf>,
+    /// Public half of a bench's key that has to have signed the run's whole record; again for more keys, of which one is
+    /// enough
+    #[arg(long = "signed-by", value_name = "PUB")]
+    signed_by: Vec<PathBuf>,
     /// How much the plan asks of a bundle; root records say which level they want
     #[arg(long, value_name = "N", default_value_t = 1)]
     level: u8,
@@ -53,7 +58,12 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let root = args.root.require(context)?;
     let bundle = Bundle::open(&args.bundle)?.verify(root.record().claims())?;
+    let benches = read_bench_keys(&args.signed_by)?;
     let record = RunRecord::read(&args.run)?;
+    if !benches.is_empty() {
+        let proven = record.view().proven_by(&benches);
+        proven.map_err(|source| CommandError::Unproven { path: args.run.clone(), source })?;
+    }
     let keys = SigningKey::read_all(&args.keys)?;
     let out = args.output.as_ref().unwrap_or(&args.bundle);
     let overwrite = args.force || args.output.is_none();
