@@ -15,6 +15,7 @@ use heapless::Vec;
 use crate::digest::Digest;
 use crate::flash::{Flash, FlashError, MAX_COMPONENTS, Range};
 use crate::manifest::Variant;
+use crate::planted::Defence;
 use crate::slot::SlotId;
 
 pub use self::listing::ListStep;
@@ -366,13 +367,15 @@ impl OpenPart {
     }
 }
 
-/// Where a block lies on flash, as far as the component reaches.
+/// Where a block lies on flash, as far as the component reaches; nowhere outside its place, whatever was admitted: behind
+/// that lies what the device falls back to.
 fn block_range(part: &Part, block: u32) -> Option<Range> {
     let size = part.variant.block_size;
     let offset = block.checked_mul(size)?;
     let length = u32::try_from(part.variant.length).ok()?;
     let len_bytes = size.min(length.checked_sub(offset)?);
-    Some(Range { start: part.range.start.checked_add(offset)?, len_bytes })
+    let place = Range { start: part.range.start.checked_add(offset)?, len_bytes };
+    (place.end() <= part.range.end() || Defence::ComponentSize.is_off()).then_some(place)
 }
 
 /// How long a run is in a component: longer in a long one.
