@@ -24,7 +24,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 18] = [
     Target { name: "frame", run: wire::frame },
     Target { name: "message", run: wire::message },
     Target { name: "handshake", run: wire::handshake },
@@ -40,6 +40,7 @@ pub const TARGETS: [Target; 17] = [
     Target { name: "bundle", run: files::bundle },
     Target { name: "plan", run: files::plan },
     Target { name: "record_file", run: files::record_file },
+    Target { name: "signatures_file", run: files::signatures_file },
     Target { name: "boot_record_file", run: files::boot_record_file },
     Target { name: "scenario", run: files::scenario },
 ];

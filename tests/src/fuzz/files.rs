@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hw_sim::Scenario;
 use noflake::boot_record::BootRecord;
 use noflake::bundle::Bundle;
-use noflake::evidence::RunRecord;
+use noflake::evidence::{Integrity, RunRecord};
 use noflake::plan::Plan;
 use tempfile::TempDir;
 
@@ -18,6 +18,7 @@ thread_local! {
 /// These bytes as a file.
 fn file(name: &str, bytes: &[u8]) -> PathBuf {
     let path = FOLDER.with(|folder| folder.path().join(name));
+    fs::create_dir_all(path.parent().expect("a folder")).expect("a folder in a temporary folder");
     fs::write(&path, bytes).expect("a file in a temporary folder");
     path
 }
@@ -55,6 +56,23 @@ pub(super) fn plan(bytes: &[u8]) -> bool {
 /// A record that reads is one whose every line fits the one before.
 pub(super) fn record_file(bytes: &[u8]) -> bool {
     RunRecord::read(&file("record.jsonl", bytes)).is_ok()
+}
+
+/// Signatures that count are about lines that are there.
+pub(super) fn signatures_file(bytes: &[u8]) -> bool {
+    let record = file("signed/record.jsonl", &signed_record());
+    let _ = file("signed/signatures.jsonl", bytes);
+    let Ok(read) = RunRecord::read(&record) else { return false };
+    let (Integrity::Complete { lines, .. } | Integrity::Interrupted { lines, .. }) =
+        read.view().integrity;
+    assert!(read.view().signed.iter().all(|by| by.lines <= lines));
+    !read.view().signed.is_empty()
+}
+
+/// The record that signatures are held against.
+pub(super) fn signed_record() -> Vec<u8> {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/record_file");
+    fs::read(corpus.join("seed-committed")).expect("the record of the corpus")
 }
 
 pub(super) fn boot_record_file(bytes: &[u8]) -> bool {

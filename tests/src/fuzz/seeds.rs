@@ -14,7 +14,7 @@ use firmware_protocol::refusal::Refusal;
 use firmware_protocol::sealed::{FIRST_BYTES, Initiator, LinkSecret, Responder, SECOND_BYTES};
 use firmware_protocol::trust::{BodyType, Envelope};
 use noflake::bundle::Bundle;
-use noflake::trust::{Signer, seal};
+use noflake::trust::{Hex, Signer, seal};
 use serde::Serialize;
 
 use crate::site::{RELEASE_KEY, Release, STRANGER_KEY, Site, plan_with, root_record};
@@ -191,6 +191,7 @@ fn files(seeds: &mut Vec<Seed>) {
     let run = site.runs().pop().expect("a run");
     let record = fs::read_to_string(run.join("record.jsonl")).expect("its record");
     seeds.push(("record_file", "committed".into(), of_no_machine(&record).into_bytes()));
+    seeds.push(("signatures_file", "begin-and-end".into(), signatures().into_bytes()));
     let device = crate::fuzz::device::enrolled();
     let ranges = device.layout().record();
     let flash = device.flash();
@@ -218,4 +219,21 @@ fn of_no_machine(record: &str) -> String {
         text.push_str(&line);
     }
     text
+}
+
+/// What a bench has signed of the record of the corpus: its first line, and all of it (EVIDENCE.md).
+fn signatures() -> String {
+    let record = super::files::signed_record();
+    let lines: Vec<&[u8]> = record.split_inclusive(|byte| *byte == b'\n').collect();
+    let signature = |count: usize| {
+        let head = Digest::of(lines[count - 1]);
+        let message = [&b"noflake-evidence-1"[..], &(count as u64).to_le_bytes(), &head.0].concat();
+        let signature = STRANGER_KEY.sign(&message).expect("signed");
+        format!(
+            "{{\"head\":\"{head}\",\"lines\":{count},\"public_key\":\"{}\",\"signature\":\"{}\"}}\n",
+            Hex(&STRANGER_KEY.public_key()),
+            Hex(&signature)
+        )
+    };
+    signature(1) + &signature(lines.len())
 }
