@@ -8,7 +8,7 @@ use firmware_protocol::message::{Reply, Request};
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::root::RootRecord;
 
-use support::bench::Bench;
+use support::bench::{Bench, TERMS};
 use support::bundle::{Bundle, signed_root};
 use support::field::{DONE, LINKED, claims, delegated, delegation, field_of, field_record, host};
 
@@ -69,16 +69,30 @@ fn what_was_seen_outlives_the_boot_once_it_is_a_day_ahead() {
     assert!(matches!(bench.link(&host(), &of_day(0)), Err(Refusal::DelegationOver { .. })));
 }
 
-/// Bundles say when they were built; a confirm stores what they said, also when it is less than a day.
+/// Bundles say when they were built. It counts once they are confirmed, and is stored with that: one that is only staged
+/// does not end the delegation of the host that stages it, nor one that goes back.
 #[test]
-fn a_bundle_moves_time_and_its_confirm_stores_it() {
+fn a_bundle_moves_time_once_it_is_confirmed() {
     let mut bench = delegated();
-    let built = Bundle::changed(1, 9000, 1024, |manifest| {
-        manifest.provenance.built_at_s = MADE_S + 7_000;
-    });
-    bench.confirmed(&built);
+    let built = |number, at_s| {
+        Bundle::changed(number, 9000, 1024, |manifest| manifest.provenance.built_at_s = at_s)
+    };
+    let later_s = claims().not_after_s + DAY_S;
+    let later = built(1, later_s);
+    let trial_id = bench.staged(&later).armed(&later, TERMS);
+    bench.reset();
+    assert_eq!(bench.link(&host(), &delegation(&claims())), LINKED, "it still counts");
+    bench.open_session();
+    assert_eq!(bench.ask(Request::Rollback { trial_id }), DONE);
+    bench.until_reset();
     power_cycle(&mut bench);
-    assert_eq!(time_floor_s(&mut bench), MADE_S + 7_000);
+    assert_eq!(time_floor_s(&mut bench), MADE_S);
+
+    bench.open_session();
+    let sooner = built(2, MADE_S + 7_000);
+    bench.confirmed(&sooner);
+    power_cycle(&mut bench);
+    assert_eq!(time_floor_s(&mut bench), MADE_S + 7_000, "an hour or two, and stored");
 }
 
 /// Nobody moves time by what no key of the root record has signed.

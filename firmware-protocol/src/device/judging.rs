@@ -6,7 +6,7 @@ use crate::flash::Flash;
 use crate::message::{How, TrialTerms};
 use crate::planted::Defence;
 use crate::refusal::Refusal;
-use crate::slot::RejectReason;
+use crate::slot::{RejectReason, SlotId};
 use crate::start::read_manifest;
 use crate::trust::{self, BodyType, Envelope};
 
@@ -92,12 +92,27 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         if !self.in_trial() {
             return Err(Refusal::NotInTrial);
         }
-        let wanted = self.root()?.policy.certificate.to_confirm();
+        let root = self.root()?;
+        let wanted = root.policy.certificate.to_confirm();
         let bundle = state.slots.get(open.slot).bundle().unwrap_or_default();
         is_certified_by(self.certified, wanted, (bundle, open.plan))?;
         confirm_trial(&mut state);
+        // Not before: a stage would end the delegation of the very host that is at it.
+        let built_at_s = self.built_at_s(open.slot, bundle);
+        self.note_time(built_at_s, &root);
+        state.time_floor_s = state.time_floor_s.max(self.signed_time_s);
         self.job = Job::write_record(state, Then::Done, Some(asked));
         Ok(Answer::Later)
+    }
+
+    /// When the bundle in a slot says that it was built; zero where flash does not give that back.
+    fn built_at_s(&mut self, slot: SlotId, bundle: Digest) -> u64 {
+        self.receiver = None;
+        self.document_bytes = 0;
+        let scratch = self.window.as_mut();
+        let bytes = read_manifest(&mut self.flash, self.layout.slot(slot), scratch);
+        let manifest = bytes.ok().and_then(|it| trust::admitted_manifest(it, bundle).ok());
+        manifest.map_or(0, |manifest| manifest.claims().provenance.built_at_s)
     }
 
     pub(super) fn rollback(

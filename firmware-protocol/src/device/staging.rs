@@ -43,11 +43,8 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         let place = self.admission_place(&root, &state, spare);
         let mut target = admission::admit(&manifest, &place, &self.flash)?;
         is_certified(self.certified, root.policy.certificate.to_stage(), target.bundle)?;
-        let built_at_s = manifest.claims().provenance.built_at_s;
         target.suspect = self.suspect;
         fits(document, self.layout.slot(spare).manifest)?;
-        drop(manifest);
-        self.note_time(built_at_s, &root);
         let bundle = target.bundle;
         let range = self.layout.slot(spare).manifest;
         let document = self.window.as_ref().get(..self.document_bytes).unwrap_or_default();
