@@ -138,6 +138,18 @@ pub enum CommandError {
     /// A certificate was not made.
     #[error(transparent)]
     Certificate(#[from] CertificateError),
+    /// Devices will refuse the bundle.
+    #[error("devices under root record {version} refuse bundle {}: {count} point(s) speak against it", path.display())]
+    Unwelcome {
+        /// The bundle.
+        path: PathBuf,
+        /// Version of the root record.
+        version: u32,
+        /// Points that are refused.
+        count: usize,
+        /// Who can do what about the first of them.
+        remedy: &'static str,
+    },
     /// A document of a role was not made.
     #[error(transparent)]
     Statement(#[from] StatementError),

@@ -29,6 +29,7 @@ fn main() {
             devices: None,
         },
         known: KnownDevices::read(&site.path("known-devices.toml")).unwrap(),
+        unshown: None,
         meets: Meets::Strangers,
     };
     let (mut plain_ms, mut sealed_ms) = (Vec::new(), Vec::new());

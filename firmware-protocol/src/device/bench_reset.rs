@@ -36,6 +36,10 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             return Err(Refusal::WrongBoot);
         }
         let (offered, floor) = (claims.floor, state.accept_floor);
+        let lowest = root.policy.lowest_security_version;
+        if offered < lowest {
+            return Err(Refusal::BelowFloor { offered, floor: lowest });
+        }
         if offered > floor {
             return Err(Refusal::FloorNotLower { offered, floor });
         }

@@ -92,9 +92,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             ..signed_time::enrolled(state, claims)
         };
         let store = self.root_store(claims.version)?;
-        self.job = store.before(enrolled, Then::Done, asked);
-        // What counts of it is in that entry.
-        self.signed_time_s = 0;
+        self.job = store.before(enrolled, Then::Enrolled, asked);
         if is_in_doubt {
             self.job.settle_first();
         }

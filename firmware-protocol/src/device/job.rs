@@ -60,6 +60,8 @@ pub(super) enum Then {
     /// A trial that was paused is over.
     Over,
     Done,
+    /// A root record is in force from now on.
+    Enrolled,
     Reset,
     DoneAndReset,
     Trial,
@@ -307,6 +309,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             Then::Nothing
             | Then::Over
             | Then::Done
+            | Then::Enrolled
             | Then::Reset
             | Then::DoneAndReset
             | Then::Transfer => Reply::Done(How::Done),
@@ -329,7 +332,10 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             Then::DoneAndReset if reply.is_ok() => {
                 self.reset_at_ms = Some(self.now_ms.saturating_add(super::RESET_GRACE_MS));
             }
+            // What counts of it is in the entry that was written.
+            Then::Enrolled if reply.is_ok() => self.signed_time_s = 0,
             Then::DoneAndReset
+            | Then::Enrolled
             | Then::Nothing
             | Then::Over
             | Then::Done

@@ -6,6 +6,7 @@ use crate::flash::Flash;
 use crate::message::{How, TrialTerms};
 use crate::planted::Defence;
 use crate::refusal::Refusal;
+use crate::root::RootRecord;
 use crate::slot::{RejectReason, SlotId};
 use crate::start::read_manifest;
 use crate::trust::{self, BodyType, Envelope};
@@ -14,7 +15,7 @@ use super::certified::is_certified_by;
 use super::job::{Job, Then};
 use super::link::Asked;
 use super::requests::{Answer, done, trial_reply};
-use super::{Board, Device, admission, trial};
+use super::{Board, Device, READ_TRIES, admission, trial};
 
 impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     pub(super) fn open_trial(
@@ -96,23 +97,39 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         let wanted = root.policy.certificate.to_confirm();
         let bundle = state.slots.get(open.slot).bundle().unwrap_or_default();
         is_certified_by(self.certified, wanted, (bundle, open.plan))?;
+        let built_at_s = self.judge_once_more(open.slot, bundle, &root)?;
         confirm_trial(&mut state);
         // Not before: a stage would end the delegation of the very host that is at it.
-        let built_at_s = self.built_at_s(open.slot, bundle);
         self.note_time(built_at_s, &root);
         state.time_floor_s = state.time_floor_s.max(self.signed_time_s);
         self.job = Job::write_record(state, Then::Done, Some(asked));
         Ok(Answer::Later)
     }
 
-    /// When the bundle in a slot says that it was built; zero where flash does not give that back.
-    fn built_at_s(&mut self, slot: SlotId, bundle: Digest) -> u64 {
+    /// Judges what is to become the confirmed version by the root record in force: one that came in the middle of the trial
+    /// may have taken it back. Gives when it was built.
+    fn judge_once_more(
+        &mut self,
+        slot: SlotId,
+        bundle: Digest,
+        root: &RootRecord,
+    ) -> Result<u64, Refusal> {
+        let state = self.state();
         self.receiver = None;
         self.document_bytes = 0;
         let scratch = self.window.as_mut();
-        let bytes = read_manifest(&mut self.flash, self.layout.slot(slot), scratch);
-        let manifest = bytes.ok().and_then(|it| trust::admitted_manifest(it, bundle).ok());
-        manifest.map_or(0, |manifest| manifest.claims().provenance.built_at_s)
+        let place = self.layout.slot(slot);
+        let length = (0..READ_TRIES)
+            .find_map(|_| read_manifest(&mut self.flash, place, scratch).ok().map(<[u8]>::len));
+        let bytes = scratch.get(..length.ok_or(Refusal::Flash)?).unwrap_or_default();
+        let (envelope, _) =
+            Envelope::parse_front(bytes, BodyType::Manifest).map_err(|_| Refusal::Flash)?;
+        if envelope.body_digest() != bundle {
+            return Err(Refusal::Flash);
+        }
+        let manifest = trust::released(&envelope, root)?;
+        admission::still_counts(manifest.claims(), &state, root)?;
+        Ok(manifest.claims().provenance.built_at_s)
     }
 
     pub(super) fn rollback(

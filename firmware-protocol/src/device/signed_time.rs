@@ -29,7 +29,13 @@ pub(super) fn enrolled(state: BootState, root: &RootRecord) -> BootState {
 
 impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     /// Takes note of the time of a statement whose signatures count.
+    ///
+    /// Not while an entry is written: that entry decides what time it is, a root record's that it is earlier than the
+    /// device knew. What is stated meanwhile is stated again.
     pub(super) fn note_time(&mut self, stated_s: u64, root: &RootRecord) {
+        if self.job.writes() {
+            return;
+        }
         self.signed_time_s = newest(self.known_time_s(root), stated_s);
     }
 

@@ -3,9 +3,12 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use firmware_protocol::sealed::LinkKey;
+
 use super::PassphraseArgs;
 use super::root_record::now_s;
 use crate::bench::{HostIdentity, Meets};
+use crate::causes::sentence;
 use crate::cli::Context;
 use crate::error::CommandError;
 use crate::session::Credentials;
@@ -44,28 +47,44 @@ impl HostKeyArgs {
         let Some(key) = key else { return Ok(None) };
         let locked = LockedKey::read(&key)?;
         let known = KnownDevices::read(&known_path(&key))?;
-        let path = key.with_extension("nfd");
-        let delegation = match read_delegation(&path) {
-            Err(DelegationError::Read { source, .. }) if source.kind() == ErrorKind::NotFound => {
-                Vec::new()
-            }
-            read => read?,
-        };
         let passphrase = self.passphrase.source().read(&key.display().to_string())?;
         let secret = locked.unlock_host(&passphrase)?;
-        if !delegation.is_empty() {
-            let claims = delegated(&delegation)?;
-            if claims.host != secret.public() {
-                return Err(DelegationError::OtherHost { path }.into());
+        let (delegation, unshown) = match (delegation_for(&key, secret.public()), meets) {
+            (Ok(delegation), _) => (delegation, None),
+            // Told of with everything else that stands in the way.
+            (Err(error), Meets::Everybody) => (Vec::new(), Some(sentence(&error))),
+            (Err(DelegationError::Read { path, source }), _)
+                if source.kind() == ErrorKind::NotFound =>
+            {
+                let unshown = format!("{} is not there: the key is shown alone", path.display());
+                (Vec::new(), Some(unshown))
             }
-            let (not_after_s, now_s) = (claims.not_after_s, now_s());
-            if not_after_s < now_s {
-                return Err(DelegationError::Over { path, not_after_s, now_s }.into());
-            }
+            (Err(error), Meets::Known | Meets::Strangers) => return Err(error.into()),
+        };
+        if let (Some(unshown), Meets::Known) = (&unshown, meets) {
+            context.output.progress(unshown);
         }
         let credentials = Credentials { secret, delegation, devices: None };
-        Ok(Some(HostIdentity { credentials, known, meets }))
+        Ok(Some(HostIdentity { credentials, known, meets, unshown }))
     }
+}
+
+/// The delegation beside a host's key, if it is for that key and not over.
+fn delegation_for(key: &Path, public: LinkKey) -> Result<Vec<u8>, DelegationError> {
+    let path = key.with_extension("nfd");
+    let delegation = read_delegation(&path)?;
+    let (host, not_after_s) = {
+        let claims = delegated(&delegation)?;
+        (claims.host, claims.not_after_s)
+    };
+    if host != public {
+        return Err(DelegationError::OtherHost { path });
+    }
+    let now_s = now_s();
+    if not_after_s < now_s {
+        return Err(DelegationError::Over { path, not_after_s, now_s });
+    }
+    Ok(delegation)
 }
 
 /// The devices that the host of this key knows.

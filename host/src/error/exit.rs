@@ -105,6 +105,7 @@ impl CommandError {
             Self::Delegation(error) => of_delegation(error),
             Self::Statement(error) => of_statement(error),
             Self::Problems { .. }
+            | Self::Unwelcome { .. }
             | Self::AlreadyInitialised { .. }
             | Self::NotNamed { .. }
             | Self::WrongRole { .. }

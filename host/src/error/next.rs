@@ -77,6 +77,7 @@ impl CommandError {
             }
             Self::NotNamed { .. } => Some("noflake init, or name it with its flag"),
             Self::Problems { .. } => Some(DO_NOT_DEPLOY),
+            Self::Unwelcome { remedy, .. } => Some(remedy),
             Self::Bundle(error) => after_bundle(error),
             Self::Create(error) => after_create(error),
             Self::Spec(SpecError::Read { .. }) => {

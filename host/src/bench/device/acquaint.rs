@@ -22,6 +22,18 @@ pub struct HostIdentity {
     pub known: KnownDevices,
     /// Whom it speaks with.
     pub meets: Meets,
+    /// Why it shows no delegation, where it has none that could be shown.
+    pub unshown: Option<String>,
+}
+
+impl HostIdentity {
+    /// The same host without its delegation, which was refused.
+    #[must_use]
+    pub fn without_delegation(mut self, why: String) -> Self {
+        self.credentials.delegation.clear();
+        self.unshown = Some(why);
+        self
+    }
 }
 
 /// Whom a host speaks with on a sealed link.

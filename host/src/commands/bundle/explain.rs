@@ -4,20 +4,39 @@ use firmware_protocol::digest::Digest;
 use firmware_protocol::root::{PublicKey, RootRecord};
 use firmware_protocol::trust::{BodyType, Envelope, key_hint};
 
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, Problem};
 use crate::causes::sentence;
 use crate::commands::point::Point;
 use crate::trust::{Hex, fitting_certificate};
 
 /// Every point that the root record decides; what a device holds itself (its floor, its hardware, what it rejected) only
 /// the device can say.
-pub(super) fn explain(bundle: &Bundle, root: &RootRecord, plan: Digest) -> Vec<Point> {
+pub(super) fn explain(
+    bundle: &Bundle,
+    problems: &[Problem],
+    root: &RootRecord,
+    plan: Digest,
+) -> Vec<Point> {
     vec![
+        contents(problems),
         signatures(bundle, root),
         epoch(bundle, root),
         security(bundle, root),
         certificate(bundle, root, plan),
     ]
+}
+
+/// What is in the file, apart from who has signed it.
+fn contents(problems: &[Problem]) -> Point {
+    let count = problems.iter().filter(|it| !matches!(it, Problem::Bundle(_))).count();
+    if count == 0 {
+        return Point::good("contents", "every payload is the one that is signed".to_owned());
+    }
+    Point::bad(
+        "contents",
+        format!("{count} problem(s), which stand above"),
+        "copy the bundle again from where it was built",
+    )
 }
 
 fn signatures(bundle: &Bundle, root: &RootRecord) -> Point {

@@ -31,17 +31,16 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let root = args.root.require(context)?;
     let bundle = Bundle::open(&args.bundle)?;
-    let problems: Vec<String> = bundle
-        .check_problems(root.record().claims(), &plan_digest)
-        .iter()
-        .map(|problem| sentence(problem))
-        .collect();
+    let found = bundle.check_problems(root.record().claims(), &plan_digest);
+    let problems: Vec<String> = found.iter().map(|problem| sentence(problem)).collect();
     let points = match (args.explain, bundle.unverified_manifest().plan) {
         (false, _) => Vec::new(),
-        (true, Some(plan)) => explain::explain(&bundle, root.record().claims(), plan.digest),
+        (true, Some(plan)) => {
+            explain::explain(&bundle, &found, root.record().claims(), plan.digest)
+        }
         (true, None) => {
             let plan = Digest(Plan::default_deploy()?.digest());
-            explain::explain(&bundle, root.record().claims(), plan)
+            explain::explain(&bundle, &found, root.record().claims(), plan)
         }
     };
     let machine = json!({
@@ -59,10 +58,16 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     }
     lines.extend(points.iter().map(Point::to_string));
     context.output.result(&lines.join("\n"), &machine);
-    // What devices will refuse is a problem as well, though nothing of the file is wrong.
-    let refused = points.iter().filter(|point| !point.is_good()).count();
-    match problems.len().max(refused) {
-        0 => Ok(()),
-        count => Err(CommandError::Problems { path: args.bundle.clone(), count }),
+    let refused: Vec<&Point> = points.iter().filter(|point| point.is_refused()).collect();
+    // What devices refuse is an end of its own, though nothing of the file may be wrong.
+    match (refused.first(), problems.len()) {
+        (Some(first), _) => Err(CommandError::Unwelcome {
+            path: args.bundle.clone(),
+            version: root.record().claims().version,
+            count: refused.len(),
+            remedy: first.remedy().unwrap_or_default(),
+        }),
+        (None, 0) => Ok(()),
+        (None, count) => Err(CommandError::Problems { path: args.bundle.clone(), count }),
     }
 }

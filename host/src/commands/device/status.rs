@@ -9,13 +9,14 @@ mod trusted;
 use std::path::PathBuf;
 
 use firmware_protocol::message::{RootStatus, Status, Wear};
+use firmware_protocol::refusal::Refusal;
 use firmware_protocol::root::LifeCycle;
 use firmware_protocol::slot::SlotId;
 use serde_json::{Value, json};
 
 use self::explain::is_lost;
 use self::recorded::RecordedArgs;
-use crate::bench::{Meets, Opened};
+use crate::bench::{Device, DeviceError, Meets, Opened};
 use crate::cli::Context;
 use crate::commands::point::Point;
 use crate::commands::root::RootArgs;
@@ -87,7 +88,20 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> 
             })?;
             return against::run(&mut device, bundle, &root, context).await;
         }
-        let opened = reach(&mut device, false, context).await?;
+        let reached = reach(&mut device, false, context).await;
+        let opened = match reached.map_err(|error| (refused_delegation(&error), error)) {
+            Ok(opened) => opened,
+            // What it says of the delegation is what was asked for; everything else it tells without one.
+            Err((Some(refusal), _)) if args.trust => {
+                device.close().await;
+                let mut opening = device.opening().clone();
+                opening.host =
+                    opening.host.map(|host| host.without_delegation(refusal.to_string()));
+                device = Device::new(opening);
+                reach(&mut device, false, context).await?
+            }
+            Err((_, error)) => return Err(error),
+        };
         let status = device.status().await.map_err(|source| at(&device, source))?;
         let wear = device.wear().await.map_err(|source| at(&device, source))?;
         let root = device.root_status().await.map_err(|source| at(&device, source))?;
@@ -118,6 +132,23 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> 
         context.output.result(&lines.join("\n"), &machine);
         Ok(Exit::Success)
     })?
+}
+
+/// What the device has against the delegation that it was shown.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest is about no delegation")]
+fn refused_delegation(error: &CommandError) -> Option<Refusal> {
+    let CommandError::Device { source, .. } = error else { return None };
+    let DeviceError::Refused(refusal) = **source else { return None };
+    match refusal {
+        Refusal::Malformed
+        | Refusal::UntrustedSignature { .. }
+        | Refusal::BelowEpoch { .. }
+        | Refusal::WrongProduct
+        | Refusal::DelegationHost
+        | Refusal::DelegationDevice
+        | Refusal::DelegationOver { .. } => Some(refusal),
+        _ => None,
+    }
 }
 
 fn identity_lines(facts: &DeviceFacts, root: Option<&RootStatus>) -> Vec<String> {

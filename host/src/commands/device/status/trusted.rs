@@ -57,7 +57,10 @@ fn root_record(root: &RootStatus, named: Option<&LoadedRoot>) -> Option<Point> {
             "noflake device enroll with that very record stores it anew; or noflake device recover";
         return Some(Point::bad(ABOUT, format!("{says}, which flash has lost"), remedy));
     }
-    let Some(named) = named else { return Some(Point::good(ABOUT, says)) };
+    let Some(named) = named else {
+        let says = format!("{says}; this host has none to compare it with: --root names one");
+        return Some(Point::unknown(ABOUT, says));
+    };
     let (version, digest) = (named.record().claims().version, named.record().digest());
     let mine = format!("{says}, this host by number {version} ({digest:.16})");
     Some(match version.cmp(&root.version) {
@@ -85,6 +88,10 @@ fn time(root: &RootStatus, now_s: u64) -> Option<Point> {
     const ABOUT: &str = "time";
     if root.version == 0 {
         return None;
+    }
+    if root.time_floor_s == 0 {
+        let says = "it has seen no signed time: a delegation counts there whenever it ended";
+        return Some(Point::unknown(ABOUT, says.to_owned()));
     }
     let says = format!(
         "the newest signed statement that it has seen is of {}",
@@ -114,7 +121,7 @@ fn identity(device: &Device, opened: &Opened) -> Point {
     const ABOUT: &str = "device";
     let (Some(proven), Some(host)) = (device.proven(), device.opening().host.as_ref()) else {
         let says = "it has proven nothing: the link is plain, so anything could answer";
-        return Point::good(ABOUT, says.to_owned());
+        return Point::unknown(ABOUT, says.to_owned());
     };
     let says = format!("it has proven key {}", Hex(&proven));
     match host.known.meet(&opened.facts.serial, &proven) {
@@ -134,19 +141,26 @@ fn identity(device: &Device, opened: &Opened) -> Point {
 
 fn host(device: &Device, life_cycle: LifeCycle) -> Point {
     const ABOUT: &str = "this host";
+    let unshown = device.opening().host.as_ref().and_then(|host| host.unshown.as_ref());
+    if let Some(why) = unshown {
+        return Point::bad(ABOUT, format!("it may only look: {why}"), DELEGATE);
+    }
     let actions = match (device.granted(), life_cycle) {
+        (_, LifeCycle::Factory) => {
+            let says = "it may enrol the device, and nothing else before that";
+            return Point::good(ABOUT, says.to_owned());
+        }
         (Some(actions), _) => actions,
         (None, LifeCycle::Field) => Actions::NONE,
-        (None, LifeCycle::Factory | LifeCycle::Development) => Actions::ALL,
+        (None, LifeCycle::Development) => Actions::ALL,
     };
     let words: Vec<&str> = actions.iter().map(Action::word).collect();
     if words.is_empty() {
-        return Point::bad(
-            ABOUT,
-            "it may look, and bring the next root record; everything else takes a delegation"
-                .to_owned(),
-            "add --as HOST.key with HOST.nfd beside it; whoever holds the operate key makes one: noflake key delegate",
-        );
+        let says =
+            "it may look, and bring the next root record; everything else takes a delegation";
+        return Point::bad(ABOUT, says.to_owned(), DELEGATE);
     }
     Point::good(ABOUT, format!("it may {}", words.join(", ")))
 }
+
+const DELEGATE: &str = "add --as HOST.key with HOST.nfd beside it; whoever holds the operate key makes one: noflake key delegate";
