@@ -13,3 +13,18 @@ pub(crate) fn twice(mut holds: impl FnMut() -> bool) -> bool {
     let again = Defence::SecondLook.is_off() || decided(black_box(&mut holds)());
     black_box(first) & black_box(again)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_answers_have_to_be_yes() {
+        for answers in [[true, true], [true, false], [false, true], [false, false]] {
+            let mut said = answers.into_iter();
+            let expected = answers == [true, true];
+            assert_eq!(twice(|| said.next() == Some(true)), expected, "{answers:?}");
+            assert_eq!(said.next(), None, "it was asked twice");
+        }
+    }
+}

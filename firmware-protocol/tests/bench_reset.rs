@@ -6,7 +6,7 @@ use firmware_protocol::bench_reset::BenchReset;
 use firmware_protocol::boot::ResetCause;
 use firmware_protocol::message::{How, Reply, Request};
 use firmware_protocol::refusal::Refusal;
-use firmware_protocol::root::{Epochs, LifeCycle, RootRecord};
+use firmware_protocol::root::{Epochs, LifeCycle, Policy, RootRecord};
 use firmware_protocol::trust::BodyType;
 
 use support::bench::{Answer, Bench, TERMS};
@@ -20,6 +20,7 @@ fn record() -> RootRecord {
     RootRecord {
         qualify: role(&[QUALIFY, OTHER_QUALIFY], 2),
         epochs: Epochs { qualify: 3, ..Epochs::default() },
+        policy: Policy { lowest_security_version: 2, ..Policy::default() },
         ..root_record()
     }
 }
@@ -90,6 +91,7 @@ fn a_bench_reset_is_refused_unless_it_is_for_this_device_in_this_boot() {
         (of(|it| it.epoch = 2), Refusal::BelowEpoch { offered: 2, lowest: 3 }),
         (of(|it| it.boot_nonce ^= 1), Refusal::WrongBoot),
         (of(|it| it.boot_nonce = 0), Refusal::Malformed),
+        (of(|it| it.floor = 1), Refusal::BelowFloor { offered: 1, floor: 2 }),
         (of(|it| it.floor = 10), Refusal::FloorNotLower { offered: 10, floor: 9 }),
         (envelope(BodyType::Certificate, &encode(&good), &BOTH), Refusal::Malformed),
     ] {

@@ -103,6 +103,45 @@ fn a_release_key_that_is_gone_takes_back_what_is_only_staged() {
     refused(&mut bench, |bench| bench.ask(trial), refusal);
 }
 
+/// An epoch or a key that goes in the middle of a trial: what was tried is not kept, and the trial ends as one without a confirm.
+#[test]
+fn what_is_taken_back_in_the_middle_of_its_trial_is_not_confirmed() {
+    let epochs = Epochs { release: 1, ..Epochs::default() };
+    for (next, refusal) in [
+        (
+            RootRecord { version: 2, epochs, ..root_record() },
+            Refusal::BelowEpoch { offered: 0, lowest: 1 },
+        ),
+        (
+            RootRecord { version: 2, release: role(&[QUALIFY], 1), ..root_record() },
+            Refusal::UntrustedSignature { valid: 0, needed: 1 },
+        ),
+    ] {
+        let mut bench = enrolled(&root_record());
+        let bundle = Bundle::new(1, 9000);
+        let trial_id = bench.staged(&bundle).armed(&bundle, TERMS);
+        bench.offer(&signed_root(&next));
+        assert_eq!(bench.ask(Request::Enroll), DONE);
+        bench.reset();
+        let boot_nonce = bench.boot_nonce;
+        let confirm = Request::Confirm { trial_id, boot_nonce };
+        refused(&mut bench, |bench| bench.ask(confirm), refusal);
+        assert_eq!(bench.ask(Request::Rollback { trial_id }), DONE);
+    }
+}
+
+/// The hardware, too: one decision that went wrong at the stage opens no trial.
+#[test]
+fn what_is_for_other_hardware_is_not_tried_however_it_came_into_the_slot() {
+    let mut bench = enrolled(&root_record());
+    let bundle = Bundle::new(1, 9000);
+    bench.staged(&bundle);
+    bench.device().board_mut().revision += 100;
+    let trial = Request::OpenTrial { bundle: bundle.digest, plan: PLAN, terms: TERMS };
+    let revision = bench.device().board_mut().revision;
+    refused(&mut bench, |bench| bench.ask(trial), Refusal::WrongHardware { revision });
+}
+
 /// P4: without a certificate of a level that is high enough nothing is staged.
 #[test]
 fn a_certificate_that_is_needed_before_a_stage_is_needed_for_this_very_bundle() {

@@ -1,15 +1,19 @@
 //! What a device without a clock knows of time: the newest that it has seen signed (TRUST.md, "Time").
+#![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
 
 mod support;
 
 use firmware_protocol::boot::ResetCause;
 use firmware_protocol::delegation::Delegation;
-use firmware_protocol::message::{Reply, Request};
+use firmware_protocol::device::Input;
+use firmware_protocol::frame::{Header, Kind};
+use firmware_protocol::message::{FromDevice, Reply, Request, ToDevice};
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::root::RootRecord;
+use firmware_protocol::sealed::{Initiator, LinkSecret, THIRD_OVERHEAD_BYTES};
 
 use support::bench::{Bench, TERMS};
-use support::bundle::{Bundle, signed_root};
+use support::bundle::{Bundle, encode, signed_root};
 use support::field::{DONE, LINKED, claims, delegated, delegation, field_of, field_record, host};
 
 const MADE_S: u64 = 1_700_000_000;
@@ -142,4 +146,68 @@ fn a_statement_from_far_ahead_moves_nothing_and_a_root_record_may_go_any_way() {
     let made_at_s = MADE_S + 4_000 * DAY_S;
     enroll(&mut bench, &RootRecord { version: 4, made_at_s, resets_time: false, ..reset });
     assert_eq!(time_floor_s(&mut bench), made_at_s);
+}
+
+/// Whoever makes a link in the very moment in which a root record is stored neither takes its reset of time back, nor finds the device
+/// without the time that it knew.
+#[test]
+fn a_handshake_while_a_root_record_is_stored_changes_nothing_of_its_time() {
+    for resets_time in [true, false] {
+        let mut bench = field_of(&field_record());
+        assert_eq!(bench.link(&host(), &of_day(399 * DAY_S)), LINKED);
+        bench.rest();
+        bench.sealed = None;
+        let made_at_s = MADE_S + DAY_S;
+        let next = RootRecord { version: 2, made_at_s, resets_time, ..field_record() };
+        bench.open_session().offer(&signed_root(&next));
+        let mut third = third_message(&mut bench, &of_day(0));
+        let (id, session) = (9_000, bench.session);
+        let asked = encode(&ToDevice { id, session, request: Request::Enroll });
+        assert_eq!(bench.frame(0, Kind::Message, &asked), None, "it is being stored");
+        bench.poll_raw(Input::Frame { link: 1, frame: &mut third });
+        let answer = (0..1_000).find_map(|_| match bench.step() {
+            Some(FromDevice::Reply { id: 9_000, reply }) => Some(reply),
+            _ => None,
+        });
+        assert_eq!(answer, Some(DONE));
+        bench.rest();
+        power_cycle(&mut bench);
+        let expected = if resets_time { made_at_s } else { MADE_S + 399 * DAY_S };
+        assert_eq!(time_floor_s(&mut bench), expected, "resets_time {resets_time}");
+    }
+}
+
+/// The end of a handshake on the second wire, ready to be said.
+fn third_message(bench: &mut Bench, shown: &[u8]) -> Vec<u8> {
+    bench.now_ms += 1_000;
+    let fresh = LinkSecret::new([7; 32]);
+    let mut first = [1; 33];
+    let (initiator, _) = Initiator::begin(&host(), &fresh, &mut first[1..]).unwrap();
+    bench.handshakes.clear();
+    let head = Header { kind: Kind::Handshake, sequence: 0 }.to_bytes();
+    let mut frame = [head.as_slice(), &first].concat();
+    bench.poll(Input::Frame { link: 1, frame: &mut frame });
+    let second = bench.handshakes.pop().unwrap();
+    let mut third = vec![3; 1 + THIRD_OVERHEAD_BYTES + shown.len()];
+    initiator.join(&second[1..], shown, &mut third[1..]).unwrap();
+    [head.as_slice(), &third].concat()
+}
+
+/// The last second in which a delegation counts, and the first day that is worth an entry.
+#[test]
+fn the_bounds_are_those_of_trust_md() {
+    let mut bench = field_of(&field_record());
+    let ends_at = |not_after_s| delegation(&Delegation { not_after_s, ..claims() });
+    assert_eq!(bench.link(&host(), &ends_at(MADE_S)), LINKED, "in its last second");
+    assert!(bench.link(&host(), &ends_at(MADE_S - 1)).is_err());
+    let entries = |bench: &mut Bench| {
+        bench.sealed = None;
+        bench.rest();
+        bench.status().record_entries
+    };
+    let before = entries(&mut bench);
+    assert_eq!(bench.link(&host(), &of_day(DAY_S - 1)), LINKED);
+    assert_eq!(entries(&mut bench), before);
+    assert_eq!(bench.link(&host(), &of_day(DAY_S)), LINKED);
+    assert_eq!(entries(&mut bench), before + 1, "a day is worth an entry");
 }
