@@ -103,6 +103,20 @@ fn a_release_key_that_is_gone_takes_back_what_is_only_staged() {
     refused(&mut bench, |bench| bench.ask(trial), refusal);
 }
 
+/// And the floor that the root record states.
+#[test]
+fn a_raised_lowest_security_version_takes_back_what_is_only_staged() {
+    let mut bench = enrolled(&root_record());
+    let old = Bundle::changed(1, 9000, 1024, |manifest| manifest.security_version = 5);
+    bench.staged(&old);
+    let policy = Policy { lowest_security_version: 8, ..Policy::default() };
+    bench.offer(&signed_root(&RootRecord { version: 2, policy, ..root_record() }));
+    assert_eq!(bench.ask(Request::Enroll), DONE);
+    let trial = Request::OpenTrial { bundle: old.digest, plan: PLAN, terms: TERMS };
+    let refusal = Refusal::BelowFloor { offered: 5, floor: 8 };
+    refused(&mut bench, |bench| bench.ask(trial), refusal);
+}
+
 /// An epoch or a key that goes in the middle of a trial: what was tried is not kept, and the trial ends as one without a confirm.
 #[test]
 fn what_is_taken_back_in_the_middle_of_its_trial_is_not_confirmed() {

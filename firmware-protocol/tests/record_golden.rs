@@ -35,6 +35,18 @@ fn every_kind_of_entry_has_its_frozen_bytes() {
     }
 }
 
+/// Which decides whether a plain link may change the device.
+#[test]
+fn every_life_cycle_has_its_frozen_number() {
+    for (life_cycle, number) in
+        [(LifeCycle::Factory, 0), (LifeCycle::Development, 1), (LifeCycle::Field, 2)]
+    {
+        let bytes = entry(&BootState { life_cycle, ..BootState::default() });
+        assert_eq!(bytes[14], number, "{life_cycle:?}");
+        assert_eq!(read_entry(&padded(&bytes)).unwrap().1.life_cycle, life_cycle);
+    }
+}
+
 /// What devices hold that were made before the time floor was: read as ever, and written anew with it.
 #[test]
 fn an_entry_of_version_1_is_read_as_it_was_meant() {

@@ -125,6 +125,36 @@ fn hello(id: u32) -> Vec<u8> {
     encode(&ToDevice { id, session: 0, request })
 }
 
+/// What each request takes, from TRUST.md and not from the code: a new one has to be put somewhere.
+#[test]
+fn every_request_takes_the_action_that_trust_md_says() {
+    for request in requests() {
+        let name = format!("{request:?}");
+        let name = name.split([' ', '{']).next().unwrap_or_default();
+        let action = match name {
+            "Stage" | "OpenComponent" | "BlockList" | "Missing" | "Finish" | "Certify" => {
+                Some(Action::Stage)
+            }
+            "OpenTrial" | "Arm" | "Reset" | "Rollback" | "Withdraw" | "RunCheck"
+            | "HashComponent" => Some(Action::Trial),
+            "Confirm" | "BenchReset" => Some(Action::Confirm),
+            "Offer" | "Enroll" | "Renew" => None,
+            other => panic!("{other}"),
+        };
+        assert_eq!(request.action(), action, "{name}");
+    }
+}
+
+/// A handshake without a fresh key is none.
+#[test]
+fn a_device_without_random_numbers_makes_no_link() {
+    let mut bench = field_of(&field_record());
+    bench.device().board_mut().random_left = 0;
+    assert_eq!(bench.link(&host(), &delegation(&claims())), Err(Refusal::NoRandom));
+    bench.device().board_mut().random_left = usize::MAX;
+    assert_eq!(bench.link(&host(), &delegation(&claims())), LINKED);
+}
+
 /// Each action is needed for what it names, and for nothing else.
 #[test]
 fn a_session_does_what_its_delegation_names() {

@@ -3,13 +3,14 @@
 
 mod support;
 
-use firmware_protocol::boot::ResetCause;
+use firmware_protocol::boot::{BootState, ResetCause};
 use firmware_protocol::delegation::Delegation;
 use firmware_protocol::device::Input;
 use firmware_protocol::frame::{Header, Kind};
 use firmware_protocol::message::{FromDevice, Reply, Request, ToDevice};
+use firmware_protocol::record::RecordStore;
 use firmware_protocol::refusal::Refusal;
-use firmware_protocol::root::RootRecord;
+use firmware_protocol::root::{Epochs, RootRecord};
 use firmware_protocol::sealed::{Initiator, LinkSecret, THIRD_OVERHEAD_BYTES};
 
 use support::bench::{Bench, TERMS};
@@ -47,7 +48,7 @@ fn a_delegation_that_is_over_is_refused_behind_a_newer_statement_and_accepted_wi
     let over = Refusal::DelegationOver { not_after_s: MADE_S + DAY_S, seen_s: MADE_S + 3 * DAY_S };
     assert_eq!(aware.link(&host(), &old), Err(over));
     // The remedy reaches both: the epoch of a new root record.
-    let epochs = firmware_protocol::root::Epochs { operate: 1, ..field_record().epochs };
+    let epochs = Epochs { operate: 1, ..field_record().epochs };
     let next = RootRecord { version: 2, epochs, ..field_record() };
     ignorant.open_session().offer(&signed_root(&next));
     assert_eq!(ignorant.ask(Request::Enroll), DONE);
@@ -109,6 +110,11 @@ fn what_is_refused_moves_nothing() {
     *forged.last_mut().unwrap() ^= 1;
     let strangers = of(&Delegation { host: [1; 32], ..later.clone() });
     let elsewhere = of(&Delegation { serials: ["X"].into_iter().collect(), ..later.clone() });
+    let epochs = Epochs { operate: 1, ..Epochs::default() };
+    let mut raised = field_of(&RootRecord { epochs, ..field_record() });
+    assert!(raised.link(&host(), &of(&later)).is_err(), "taken back");
+    raised.sealed = None;
+    assert_eq!(time_floor_s(&mut raised), MADE_S);
     for shown in [forged, strangers, elsewhere] {
         assert!(bench.link(&host(), &shown).is_err());
         bench.sealed = None;
@@ -210,4 +216,19 @@ fn the_bounds_are_those_of_trust_md() {
     assert_eq!(entries(&mut bench), before);
     assert_eq!(bench.link(&host(), &of_day(DAY_S)), LINKED);
     assert_eq!(entries(&mut bench), before + 1, "a day is worth an entry");
+}
+
+/// What an engine before the time floor has left: its root record says when it was made, and that counts.
+#[test]
+fn a_record_of_version_1_knows_the_time_of_its_root_record() {
+    let mut bench = field_of(&field_record());
+    let record = bench.layout.record();
+    let mut store = RecordStore::load(bench.flash(), record);
+    let state = BootState { time_floor_s: 0, ..store.state().unwrap().clone() };
+    store.write(bench.flash(), &state).unwrap();
+    power_cycle(&mut bench);
+    assert_eq!(time_floor_s(&mut bench), MADE_S);
+    let ended = delegation(&Delegation { not_after_s: MADE_S - 1, ..claims() });
+    let over = Refusal::DelegationOver { not_after_s: MADE_S - 1, seen_s: MADE_S };
+    assert_eq!(bench.link(&host(), &ended), Err(over));
 }

@@ -143,7 +143,9 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     pub(super) fn root_status(&mut self) -> RootStatus {
         let BootState { root_version: version, root_digest: digest, time_floor_s, .. } =
             self.state();
-        RootStatus { version, digest, is_held: self.root().is_ok(), time_floor_s }
+        let root = self.root().ok();
+        let time_floor_s = root.as_ref().map_or(time_floor_s, |root| self.known_time_s(root));
+        RootStatus { version, digest, is_held: root.is_some(), time_floor_s }
     }
 
     /// Digest of the newest whole root record that flash still holds.

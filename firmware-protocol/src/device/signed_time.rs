@@ -50,7 +50,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     }
 
     /// A record of version 1 does not say what its root record does.
-    fn known_time_s(&self, root: &RootRecord) -> u64 {
+    pub(super) fn known_time_s(&self, root: &RootRecord) -> u64 {
         self.state().time_floor_s.max(root.made_at_s)
     }
 

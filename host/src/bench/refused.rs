@@ -24,11 +24,12 @@ pub(super) const fn next_on_link(refusal: Refusal) -> Option<&'static str> {
         Refusal::NotAuthenticated => {
             "add --as HOST.key, with the delegation HOST.nfd beside it: noflake key delegate makes one"
         }
-        Refusal::NotDelegated { .. }
-        | Refusal::DelegationHost
-        | Refusal::DelegationDevice
-        | Refusal::DelegationOver { .. } => {
+        Refusal::NotDelegated { .. } | Refusal::DelegationHost | Refusal::DelegationDevice => {
             "have whoever holds the operate key make a delegation for this: noflake key delegate"
+        }
+        Refusal::DelegationOver { .. } => {
+            "have whoever holds the operate key make one that ends later: noflake key delegate; if the device is ahead of \
+             the calendar, noflake device status --trust says what to do"
         }
         Refusal::NotOnABench => {
             "deploy a bundle with a newer security version; what is in the field never goes back"

@@ -288,7 +288,9 @@ async fn begin(shared: &Deployment, device: Device) -> Result<Begun, CommandErro
     let start = run_start(shared, &address.to_string(), start.seed);
     recorder.append(Entry::RunStart(Box::new(start)), SystemTime::now())?;
     if let Some(key) = shared.evidence_key.clone() {
-        recorder = key.sign_begin(recorder, &folder).await?;
+        let signed = key.sign_begin(recorder, &folder).await;
+        // A run that never began leaves nothing behind.
+        recorder = signed.inspect_err(|_| drop(std::fs::remove_dir_all(folder.path())))?;
     }
     Ok(Begun { device, folder, recorder })
 }

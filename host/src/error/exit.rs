@@ -176,6 +176,7 @@ fn of_key(error: &KeyError) -> Exit {
         KeyError::Read { source, .. } => of_system(source),
         KeyError::Write(error) => of_write(error),
         KeyError::Exposed { .. }
+        | KeyError::IsPublic { .. }
         | KeyError::Format { .. }
         | KeyError::WrongPassphrase { .. }
         | KeyError::Public { .. } => Exit::Usage,

@@ -142,6 +142,9 @@ fn after_key(error: &KeyError) -> Option<String> {
         KeyError::Exposed { path, .. } => {
             return Some(format!("if nobody copied it: chmod 600 {}", path.display()));
         }
+        KeyError::IsPublic { secret, .. } => {
+            return Some(format!("name {}, or the .signer file beside it", secret.display()));
+        }
         KeyError::Signer(error) => return Some(after_signer_file(error)),
         KeyError::Read { .. } | KeyError::Public { .. } => {
             "name a key that noflake key generate made, or noflake key adopt took in"

@@ -56,6 +56,14 @@ pub enum KeyError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// It is the half that everybody may have.
+    #[error("{} is the public half of a key; the key is {}", path.display(), secret.display())]
+    IsPublic {
+        /// The file.
+        path: PathBuf,
+        /// Where the other half is, by its name.
+        secret: PathBuf,
+    },
     /// The passphrase does not open it.
     #[error("wrong passphrase for key file {}", path.display())]
     WrongPassphrase {
@@ -127,6 +135,10 @@ impl LockedKey {
         let format = |reason| KeyError::Format { path: path.to_path_buf(), reason };
         if SignerFile::is_named(path) {
             return Err(format("it names a program, expected the key itself"));
+        }
+        if path.extension().is_some_and(|extension| extension == "pub") {
+            let secret = path.with_extension("key");
+            return Err(KeyError::IsPublic { path: path.to_path_buf(), secret });
         }
         let pem = read_secret(path)?;
         let (label, document) =

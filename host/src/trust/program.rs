@@ -80,7 +80,7 @@ pub enum ProgramError {
         public_key: String,
     },
     /// The operator stopped it.
-    #[error("interrupted while {program} was to sign; nothing was written")]
+    #[error("interrupted while {program} was to sign")]
     Interrupted {
         /// The program.
         program: String,

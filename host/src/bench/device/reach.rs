@@ -299,7 +299,8 @@ impl DeviceError {
                 "check cable, port, baud rate and power, then run the same command again"
             }
             Self::Stranger { .. } => {
-                "compare the key with what the device was enrolled with, then noflake device pin"
+                "compare the key with the one that whoever enrolled the device was told: noflake device pin --identity KEY \
+                 keeps that; a new device is enrolled by noflake device enroll --as"
             }
             Self::Impostor { .. } => {
                 "do not go on: find out which device answers there, and who has the other one"

@@ -40,9 +40,9 @@ pub(super) struct Args {
     /// How much the plan asks of a bundle; root records say which level they want
     #[arg(long, value_name = "N", default_value_t = 1)]
     level: u8,
-    /// Epoch of the certificate; root records take back those below theirs
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    epoch: u32,
+    /// Epoch; root records take back those below theirs [default: the lowest that counts]
+    #[arg(long, value_name = "N")]
+    epoch: Option<u32>,
     /// File to write instead of the bundle itself
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -77,7 +77,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
         plan,
         verdict,
         level: args.level,
-        epoch: args.epoch,
+        epoch: args.epoch.unwrap_or(root.record().claims().epochs.qualify),
         made_at_s: now_s(),
     };
     let (run, sheet) = (record.view(), Sheet(&certificate));
@@ -100,7 +100,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
         "plan_digest": plan.to_string(),
         "verdict": verdict_word(verdict),
         "level": args.level,
-        "epoch": args.epoch,
+        "epoch": certificate.epoch,
         "run": args.run,
     });
     context.output.result(&human, &machine);

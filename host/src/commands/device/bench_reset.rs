@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use firmware_protocol::bench_reset::BenchReset;
 use firmware_protocol::message::How;
 use firmware_protocol::refusal::Refusal;
-use firmware_protocol::root::LifeCycle;
+use firmware_protocol::root::{LifeCycle, RootRecord};
 use serde_json::json;
 
 use crate::bench::{Device, DeviceError, Opened};
@@ -18,6 +18,7 @@ use crate::commands::signing::{OfRole, SigningKey, borrowed, unlock_all};
 use crate::commands::target::{TargetArgs, at, in_session, reach};
 use crate::error::CommandError;
 use crate::evidence::escape_text;
+use crate::qualify::observation::{DeviceFacts, StatusFacts};
 use crate::trust::sign_bench_reset;
 
 /// Lower the floor of a device on a bench, so that it takes bundles again that are older than what it has confirmed
@@ -31,7 +32,7 @@ pub(super) struct Args {
     /// Lowest security version that the device is to take from now on
     #[arg(long, value_name = "N")]
     floor: u64,
-    /// Key of the qualify role; named as often as its threshold says
+    /// Key of the qualify role, a .key or .signer file; named as often as its threshold says
     #[arg(long = "key", value_name = "KEY", required = true)]
     keys: Vec<PathBuf>,
     #[command(flatten)]
@@ -47,10 +48,9 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
         // Whoever is asked for a passphrase takes their time: the session is opened behind that.
         let Opened { facts, status, .. } = reach(&mut device, false, context).await?;
         device.close().await;
-        if facts.life_cycle != LifeCycle::Development {
-            return Err(at(&device, DeviceError::Refused(Refusal::NotOnABench)));
-        }
         let claims = root.record().claims();
+        refuse_in_vain(&facts, &status, args.floor, claims)
+            .map_err(|refusal| at(&device, DeviceError::Refused(refusal)))?;
         let reset = BenchReset {
             product: &facts.product,
             serial: &facts.serial,
@@ -89,6 +89,25 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
         context.output.result(&human, &machine);
         Ok(())
     })?
+}
+
+/// Says what the device would say, before anybody is asked to sign.
+const fn refuse_in_vain(
+    facts: &DeviceFacts,
+    status: &StatusFacts,
+    offered: u64,
+    root: &RootRecord,
+) -> Result<(), Refusal> {
+    let (floor, lowest) = (status.accept_floor, root.policy.lowest_security_version);
+    match facts.life_cycle {
+        LifeCycle::Factory => Err(Refusal::NotEnrolled),
+        LifeCycle::Field => Err(Refusal::NotOnABench),
+        LifeCycle::Development if offered > floor => Err(Refusal::FloorNotLower { offered, floor }),
+        LifeCycle::Development if offered < lowest => {
+            Err(Refusal::BelowFloor { offered, floor: lowest })
+        }
+        LifeCycle::Development => Ok(()),
+    }
 }
 
 /// A bench reset for people.
