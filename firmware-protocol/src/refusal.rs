@@ -295,6 +295,9 @@ pub enum Refusal {
         /// The device's.
         floor: u64,
     },
+    /// The delegation is about other products.
+    #[error("the delegation is not for this product")]
+    DelegationProduct,
 }
 
 /// When a bundle was rejected, in words; outside a trial there is no number.

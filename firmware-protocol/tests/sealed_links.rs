@@ -101,7 +101,7 @@ fn a_delegation_is_refused_unless_the_operate_role_gave_it_to_this_host_for_this
         one(&[ROOT, RELEASE, OPERATE], 1),
         one(&[], 0),
         changed(&|it| it.host = [1; 32], Refusal::DelegationHost),
-        changed(&|it| it.products = ["other"].into_iter().collect(), Refusal::WrongProduct),
+        changed(&|it| it.products = ["other"].into_iter().collect(), Refusal::DelegationProduct),
         changed(&|it| it.serials = ["SN-2", "SN"].into_iter().collect(), Refusal::DelegationDevice),
         changed(&|it| it.epoch = 1, Refusal::BelowEpoch { offered: 1, lowest: 2 }),
         changed(&|it| it.not_after_s = 1_699_999_999, over),

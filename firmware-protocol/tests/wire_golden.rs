@@ -174,6 +174,7 @@ fn every_refusal_has_its_frozen_bytes() {
         (Refusal::NotOnABench, "30"),
         (Refusal::ResetDevice, "31"),
         (Refusal::FloorNotLower { offered: 300, floor: 1 }, "32ac0201"),
+        (Refusal::DelegationProduct, "33"),
     ];
     for (refusal, bytes) in cases {
         let said = FromDevice::Reply { id: 7, reply: Err(refusal) };

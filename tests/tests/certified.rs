@@ -73,7 +73,7 @@ fn a_bundle_is_deployed_in_the_field_once_its_run_on_the_bench_is_certified() {
     let _ = explained
         .says("certificate REFUSED  one of level 2 or higher is needed before anything is staged")
         .says("the bench qualifies it, and the holder of a qualify key signs that")
-        .says("has 1 problem(s)");
+        .says("devices under root record 1 refuse bundle 2.0.0-r.nfb: 1 point(s) speak against it");
     let run = works.qualified(&bundle, "", 0);
     let level = ["--level", "2"];
     for (key, says) in [("r.key", "is no qualify key of the root record"), ("p.key", "no qualify")]

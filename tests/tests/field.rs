@@ -46,11 +46,21 @@ fn a_delegation_has_an_end_a_host_and_devices() {
     let _ = deploy().code(5).says("delegation does not allow it to confirm");
     let _ = works.delegate("t", &["--force", "--serial", "OTHER-*"]).code(0);
     let _ = deploy().code(5).says("not for this device's serial number");
+    // What is refused is told of with everything else, not instead of it.
+    let trust = ["device", "status", "--trust", "-d", &address, "--as", "t.key"];
+    let told = works.office.say(&trust).code(0).says("life cycle  good");
+    let _ = told.says(
+        "this host   REFUSED  it may only look: the delegation is not for this device's serial number",
+    );
     let _ = works.delegate("u", &["--force", "-o", "t.nfd"]).code(0);
     deploy().code(2).says("was made for another host's key").is_one_clear_error();
     let _ = works.delegate("t", &["--force", "--for", "0s"]).code(0);
     std::thread::sleep(std::time::Duration::from_millis(2_100));
     deploy().code(2).says("ended").says("noflake key delegate").is_one_clear_error();
+    let _ = works.office.say(&trust).code(0).says("this host   REFUSED  it may only look:");
+    fs::remove_file(works.office.site.path("t.nfd")).unwrap();
+    let _ = deploy().code(5).says("t.nfd is not there: the key is shown alone");
+    let _ = works.delegate("t", &[]).code(0);
     let _ = works.delegate("t", &[]).code(2).says("t.nfd exists already");
     let other_key = ["key", "delegate", "t.pub", "--key", "r.key", "--product", "x", "--force"];
     let other_key = works.office.say(&[&other_key[..], &["--root", "field.nfr"]].concat());

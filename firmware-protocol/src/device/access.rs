@@ -352,7 +352,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             return Err(Refusal::DelegationHost);
         }
         if !claims.products.contains(&info.product) && !Defence::HardwareMatch.is_off() {
-            return Err(Refusal::WrongProduct);
+            return Err(Refusal::DelegationProduct);
         }
         if !claims.covers_serial(info.serial) && !Defence::HardwareMatch.is_off() {
             return Err(Refusal::DelegationDevice);

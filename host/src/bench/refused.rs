@@ -24,7 +24,10 @@ pub(super) const fn next_on_link(refusal: Refusal) -> Option<&'static str> {
         Refusal::NotAuthenticated => {
             "add --as HOST.key, with the delegation HOST.nfd beside it: noflake key delegate makes one"
         }
-        Refusal::NotDelegated { .. } | Refusal::DelegationHost | Refusal::DelegationDevice => {
+        Refusal::NotDelegated { .. }
+        | Refusal::DelegationHost
+        | Refusal::DelegationProduct
+        | Refusal::DelegationDevice => {
             "have whoever holds the operate key make a delegation for this: noflake key delegate"
         }
         Refusal::DelegationOver { .. } => {

@@ -321,7 +321,8 @@ async fn run_one(
     let work = run(setup, &mut show);
     let (ended, lost) = tracing::Instrument::instrument(work, span).await;
     progress.finish();
-    if has_several {
+    // What follows may take its time: how the run ended is told before.
+    if has_several || shared.evidence_key.as_ref().is_some_and(EvidenceKey::waits) {
         progress.end(outcome_word(ended.end.outcome), &ended.end.message);
     }
     // The verdict is on record by now: what signs it cannot change it any more.

@@ -65,6 +65,11 @@ impl EvidenceKeyArgs {
 }
 
 impl EvidenceKey {
+    /// Whether somebody may have to wait for a signature.
+    pub(super) fn waits(&self) -> bool {
+        self.pace == Pace::WhenAsked
+    }
+
     /// Signs the begin of a record. Whoever does not sign here is found out before the device is reached.
     ///
     /// # Errors

@@ -143,7 +143,7 @@ fn refused_delegation(error: &CommandError) -> Option<Refusal> {
         Refusal::Malformed
         | Refusal::UntrustedSignature { .. }
         | Refusal::BelowEpoch { .. }
-        | Refusal::WrongProduct
+        | Refusal::DelegationProduct
         | Refusal::DelegationHost
         | Refusal::DelegationDevice
         | Refusal::DelegationOver { .. } => Some(refusal),
