@@ -3,6 +3,7 @@
 
 use hw_sim::{Fault, FaultClass};
 use integration::powercut::crew::{Work, run};
+use integration::powercut::cut::Grain;
 use integration::powercut::deed::{DEEDS, Deed};
 use integration::powercut::part::{Part, small};
 use integration::powercut::release::Releases;
@@ -20,7 +21,7 @@ const STRIKES_ELSEWHERE: [FaultClass; 4] =
 #[test]
 fn no_cut_in_what_decides_breaks_a_promise() {
     let (part, releases) = (small(), Releases::new());
-    let table = sweep(&part, &releases, &SHORT, Kind::Cuts);
+    let table = sweep(&part, &releases, &SHORT, Kind::Cuts, None);
     let struck: u64 = table.fired().values().sum();
     let cases = table.cases() as u64;
     assert!(struck >= cases, "{struck} tears in {cases} cases: some have torn nothing");
@@ -31,14 +32,14 @@ fn no_cut_in_what_decides_breaks_a_promise() {
 #[test]
 fn no_second_cut_on_the_way_on_breaks_a_promise() {
     let (part, releases) = (small(), Releases::new());
-    let table = sweep(&part, &releases, &["rollback"], Kind::Doubles);
-    assert!(table.cases() > 3_000, "only {} pairs of cuts struck", table.cases());
+    let table = sweep(&part, &releases, &["rollback"], Kind::Doubles, Some(Grain::Words));
+    assert!(table.cases() > 500, "only {} pairs of cuts struck", table.cases());
 }
 
 #[test]
 fn no_other_fault_breaks_a_promise() {
     let (part, releases) = (small(), Releases::new());
-    let table = sweep(&part, &releases, &SHORT, Kind::Faults);
+    let table = sweep(&part, &releases, &SHORT, Kind::Faults, None);
     let struck = table.fired();
     let is_due = |class: &FaultClass| !STRIKES_ELSEWHERE.contains(class);
     for class in FaultClass::ALL.iter().filter(|class| is_due(class)) {
@@ -66,13 +67,19 @@ fn the_same_faults_lead_to_the_same_history() {
     assert_ne!(mark(&faults[0]), mark(&faults[1]));
 }
 
-/// Every deed of these names, as long as nothing fails.
-fn sweep(part: &Part, releases: &Releases, names: &[&str], kind: Kind) -> Table {
+/// Every deed of these names, as long as nothing fails; at another grain than its own, if one is named.
+fn sweep(
+    part: &Part,
+    releases: &Releases,
+    names: &[&str],
+    kind: Kind,
+    grain: Option<Grain>,
+) -> Table {
     let deeds = DEEDS.iter().enumerate().filter(|(_, deed)| names.contains(&deed.name));
     let work: Vec<Work<'_>> = deeds
         .map(|(row, deed)| Work {
             row,
-            sweep: Sweep { part, releases, deed, age: 0, grain: deed.grain },
+            sweep: Sweep { part, releases, deed, age: 0, grain: grain.unwrap_or(deed.grain) },
         })
         .collect();
     assert_eq!(work.len(), names.len(), "a deed has another name now");
