@@ -164,17 +164,14 @@ impl<'a> Envelope<'a> {
         mut holds: impl FnMut(&PublicKey, &[u8], &[u8; SIGNATURE_BYTES]) -> bool,
     ) -> Vec<PublicKey, MAX_KEYS> {
         let mut keys: Vec<_, MAX_KEYS> =
-            role.keys.iter().map(|key| (key_hint(key), key, 0)).collect();
+            role.keys.iter().map(|key| (key_hint(key), key, false)).collect();
         for (hint, signature) in self.signatures() {
-            let may_count = |times: usize| times == 0 || Defence::UniqueKeys.is_off();
-            let named = keys.iter_mut().find(|(of, _, times)| *of == hint && may_count(*times));
-            if let Some((_, key, times)) = named {
-                *times = times.saturating_add(usize::from(holds(key, self.signed, &signature)));
+            let named = keys.iter_mut().find(|(of, _, counted)| *of == hint && !*counted);
+            if let Some((_, key, counted)) = named {
+                *counted = holds(key, self.signed, &signature);
             }
         }
-        let counted =
-            keys.into_iter().flat_map(|(_, key, times)| core::iter::repeat_n(*key, times));
-        counted.take(MAX_KEYS).collect()
+        keys.into_iter().filter(|(_, _, counted)| *counted).map(|(_, key, _)| *key).collect()
     }
 
     /// The signatures, each behind the hint of the key that made it; none of them checked.
@@ -412,7 +409,15 @@ pub fn key_hint(key: &PublicKey) -> [u8; HINT_BYTES] {
 }
 
 fn meet_threshold(envelope: &Envelope<'_>, role: &RoleKeys) -> Result<(), TrustError> {
-    let valid = u8::try_from(envelope.signed_by(role).len()).unwrap_or(u8::MAX);
+    let valid = if Defence::UniqueKeys.is_off() {
+        let holds = |(_, signature): &([u8; HINT_BYTES], [u8; SIGNATURE_BYTES])| {
+            role.keys.iter().any(|key| verify(key, envelope.signed, signature))
+        };
+        envelope.signatures().filter(holds).count()
+    } else {
+        envelope.signed_by(role).len()
+    };
+    let valid = u8::try_from(valid).unwrap_or(u8::MAX);
     // A role that is not used has a threshold of zero, and nobody speaks for it.
     if decided(valid >= role.threshold && role.threshold > 0) {
         Ok(())

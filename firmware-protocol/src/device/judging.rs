@@ -33,11 +33,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         let scratch = self.window.as_mut();
         let bytes = read_manifest(&mut self.flash, self.layout.slot(spare), scratch)
             .map_err(|_| Refusal::NotStaged)?;
-        let (envelope, _) =
-            Envelope::parse_front(bytes, BodyType::Manifest).map_err(|_| Refusal::NotStaged)?;
-        if envelope.body_digest() != bundle {
-            return Err(Refusal::NotStaged);
-        }
+        let envelope = manifest_of(bytes, bundle).ok_or(Refusal::NotStaged)?;
         // Whose and what it is was asked at the stage, and is asked again of what flash gives: a root record that came
         // since may have taken it back, and one decision that went wrong starts nothing by itself.
         let manifest = if Defence::SecondLook.is_off() {
@@ -122,11 +118,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         let length = (0..READ_TRIES)
             .find_map(|_| read_manifest(&mut self.flash, place, scratch).ok().map(<[u8]>::len));
         let bytes = scratch.get(..length.ok_or(Refusal::Flash)?).unwrap_or_default();
-        let (envelope, _) =
-            Envelope::parse_front(bytes, BodyType::Manifest).map_err(|_| Refusal::Flash)?;
-        if envelope.body_digest() != bundle {
-            return Err(Refusal::Flash);
-        }
+        let envelope = manifest_of(bytes, bundle).ok_or(Refusal::Flash)?;
         let manifest = trust::released(&envelope, root)?;
         admission::still_counts(manifest.claims(), &state, root)?;
         Ok(manifest.claims().provenance.built_at_s)
@@ -147,4 +139,10 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         self.give_up_trial(reason, then, Some(asked));
         Ok(Answer::Later)
     }
+}
+
+/// The manifest of this bundle at the front of what flash gives, if that is what stands there.
+fn manifest_of(bytes: &[u8], bundle: Digest) -> Option<Envelope<'_>> {
+    let (envelope, _) = Envelope::parse_front(bytes, BodyType::Manifest).ok()?;
+    (envelope.body_digest() == bundle).then_some(envelope)
 }
