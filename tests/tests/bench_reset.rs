@@ -58,6 +58,8 @@ fn a_bench_goes_back_below_a_floor_and_nobody_else_does() {
     let (newer, older) = (works.bundle("2.0.0", 9), works.bundle("1.5.0", 5));
     let device = Simulator::start(&works.office.site, &SimOptions::tcp().factory());
     let address = device.address();
+    let nobodys = works.reset(&address, "4", "q.key").code(5);
+    nobodys.says("it has no root record").says("next: noflake device enroll").is_one_clear_error();
     let enroll = ["device", "enroll", "-d", &address, "--root", "bench.nfr"];
     let _ = works.office.noflake(&enroll).code(0);
     let deploy = |bundle: &str| {

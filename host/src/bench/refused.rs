@@ -17,10 +17,11 @@ pub(super) fn in_words(refusal: Refusal, components: &[&str]) -> String {
     }
 }
 
-/// The next safe command after a refusal that is about the host itself and what it may do.
+/// The next safe command after a refusal that is about whom the device believes, or about the host and what it may do.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is about something else")]
 pub(super) const fn next_on_link(refusal: Refusal) -> Option<&'static str> {
     Some(match refusal {
+        Refusal::NotEnrolled => "noflake device enroll, then run the same command again",
         Refusal::NotAuthenticated => {
             "add --as HOST.key, with the delegation HOST.nfd beside it: noflake key delegate makes one"
         }
@@ -49,7 +50,6 @@ pub(super) const fn next_on_link(refusal: Refusal) -> Option<&'static str> {
 #[expect(clippy::wildcard_enum_match_arm, reason = "the rest is explained by the device's status")]
 pub(super) const fn next(refusal: Refusal) -> &'static str {
     match refusal {
-        Refusal::NotEnrolled => "noflake device enroll, then run the same command again",
         Refusal::UntrustedSignature { .. } => {
             "noflake bundle show, to see who signed; this device is enrolled under other keys"
         }
