@@ -158,15 +158,6 @@ impl CertificateNeed {
             Self::Never | Self::BeforeConfirm { .. } => None,
         }
     }
-
-    /// The lowest level that a bundle has to show before its trial is confirmed.
-    #[must_use]
-    pub const fn to_confirm(self) -> Option<u8> {
-        match self {
-            Self::BeforeConfirm { level } => Some(level),
-            Self::Never | Self::BeforeStage { .. } => None,
-        }
-    }
 }
 
 /// Decodes a root record and checks that it can be satisfied.

@@ -7,11 +7,13 @@ use firmware_protocol::boot::{CONFIRMED_CRASH_BUDGET, ResetCause, Start};
 use firmware_protocol::device::{Effect, Input};
 use firmware_protocol::message::{How, Reply, Request};
 use firmware_protocol::refusal::Refusal;
+use firmware_protocol::root::RootRecord;
 use firmware_protocol::slot::SlotId;
 use firmware_protocol::version::Version;
 
 use support::bench::{Bench, TERMS};
 use support::bundle::{Bundle, root_record, signed_root};
+use support::field::{field_of, field_record};
 use support::flash::RamFlash;
 
 /// A root record that did not hold must not be named by the boot record: the device would be
@@ -247,4 +249,31 @@ fn a_stuck_bit_in_the_slot_ends_the_stage_after_a_bounded_number_of_tries() {
     }
     assert_eq!(bench.flash().erases - before, 8);
     assert_eq!(bench.ask(Request::Missing { first_block: 0 }), Err(Refusal::NoStage));
+}
+
+/// On a field device anybody can open a session to bring the next root record, and flash may fail there: what that costs does
+/// not grow with the sessions.
+#[test]
+fn strangers_draw_few_erases_from_flash_that_fails_in_however_many_sessions() {
+    let mut bench = field_of(&field_record());
+    let next = signed_root(&RootRecord { version: 2, ..field_record() });
+    let place = bench.layout.trust()[0];
+    bench.flash().stuck = Some(place.start + 16);
+    (bench.host, bench.sealed) = (None, None);
+    let before = bench.flash().erases;
+    for _ in 0..50 {
+        bench.open_session();
+        for _ in 0..6 {
+            bench.offer(&next);
+            assert_eq!(bench.ask(Request::Enroll), Err(Refusal::Flash));
+        }
+    }
+    let erases = bench.flash().erases - before;
+    assert!((1..=8).contains(&erases), "{erases} erases");
+    // The flash works again, and so does whoever may do more: the next start forgets.
+    bench.flash().stuck = None;
+    assert_eq!(bench.ask(Request::Enroll), Err(Refusal::Flash));
+    bench.restart(ResetCause::PowerOn).open_session();
+    bench.offer(&next);
+    assert_eq!(bench.ask(Request::Enroll), Ok(Reply::Done(How::Done)));
 }

@@ -181,7 +181,63 @@ fn a_certificate_that_is_needed_before_a_stage_is_needed_for_this_very_bundle() 
     shows(&mut bench, &certificate(&bundle, 3));
     let trial_id = bench.armed(&bundle, TERMS);
     let boot_nonce = bench.reset().boot_nonce;
-    assert_eq!(bench.ask(Request::Confirm { trial_id, boot_nonce }), DONE, "shown before");
+    let confirm = Request::Confirm { trial_id, boot_nonce };
+    refused(&mut bench, |bench| bench.ask(confirm), needed);
+    shows(&mut bench, &certificate(&bundle, 3));
+    assert_eq!(bench.ask(confirm), DONE);
+}
+
+/// A root record that comes in the middle of a trial takes certificates back, or wants more of them, and none of that is got
+/// round by having shown one before.
+#[test]
+fn a_certificate_that_is_taken_back_in_the_middle_of_a_trial_confirms_nothing() {
+    let before = |level| root_needing(CertificateNeed::BeforeStage { level });
+    let needed = |level| Refusal::CertificateNeeded { level };
+    let taken_back = Epochs { qualify: 1, ..Epochs::default() };
+    for (next, shown_again, refusal) in [
+        (
+            RootRecord { epochs: taken_back, ..before(1) },
+            Err(Refusal::BelowEpoch { offered: 0, lowest: 1 }),
+            needed(1),
+        ),
+        (
+            RootRecord { qualify: role(&[22], 1), ..before(1) },
+            Err(Refusal::UntrustedSignature { valid: 0, needed: 1 }),
+            needed(1),
+        ),
+        (before(9), DONE, Refusal::CertificateLevel { got: 1, lowest: 9 }),
+    ] {
+        let mut bench = needing(CertificateNeed::BeforeStage { level: 1 });
+        let bundle = Bundle::new(1, 9000);
+        shows(&mut bench, &certificate(&bundle, 1));
+        let trial_id = bench.staged(&bundle).armed(&bundle, TERMS);
+        bench.offer(&signed_root(&RootRecord { version: 2, ..next }));
+        assert_eq!(bench.ask(Request::Enroll), DONE);
+        let boot_nonce = bench.reset().boot_nonce;
+        bench.offer(&certificate(&bundle, 1));
+        assert_eq!(bench.ask(Request::Certify), shown_again);
+        let confirm = Request::Confirm { trial_id, boot_nonce };
+        refused(&mut bench, |bench| bench.ask(confirm), refusal);
+        assert_eq!(bench.ask(Request::Rollback { trial_id }), DONE);
+    }
+}
+
+/// A stricter need that comes in the middle of a trial leaves no gap between the two.
+#[test]
+fn a_certificate_that_becomes_needed_in_the_middle_of_a_trial_is_needed_for_its_confirm() {
+    for first in [CertificateNeed::Never, CertificateNeed::BeforeConfirm { level: 2 }] {
+        let mut bench = needing(first);
+        let bundle = Bundle::new(1, 9000);
+        let trial_id = bench.staged(&bundle).armed(&bundle, TERMS);
+        let boot_nonce = bench.reset().boot_nonce;
+        let stricter = root_needing(CertificateNeed::BeforeStage { level: 2 });
+        bench.offer(&signed_root(&RootRecord { version: 2, ..stricter }));
+        assert_eq!(bench.ask(Request::Enroll), DONE);
+        let confirm = Request::Confirm { trial_id, boot_nonce };
+        refused(&mut bench, |bench| bench.ask(confirm), Refusal::CertificateNeeded { level: 2 });
+        shows(&mut bench, &certificate(&bundle, 2));
+        assert_eq!(bench.ask(confirm), DONE);
+    }
 }
 
 /// P1, P4: a trial may run without it, and is not confirmed without it.

@@ -100,6 +100,44 @@ fn a_bundle_moves_time_once_it_is_confirmed() {
     assert_eq!(time_floor_s(&mut bench), MADE_S + 7_000, "an hour or two, and stored");
 }
 
+/// A confirm that flash refuses leaves a trial that may still go back: its bundle says nothing of time.
+#[test]
+fn a_bundle_whose_confirm_fails_moves_no_time() {
+    let mut bench = delegated();
+    let later_s = claims().not_after_s + DAY_S;
+    let later = Bundle::changed(1, 9000, 1024, |manifest| {
+        manifest.provenance.built_at_s = later_s;
+    });
+    let trial_id = bench.staged(&later).armed(&later, TERMS);
+    let boot_nonce = bench.reset().boot_nonce;
+    let [first, second] = bench.layout.record();
+    bench.flash().refuses = Some(first.hull(second));
+    assert_eq!(bench.ask(Request::Confirm { trial_id, boot_nonce }), Err(Refusal::Flash));
+    bench.flash().refuses = None;
+    assert_eq!(time_floor_s(&mut bench), MADE_S);
+    assert_eq!(bench.ask(Request::Rollback { trial_id }), DONE);
+    bench.until_reset();
+    power_cycle(&mut bench);
+    assert_eq!(time_floor_s(&mut bench), MADE_S);
+    assert_eq!(bench.link(&host(), &delegation(&claims())), LINKED, "which is not over");
+}
+
+/// A link is judged once, so what its delegation says of time counts whatever the device is at.
+#[test]
+fn a_delegation_that_is_shown_while_something_is_stored_moves_time() {
+    let mut bench = delegated();
+    bench.open_session();
+    let bundle = Bundle::new(1, 9000);
+    bench.offer(&bundle.envelope);
+    let shown = of_day(10 * DAY_S);
+    let mut third = third_message(&mut bench, &shown);
+    assert_eq!(bench.tell(9_000, Request::Stage { again: false }), None, "it is being stored");
+    bench.poll_raw(Input::Frame { link: 1, frame: &mut third });
+    bench.rest();
+    bench.sealed = None;
+    assert_eq!(time_floor_s(&mut bench), MADE_S + 10 * DAY_S);
+}
+
 /// Nobody moves time by what no key of the root record has signed.
 #[test]
 fn what_is_refused_moves_nothing() {

@@ -206,6 +206,7 @@ impl Heist {
         }
         let trial_id = bench.armed(bundle, TERMS);
         bench.reset();
+        let _ = bench.offer(certificate).ask(Request::Certify);
         let boot_nonce = bench.boot_nonce;
         bench.ask(Request::Confirm { trial_id, boot_nonce }) == DONE
     }

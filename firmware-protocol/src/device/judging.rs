@@ -90,14 +90,15 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             return Err(Refusal::NotInTrial);
         }
         let root = self.root()?;
-        let wanted = root.policy.certificate.to_confirm();
+        // Whenever it was to be shown first: a root record that came since may take certificates back, or want more.
+        let wanted = root.policy.certificate.level();
         let bundle = state.slots.get(open.slot).bundle().unwrap_or_default();
         is_certified_by(self.certified, wanted, (bundle, open.plan))?;
         let built_at_s = self.judge_once_more(open.slot, bundle, &root)?;
         confirm_trial(&mut state);
-        // Not before: a stage would end the delegation of the very host that is at it.
-        self.note_time(built_at_s, &root);
-        state.time_floor_s = state.time_floor_s.max(self.signed_time_s);
+        // Not before: a stage would end the delegation of the very host that is at it. And only with the entry: what is not
+        // confirmed says nothing of time.
+        state.time_floor_s = self.time_behind(built_at_s, &root);
         self.job = Job::write_record(state, Then::Done, Some(asked));
         Ok(Answer::Later)
     }

@@ -14,7 +14,8 @@ use super::access::{Peer, Via};
 pub const SESSION_IDLE_MS: u64 = 3_000;
 
 /// How often failing flash may end what one session asks for, before the session may only end a
-/// trial: bounds the erases that a peer can draw from a part that fails (PROTOCOL.md, "Cost").
+/// trial: bounds the erases that a peer can draw from a part that fails (PROTOCOL.md, "Cost"). For all sessions of hosts that
+/// may only enrol it counts together, until the device starts again: anybody can open one.
 const MAX_FAULTS: u8 = 4;
 
 /// The one frame a call may send.
@@ -202,6 +203,8 @@ impl Received {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Session {
     open: Option<OpenSession>,
+    /// Requests of hosts that may only enrol, which failing flash has ended in this boot.
+    limited_faults: u8,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -300,12 +303,17 @@ impl Session {
     pub(super) fn note_fault(&mut self) {
         if let Some(open) = &mut self.open {
             open.faults = open.faults.saturating_add(1);
+            let counted = u8::from(open.is_limited);
+            self.limited_faults = self.limited_faults.saturating_add(counted);
         }
     }
 
     /// Flash has failed the session so often that it may not try again.
     pub(super) fn is_spent(&self) -> bool {
-        self.open.is_some_and(|open| open.faults >= MAX_FAULTS)
+        self.open.is_some_and(|open| {
+            let counted = if open.is_limited { self.limited_faults } else { open.faults };
+            counted >= MAX_FAULTS
+        })
     }
 
     pub(super) fn close(&mut self) {

@@ -30,13 +30,15 @@ pub(super) fn enrolled(state: BootState, root: &RootRecord) -> BootState {
 impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     /// Takes note of the time of a statement whose signatures count.
     ///
-    /// Not while an entry is written: that entry decides what time it is, a root record's that it is earlier than the
-    /// device knew. What is stated meanwhile is stated again.
+    /// A root record that is being stored meanwhile decides what time it is once it is in force, and no link made before
+    /// outlives that: whoever shows a statement then shows it again.
     pub(super) fn note_time(&mut self, stated_s: u64, root: &RootRecord) {
-        if self.job.writes() {
-            return;
-        }
-        self.signed_time_s = newest(self.known_time_s(root), stated_s);
+        self.signed_time_s = self.time_behind(stated_s, root);
+    }
+
+    /// What the device knows of time behind one more statement, in seconds.
+    pub(super) fn time_behind(&self, stated_s: u64, root: &RootRecord) -> u64 {
+        newest(self.known_time_s(root), stated_s)
     }
 
     /// A statement that ended before what the device knows to be signed is over.

@@ -1,4 +1,4 @@
-//! Shows a device the certificate of the bundle, once in each boot, before what may need it.
+//! Shows a device the certificate of the bundle before whatever may need it.
 
 use firmware_protocol::refusal::Refusal;
 
@@ -8,8 +8,6 @@ use super::device::{Device, DeviceError};
 #[derive(Debug, Default)]
 pub(super) struct ShownCertificate {
     bytes: Option<Vec<u8>>,
-    /// The boot in which it was shown last.
-    shown_in: Option<u64>,
     refusal: Option<Refusal>,
 }
 
@@ -19,27 +17,21 @@ impl ShownCertificate {
         Self { bytes, ..Self::default() }
     }
 
-    /// Shows it, unless this boot of the device has seen it. A refusal stops nothing by itself: whether a certificate
-    /// is needed is said by what is refused without one.
+    /// Shows it, also when the device has seen it before: a new root record may have come since, behind which nothing that was
+    /// shown counts. A refusal stops nothing by itself: whether a certificate is needed is said by what is refused without one.
     ///
     /// # Errors
     /// When the device does not answer, or the session is gone.
     pub(super) async fn show(&mut self, device: &mut Device) -> Result<(), DeviceError> {
         let Some(bytes) = &self.bytes else { return Ok(()) };
-        let boot = device.boot();
-        if boot.is_some() && boot == self.shown_in {
-            return Ok(());
-        }
-        match device.certify(bytes).await {
-            Ok(()) => (self.shown_in, self.refusal) = (boot, None),
+        self.refusal = match device.certify(bytes).await {
+            Ok(()) => None,
             Err(DeviceError::Refused(
                 refusal @ (Refusal::StaleSession | Refusal::NoSession | Refusal::Busy),
             )) => return Err(DeviceError::Refused(refusal)),
-            Err(DeviceError::Refused(refusal)) => {
-                (self.shown_in, self.refusal) = (boot, Some(refusal));
-            }
+            Err(DeviceError::Refused(refusal)) => Some(refusal),
             Err(error) => return Err(error),
-        }
+        };
         Ok(())
     }
 

@@ -216,11 +216,6 @@ impl Device {
         }
     }
 
-    /// The boot that its session was opened in.
-    pub(super) fn boot(&self) -> Option<u64> {
-        self.session.map(|(boot, _)| boot)
-    }
-
     /// How it is reached.
     #[must_use]
     pub const fn opening(&self) -> &Opening {

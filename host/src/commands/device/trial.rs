@@ -2,10 +2,14 @@
 //!
 //! An answer is not yet the deed: what is printed is what the device says afterwards.
 
+use std::path::PathBuf;
+
+use firmware_protocol::digest::Digest;
 use firmware_protocol::message::Request;
 use serde_json::json;
 
 use crate::bench::{Device, DeviceError, Opened, Progressed};
+use crate::bundle::Bundle;
 use crate::cli::Context;
 use crate::commands::deployment::slots_in_words;
 use crate::commands::runtime;
@@ -13,6 +17,7 @@ use crate::commands::target::{TargetArgs, at, in_session};
 use crate::error::CommandError;
 use crate::progress::Screen;
 use crate::qualify::observation::{StatusFacts, TrialFacts, Where};
+use crate::trust::CarriedCertificate;
 
 /// Longest wait for the device to show what was decided: a reboot, and more, in milliseconds.
 const SHOWN_MS: u64 = 30_000;
@@ -22,6 +27,9 @@ const SHOWN_MS: u64 = 30_000;
 pub(super) struct ConfirmArgs {
     #[command(flatten)]
     target: TargetArgs,
+    /// The bundle on trial, for a device that wants to see its certificate before it confirms
+    #[arg(long, value_name = "BUNDLE")]
+    bundle: Option<PathBuf>,
 }
 
 /// Give the open trial up; the device goes back to the confirmed version
@@ -32,11 +40,13 @@ pub(super) struct RollbackArgs {
 }
 
 pub(super) fn confirm(args: &ConfirmArgs, context: &Context) -> Result<(), CommandError> {
-    decide(&args.target, context, Decision::Confirm)
+    let bundle = args.bundle.as_deref().map(Bundle::open).transpose()?;
+    let certificates = bundle.map(|bundle| bundle.certificates()).unwrap_or_default();
+    decide(&args.target, context, (Decision::Confirm, &certificates))
 }
 
 pub(super) fn rollback(args: &RollbackArgs, context: &Context) -> Result<(), CommandError> {
-    decide(&args.target, context, Decision::RollBack)
+    decide(&args.target, context, (Decision::RollBack, &[]))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,12 +80,17 @@ impl Decision {
     }
 }
 
-fn decide(target: &TargetArgs, context: &Context, decision: Decision) -> Result<(), CommandError> {
+fn decide(
+    target: &TargetArgs,
+    context: &Context,
+    (decision, certificates): (Decision, &[CarriedCertificate]),
+) -> Result<(), CommandError> {
     let mut device = target.one(context, None)?;
     let address = device.address().clone();
     runtime::block_on(async {
         let mut interrupts = runtime::interrupts();
         let deciding = async |device: &mut Device, opened: Opened| {
+            show(device, &opened, certificates).await?;
             carry_out(device, opened, context, decision).await
         };
         let (trial, after) = in_session(&mut device, &mut interrupts, context, deciding).await?;
@@ -111,6 +126,21 @@ fn decide(target: &TargetArgs, context: &Context, decision: Decision) -> Result<
         context.output.result(&human, &machine);
         Ok(())
     })?
+}
+
+/// Shows the device the best certificate of the plan that its trial runs by. Whether one is needed, and counts, it says when
+/// it is asked to confirm.
+async fn show(
+    device: &mut Device,
+    opened: &Opened,
+    certificates: &[CarriedCertificate],
+) -> Result<(), CommandError> {
+    let plan = opened.status.trial.map(|trial| Digest(trial.plan));
+    let fitting = certificates.iter().filter(|certificate| Some(certificate.plan) == plan);
+    match fitting.max_by_key(|certificate| certificate.level) {
+        Some(best) => device.certify(&best.bytes).await.map_err(|source| at(device, source)),
+        None => Ok(()),
+    }
 }
 
 /// Decides on the open trial; gives it, and the device as it is then.
