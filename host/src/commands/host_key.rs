@@ -26,6 +26,11 @@ pub(super) struct HostKeyArgs {
 }
 
 impl HostKeyArgs {
+    /// The key, where the command line names it.
+    pub(super) fn named(&self) -> Option<&Path> {
+        self.key.as_deref()
+    }
+
     /// Where passphrases come from.
     pub(super) const fn passphrase(&self) -> PassphraseArgs {
         self.passphrase

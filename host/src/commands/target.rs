@@ -1,5 +1,7 @@
 //! Which devices a command works with.
 
+use std::path::Path;
+
 use tokio::sync::watch;
 
 use super::PassphraseArgs;
@@ -78,6 +80,11 @@ impl TargetArgs {
     /// Whether what other hosts do at the device ends.
     pub(super) const fn take_over(&self) -> bool {
         self.take_over
+    }
+
+    /// The key of this host, where the command line names it.
+    pub(super) fn host_key(&self) -> Option<&Path> {
+        self.host.named()
     }
 
     /// Where the passphrases of keys come from.
