@@ -207,7 +207,9 @@ async fn connect(
 ) -> Result<Saw, DeviceError> {
     let mut tell = |waiting| show(Progressed::Waiting(waiting));
     let opened = device.connect(until_ms, not_boot, session, &mut tell).await?;
-    if session {
+    // A device that has lost its root record believes no delegation: the loss is what stands in the way.
+    let is_told_of_loss = not_boot.is_none() && opened.facts.root_is_lost;
+    if session && !is_told_of_loss {
         device.may(Action::ALL)?;
     }
     Ok(Saw::Connected {

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use firmware_protocol::refusal::Refusal;
 use tokio::sync::watch;
 
 use super::PassphraseArgs;
 use super::host_key::HostKeyArgs;
-use crate::bench::{Device, HostIdentity, Meets, Opened, Opening, Waiting};
+use crate::bench::{Device, DeviceError, HostIdentity, Meets, Opened, Opening, Waiting};
 use crate::cli::Context;
 use crate::error::CommandError;
 use crate::link::{Address, Link, LinkStart};
@@ -173,7 +174,9 @@ pub(super) async fn in_session<T>(
         _ = interrupts.changed() => Err(CommandError::Interrupted { address }),
         worked = async {
             let opened = reach(device, true, context).await?;
-            work(device, opened).await
+            let is_lost = opened.facts.root_is_lost;
+            let worked = work(device, opened).await;
+            if is_lost { told_of_loss(device, worked).await } else { worked }
         } => worked,
     };
     tokio::select! {
@@ -185,7 +188,21 @@ pub(super) async fn in_session<T>(
     worked
 }
 
+/// A device of the field that has lost its root record believes no delegation, and can say only that it wants one: the loss
+/// is what there is to mend.
+async fn told_of_loss<T>(
+    device: &mut Device,
+    worked: Result<T, CommandError>,
+) -> Result<T, CommandError> {
+    let Err(CommandError::Device { source, .. }) = &worked else { return worked };
+    let DeviceError::Refused(Refusal::NotAuthenticated) = **source else { return worked };
+    match device.root_version().await {
+        Ok(Some(version)) => Err(at(device, DeviceError::Refused(Refusal::RootLost { version }))),
+        Ok(None) | Err(_) => worked,
+    }
+}
+
 /// Names the device that an error came from.
-pub(super) fn at(device: &Device, source: crate::bench::DeviceError) -> CommandError {
+pub(super) fn at(device: &Device, source: DeviceError) -> CommandError {
     CommandError::Device { address: device.address().clone(), source: Box::new(source) }
 }

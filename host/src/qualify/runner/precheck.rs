@@ -5,6 +5,7 @@
 )]
 
 use firmware_protocol::planted::Defence;
+use firmware_protocol::root::LifeCycle;
 
 use crate::evidence::{Entry, Moment, NoteSeverity, Outcome, Phase, Verb};
 use crate::plan::SlotRole;
@@ -52,6 +53,10 @@ impl Runner {
         self.expect.confirmed = status.active;
         if let Some((reason, next)) = self.mismatch(facts) {
             self.end_seeing(now_ms, Outcome::Refused, reason, Some(&next), facts);
+            return;
+        }
+        // In the field it believes nobody before it has that record again: no trial can be dealt with either.
+        if facts.life_cycle == LifeCycle::Field && self.refuse_without_root(now_ms, facts) {
             return;
         }
         if let Some(trial) = status.trial {
