@@ -231,6 +231,7 @@ fn refusal_of(error: &DeviceError) -> Option<Refusal> {
             Some(*refusal)
         }
         DeviceError::Driver(_)
+        | DeviceError::DelegationRefused(_)
         | DeviceError::OutOfTurn(_)
         | DeviceError::TooSlow { .. }
         | DeviceError::Version { .. }
@@ -243,8 +244,13 @@ fn refusal_of(error: &DeviceError) -> Option<Refusal> {
 }
 
 fn failed(error: &DeviceError, bundle: &VerifiedBundle) -> Saw {
-    if matches!(error, DeviceError::Impostor { .. } | DeviceError::Stranger { .. }) {
-        return Saw::Refused { reason: sentence(error), is_stale: false, next: error.next() };
+    if matches!(
+        error,
+        DeviceError::Impostor { .. }
+            | DeviceError::Stranger { .. }
+            | DeviceError::DelegationRefused(_)
+    ) {
+        return Saw::NotMet { reason: sentence(error), next: error.next() };
     }
     match refusal_of(error) {
         Some(Refusal::SessionHeld { .. } | Refusal::Busy) | None => {
@@ -268,6 +274,7 @@ fn missing(error: &DeviceError) -> Missing {
         DeviceError::NotReached { source, .. } => missing(source),
         DeviceError::Driver(_)
         | DeviceError::Refused(_)
+        | DeviceError::DelegationRefused(_)
         | DeviceError::OutOfTurn(_)
         | DeviceError::TooSlow { .. }
         | DeviceError::Impostor { .. }
@@ -398,6 +405,7 @@ async fn answer(device: &mut Device, bundle: &VerifiedBundle, ask: Ask) -> Saw {
                 Saw::Lost { reason, .. } => Saw::Seen(Seen::LinkError { reason }),
                 Saw::Refused { reason, is_stale: false, .. } => Saw::Seen(Seen::Refused { reason }),
                 Saw::Refused { .. }
+                | Saw::NotMet { .. }
                 | Saw::Connected { .. }
                 | Saw::Hashes(_)
                 | Saw::Staged(_)

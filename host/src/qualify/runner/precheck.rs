@@ -26,8 +26,14 @@ impl Runner {
     }
 
     fn cannot_reach(&mut self, now_ms: u64, saw: &Saw) {
-        if let Saw::Refused { reason, next, is_stale: false } = saw {
-            let message = format!("the device refused: {reason}");
+        let refused = match saw {
+            Saw::Refused { reason, next, is_stale: false } => {
+                Some((format!("the device refused: {reason}"), next))
+            }
+            Saw::NotMet { reason, next } => Some((reason.clone(), next)),
+            _ => None,
+        };
+        if let Some((message, next)) = refused {
             self.end(now_ms, Outcome::Refused, message, Some(next));
             return;
         }
