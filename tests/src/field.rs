@@ -40,9 +40,20 @@ impl FieldOffice {
 
     /// A root record of two in three holders, signed by two of them.
     pub fn root(&self, name: &str, release: &str, after: &[&str]) {
+        self.root_saying(name, release, ("o", ""), after);
+    }
+
+    /// As [`FieldOffice::root`], with another operate key, and with more in its policy and behind it.
+    pub fn root_saying(
+        &self,
+        name: &str,
+        release: &str,
+        (operate, more): (&str, &str),
+        after: &[&str],
+    ) {
         let spec = format!(
             "[root]\nkeys = [\"a.pub\", \"b.pub\", \"c.pub\"]\nthreshold = 2\n[release]\nkeys = [\"{release}.pub\"]\n\
-             threshold = 1\n[operate]\nkeys = [\"o.pub\"]\nthreshold = 1\n[policy]\nlife_cycle = \"field\"\n"
+             threshold = 1\n[operate]\nkeys = [\"{operate}.pub\"]\nthreshold = 1\n[policy]\nlife_cycle = \"field\"\n{more}"
         );
         let (file, record) = (format!("{name}.toml"), format!("{name}.nfr"));
         fs::write(self.office.site.path(&file), spec).unwrap();
