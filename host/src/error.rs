@@ -16,7 +16,7 @@ use crate::causes::causes;
 use crate::config::ConfigError;
 use crate::evidence::{EvidenceError, RecordError, Unproven};
 use crate::link::{Address, AddressError};
-use crate::plan::PlanError;
+use crate::plan::{AsksTooMuch, PlanError};
 use crate::report::ReportError;
 use crate::trust::{
     CertificateError, DelegationError, KeyError, KnownDevicesError, PassphraseError, RootError,
@@ -160,6 +160,14 @@ pub enum CommandError {
         path: PathBuf,
         /// What is missing.
         source: CertificateError,
+    },
+    /// Devices will open no trial on the terms of the plan.
+    #[error("{} cannot be deployed", path.display())]
+    AsksTooMuch {
+        /// The bundle.
+        path: PathBuf,
+        /// What the plan asks for, and what is allowed.
+        source: AsksTooMuch,
     },
     /// What was typed is no command.
     #[error("{problem}")]

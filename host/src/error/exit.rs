@@ -121,9 +121,10 @@ impl CommandError {
             | Self::Plan(_) => Exit::Usage,
             Self::Device { source, .. } => of_device(source),
             // What the device would say: whether host or device notices first makes no difference to a script.
-            Self::NoTrial { .. } | Self::OtherRootLost { .. } | Self::NotCertified { .. } => {
-                Exit::Refused
-            }
+            Self::NoTrial { .. }
+            | Self::OtherRootLost { .. }
+            | Self::NotCertified { .. }
+            | Self::AsksTooMuch { .. } => Exit::Refused,
             Self::Interrupted { .. } => Exit::Interrupted,
             Self::InRecovery { .. } | Self::BackInRecovery { .. } | Self::NotSeen { .. } => {
                 Exit::NeedsService

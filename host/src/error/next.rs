@@ -8,6 +8,7 @@ use super::CommandError;
 use crate::boot_record::RecordFileError;
 use crate::bundle::{BundleError, CreateError, FormatError, SpecError};
 use crate::evidence::RecordError;
+use crate::plan::AsksTooMuch;
 use crate::trust::{
     CertificateError, DelegationError, EncodeError, KeyError, Kind, ProgramError, RootError,
     SignerError, SignerFileError, StatementError, WriteError,
@@ -113,6 +114,7 @@ impl CommandError {
             Self::Statement(error) => after_statement(error),
             Self::KnownDevices(_) => Some("mend the file, or its folder's rights"),
             Self::NotCertified { source, .. } => Some(after_not_certified(source)),
+            Self::AsksTooMuch { .. } => Some(AsksTooMuch::NEXT),
             Self::Evidence(error) => Some(error.next()),
             Self::Report(_) => Some("make room; noflake report show renders the record again"),
             Self::Record(RecordError::Io { .. }) => Some("name a run folder, as in runs/"),

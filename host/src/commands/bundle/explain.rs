@@ -7,6 +7,7 @@ use firmware_protocol::trust::{BodyType, Envelope, key_hint};
 use crate::bundle::{Bundle, Problem};
 use crate::causes::sentence;
 use crate::commands::point::Point;
+use crate::plan::{Asked, AsksTooMuch, Plan};
 use crate::trust::{Hex, fitting_certificate};
 
 /// Every point that the root record decides; what a device holds itself (its floor, its hardware, what it rejected) only
@@ -16,12 +17,14 @@ pub(super) fn explain(
     problems: &[Problem],
     root: &RootRecord,
     plan: Digest,
+    read: Option<&Plan>,
 ) -> Vec<Point> {
     vec![
         contents(problems),
         signatures(bundle, root),
         epoch(bundle, root),
         security(bundle, root),
+        trial(read, root),
         certificate(bundle, root, plan),
     ]
 }
@@ -93,6 +96,20 @@ fn security(bundle: &Bundle, root: &RootRecord) -> Point {
     } else {
         Point::good("security", says)
     }
+}
+
+/// What the plan asks of a trial; it is opened once the bundle is staged.
+fn trial(plan: Option<&Plan>, root: &RootRecord) -> Point {
+    const ABOUT: &str = "trial";
+    let Some(plan) = plan else {
+        return Point::unknown(ABOUT, "its plan cannot be read, so nobody knows".to_owned());
+    };
+    let timeouts = &plan.timeouts;
+    if let Err(error) = timeouts.allowed_by(root) {
+        return Point::bad(ABOUT, error.to_string(), AsksTooMuch::NEXT);
+    }
+    let asks = timeouts.asked().map(|asked: Asked| asked.to_string()).join(", ");
+    Point::good(ABOUT, format!("the plan asks for {asks}; all of it is allowed"))
 }
 
 fn certificate(bundle: &Bundle, root: &RootRecord, plan: Digest) -> Point {
