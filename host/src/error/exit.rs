@@ -253,7 +253,8 @@ fn of_certificate(error: &CertificateError) -> Exit {
         CertificateError::TooMuchHardware
         | CertificateError::Level { .. }
         | CertificateError::Plan { .. }
-        | CertificateError::None { .. } => Exit::Usage,
+        | CertificateError::None { .. }
+        | CertificateError::Stray { .. } => Exit::Usage,
     }
 }
 

@@ -91,12 +91,8 @@ impl CommandError {
             Self::Write(WriteError::Exists { .. }) => {
                 Some("name another file, or replace that one with --force where the command has it")
             }
-            Self::InRecovery { .. } | Self::BackInRecovery { .. } => {
-                Some("noflake device recover, with a bundle that is known to work")
-            }
-            Self::OtherRootLost { .. } => {
-                Some("name the root record that the device is enrolled under with --root")
-            }
+            Self::InRecovery { .. } | Self::BackInRecovery { .. } => Some(RECOVER),
+            Self::OtherRootLost { .. } => Some(NAME_ROOT_IN_FORCE),
             Self::Interrupted { .. } => Some(LOOK_OR_AGAIN),
             Self::BootRecord(error) => Some(after_boot_record(error)),
             Self::Plan(_) | Self::PlanFile { .. } => {
@@ -105,6 +101,7 @@ impl CommandError {
             Self::Output(_) => Some("the result stands above; free the place that stdout goes to"),
             Self::Config(_) => Some("mend that file, or name another one with --config"),
             Self::Root(error) => after_root(error),
+            Self::Passphrase(_) => Some(TYPE_AGAIN),
             Self::RootSpec(_) => Some(SEE_CEREMONY),
             Self::NotOfRole { .. } => Some("noflake root show names the keys of each role"),
             Self::RunUnfit { .. } => Some(QUALIFY_FIRST),
@@ -112,7 +109,7 @@ impl CommandError {
             Self::Certificate(error) => after_certificate(error),
             Self::Delegation(error) => after_delegation(error),
             Self::Statement(error) => after_statement(error),
-            Self::KnownDevices(_) => Some("mend the file, or its folder's rights"),
+            Self::KnownDevices(error) => Some(error.next()),
             Self::NotCertified { source, .. } => Some(after_not_certified(source)),
             Self::AsksTooMuch { .. } => Some(AsksTooMuch::NEXT),
             Self::Evidence(error) => Some(error.next()),
@@ -130,7 +127,6 @@ impl CommandError {
             Self::Arguments { .. }
             | Self::Key(_)
             | Self::Signer(_)
-            | Self::Passphrase(_)
             | Self::Spec(_)
             | Self::Write(_)
             | Self::Folder { .. }
@@ -148,17 +144,26 @@ fn after_key(error: &KeyError) -> Option<String> {
             return Some(format!("name {}, or the .signer file beside it", secret.display()));
         }
         KeyError::Signer(error) => return Some(after_signer_file(error)),
-        KeyError::Read { .. } | KeyError::Public { .. } => {
+        KeyError::Read { .. } => {
+            "name a key that noflake key generate made, or noflake key adopt took in; where one of a laptop is lost, noflake key \
+             generate --role host makes another: its .pub goes to the office, for a delegation of its own"
+        }
+        KeyError::Public { .. } => {
             "name a key that noflake key generate made, or noflake key adopt took in"
+        }
+        KeyError::Format { .. } => {
+            "name a key that noflake key generate made; where the file is damaged, take a copy of it, or make another key"
+        }
+        KeyError::WrongPassphrase { .. } => {
+            "run the same command again with the passphrase that this key was made with: nobody can open it without, and \
+             only another key takes its place"
         }
         KeyError::Write(WriteError::Exists { .. }) => {
             "name another place: no key takes that of an older one"
         }
-        KeyError::Write(WriteError::Io { .. })
-        | KeyError::Format { .. }
-        | KeyError::WrongPassphrase { .. }
-        | KeyError::Random(_)
-        | KeyError::Encrypt(_) => return None,
+        KeyError::Write(WriteError::Io { .. }) | KeyError::Random(_) | KeyError::Encrypt(_) => {
+            return None;
+        }
     };
     Some(fixed.to_owned())
 }
@@ -222,16 +227,21 @@ const fn after_certificate(error: &CertificateError) -> Option<&'static str> {
         CertificateError::TooMuchHardware
         | CertificateError::Level { .. }
         | CertificateError::Plan { .. }
-        | CertificateError::None { .. } => None,
+        | CertificateError::None { .. }
+        | CertificateError::Stray { .. } => None,
     }
 }
 
 const fn after_delegation(error: &DelegationError) -> Option<&'static str> {
     match error {
         DelegationError::Statement(error) => after_statement(error),
-        DelegationError::OtherHost { .. } | DelegationError::Over { .. } => {
+        DelegationError::OtherHost { .. } => {
             Some("have whoever holds the operate key make a new one: noflake key delegate")
         }
+        DelegationError::Over { .. } => Some(
+            "have whoever holds the operate key make a new one: noflake key delegate; or set this machine's clock, where \
+             that is wrong",
+        ),
         DelegationError::Read { .. } | DelegationError::Envelope { .. } => {
             Some("have noflake key delegate make it anew")
         }
@@ -240,10 +250,21 @@ const fn after_delegation(error: &DelegationError) -> Option<&'static str> {
 }
 
 const fn after_not_certified(error: &CertificateError) -> &'static str {
-    if matches!(error, CertificateError::Plan { .. }) {
-        "run it by the plan that the bundle is certified for: noflake bundle show names it"
-    } else {
-        "noflake bundle certify, by whoever holds the qualify key; nothing was sent"
+    match error {
+        CertificateError::Plan { .. } => {
+            "run it by the plan that the bundle is certified for: noflake bundle show names it"
+        }
+        CertificateError::Statement(StatementError::Trust { .. })
+        | CertificateError::Stray { .. } => {
+            "copy the bundle again, it may be damaged; then noflake bundle certify, by whoever holds a qualify key of this root \
+             record; nothing was sent"
+        }
+        CertificateError::Statement(_)
+        | CertificateError::TooMuchHardware
+        | CertificateError::Level { .. }
+        | CertificateError::None { .. } => {
+            "noflake bundle certify, by whoever holds the qualify key; nothing was sent"
+        }
     }
 }
 
@@ -337,6 +358,10 @@ const fn after_format(error: &FormatError) -> &'static str {
     }
 }
 
+const TYPE_AGAIN: &str = "run the same command again, at a terminal or with --passphrase-fd N for the descriptor that gives the passphrase";
+const NAME_ROOT_IN_FORCE: &str =
+    "name the root record that the device is enrolled under with --root";
+const RECOVER: &str = "noflake device recover, with a bundle that is known to work";
 const LOOK_OR_AGAIN: &str = "noflake device status --explain, or run the same command again";
 const COPY_AGAIN: &str = "copy the bundle again, then noflake bundle verify";
 const NAME_A_BUNDLE: &str = "name a bundle, as noflake bundle create makes it";

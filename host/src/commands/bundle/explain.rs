@@ -8,7 +8,7 @@ use crate::bundle::{Bundle, Problem};
 use crate::causes::sentence;
 use crate::commands::point::Point;
 use crate::plan::{Asked, AsksTooMuch, Plan};
-use crate::trust::{Hex, fitting_certificate};
+use crate::trust::{CertificateError, Hex, StatementError, fitting_certificate};
 
 /// Every point that the root record decides; what a device holds itself (its floor, its hardware, what it rejected) only
 /// the device can say.
@@ -121,10 +121,23 @@ fn certificate(bundle: &Bundle, root: &RootRecord, plan: Digest) -> Point {
     let wanted = format!("one of level {level} or higher is needed before {when}");
     match fitting_certificate(&bundle.certificates(), root, plan) {
         Ok(_) => Point::good("certificate", format!("{wanted}; it carries one, for its own plan")),
-        Err(error) => Point::bad(
-            "certificate",
-            format!("{wanted}; {}", sentence(&error)),
-            "the bench qualifies it, and the holder of a qualify key signs that: noflake bundle certify",
-        ),
+        Err(error) => {
+            let error = error.beside(bundle.stray_certificates());
+            let says = format!("{wanted}; {}", sentence(&error));
+            Point::bad("certificate", says, after_certificate(&error))
+        }
+    }
+}
+
+/// Who can do something about a certificate that does not count. One that is there and not signed may be damaged.
+const fn after_certificate(error: &CertificateError) -> &'static str {
+    if matches!(
+        error,
+        CertificateError::Statement(StatementError::Trust { .. }) | CertificateError::Stray { .. }
+    ) {
+        "copy the bundle again from where it was certified; else the holder of a qualify key signs once more: noflake bundle \
+         certify"
+    } else {
+        "the bench qualifies it, and the holder of a qualify key signs that: noflake bundle certify"
     }
 }

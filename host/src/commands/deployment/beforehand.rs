@@ -49,6 +49,7 @@ pub(super) fn certificate(
         Err(_) if verb == Verb::Qualify => Ok(None),
         Err(source) => {
             let path = bundle.bundle().path().to_path_buf();
+            let source = source.beside(bundle.bundle().stray_certificates());
             Err(CommandError::NotCertified { path, source })
         }
     }
