@@ -7,6 +7,7 @@ use std::io;
 use std::path::PathBuf;
 
 use firmware_protocol::digest::Digest;
+use firmware_protocol::refusal::Refusal;
 use thiserror::Error;
 
 use crate::bench::DeviceError;
@@ -228,6 +229,31 @@ pub enum CommandError {
         /// Version and digest of the one named.
         named: (u32, Digest),
     },
+    /// A device of the field would be enrolled, and nobody would have seen its key.
+    #[error(
+        "{address}: not enrolled: root record {version} is for the field, and on a plain link nobody sees the key by which \
+         hosts are to know the device"
+    )]
+    KeyUnseen {
+        /// The device.
+        address: Address,
+        /// Version of the root record.
+        version: u32,
+    },
+    /// A device would be enrolled that this host may not work on.
+    #[error(
+        "{address}: device {serial} (product {product}) is not enrolled, which nobody could take back: {refusal}"
+    )]
+    NotOurs {
+        /// The device.
+        address: Address,
+        /// Its serial number.
+        serial: String,
+        /// Its product.
+        product: String,
+        /// What it would have against this host's delegation.
+        refusal: Refusal,
+    },
     /// A trial was given up, and there is no version to go back to.
     #[error(
         "{address}: trial {trial_id} was rolled back, and the device waits in its recovery image: no other version \
@@ -341,8 +367,6 @@ impl CommandError {
 
 #[cfg(test)]
 mod tests {
-    use firmware_protocol::refusal::Refusal;
-
     use super::*;
 
     #[test]

@@ -118,13 +118,15 @@ impl CommandError {
             | Self::OneDevice
             | Self::NotEmpty { .. }
             | Self::NamedTwice { .. }
+            | Self::KeyUnseen { .. }
             | Self::Plan(_) => Exit::Usage,
             Self::Device { source, .. } => of_device(source),
             // What the device would say: whether host or device notices first makes no difference to a script.
             Self::NoTrial { .. }
             | Self::OtherRootLost { .. }
             | Self::NotCertified { .. }
-            | Self::AsksTooMuch { .. } => Exit::Refused,
+            | Self::AsksTooMuch { .. }
+            | Self::NotOurs { .. } => Exit::Refused,
             Self::Interrupted { .. } => Exit::Interrupted,
             Self::InRecovery { .. } | Self::BackInRecovery { .. } | Self::NotSeen { .. } => {
                 Exit::NeedsService

@@ -93,6 +93,8 @@ impl CommandError {
             }
             Self::InRecovery { .. } | Self::BackInRecovery { .. } => Some(RECOVER),
             Self::OtherRootLost { .. } => Some(NAME_ROOT_IN_FORCE),
+            Self::KeyUnseen { .. } => Some(ENROL_WITH_A_KEY),
+            Self::NotOurs { .. } => Some(ENROL_ANOTHER),
             Self::Interrupted { .. } => Some(LOOK_OR_AGAIN),
             Self::BootRecord(error) => Some(after_boot_record(error)),
             Self::Plan(_) | Self::PlanFile { .. } => {
@@ -359,6 +361,9 @@ const fn after_format(error: &FormatError) -> &'static str {
 }
 
 const TYPE_AGAIN: &str = "run the same command again, at a terminal or with --passphrase-fd N for the descriptor that gives the passphrase";
+const ENROL_WITH_A_KEY: &str = "add --as HOST.key, or fill trust.host_key in noflake.toml; noflake key generate --role host makes such a key";
+const ENROL_ANOTHER: &str = "take the device that is meant, or have a delegation made for this one: noflake key delegate; a host without a \
+                 delegation enrols any";
 const NAME_ROOT_IN_FORCE: &str =
     "name the root record that the device is enrolled under with --root";
 const RECOVER: &str = "noflake device recover, with a bundle that is known to work";

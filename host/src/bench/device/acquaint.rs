@@ -7,8 +7,9 @@ use firmware_protocol::refusal::Refusal;
 use firmware_protocol::sealed::{LinkKey, LinkSecret};
 
 use super::{Device, DeviceError, identity};
+use crate::evidence::escape_text;
 use crate::session::{Credentials, LinkRefused, Linked, Patience};
-use crate::trust::{Acquaintance, KnownDevices};
+use crate::trust::{Acquaintance, KnownDevices, delegated};
 
 /// Patience with a device that has to be found for a sealed link, in microseconds.
 const LINK_US: u64 = 2_000_000;
@@ -63,6 +64,33 @@ impl Device {
         match self.linked {
             Some(Linked { actions, .. }) => Some(actions),
             None => None,
+        }
+    }
+
+    /// How the device that was met stands to those that this host knows; `None` on a plain link.
+    #[must_use]
+    pub fn acquaintance(&self) -> Option<Acquaintance> {
+        let (host, (serial, key)) = self.opening.host.as_ref().zip(self.met.as_ref())?;
+        Some(host.known.meet(serial, key))
+    }
+
+    /// Whether the delegation that this host shows is about the device that was met, of this product. One that shows
+    /// none may be about every device.
+    ///
+    /// # Errors
+    /// The refusal that the device would give once it is enrolled.
+    pub fn covered(&self, product: &str) -> Result<(), Refusal> {
+        let Some((host, (serial, _))) = self.opening.host.as_ref().zip(self.met.as_ref()) else {
+            return Ok(());
+        };
+        // What is no delegation is refused where it is read.
+        let Ok(claims) = delegated(&host.credentials.delegation) else { return Ok(()) };
+        if !claims.products.iter().any(|name| escape_text(name) == product) {
+            Err(Refusal::DelegationProduct)
+        } else if !claims.covers_serial(serial) {
+            Err(Refusal::DelegationDevice)
+        } else {
+            Ok(())
         }
     }
 

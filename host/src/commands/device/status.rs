@@ -89,10 +89,12 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> 
             return against::run(&mut device, bundle, &root, context).await;
         }
         let reached = reach(&mut device, false, context).await;
+        let mut refused = None;
         let opened = match reached.map_err(|error| (refused_delegation(&error), error)) {
             Ok(opened) => opened,
             // What it says of the delegation is what was asked for; everything else it tells without one.
             Err((Some(refusal), _)) if args.trust => {
+                refused = Some(refusal);
                 device.close().await;
                 let mut opening = device.opening().clone();
                 opening.host =
@@ -121,7 +123,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> 
             }
         }
         if args.trust {
-            let points = trusted::points(&device, &opened, root.as_ref(), named.as_ref());
+            let points = trusted::points(&device, &opened, root.as_ref(), named.as_ref(), refused);
             lines.push(String::new());
             lines.extend(points.iter().map(Point::to_string));
             if let Some(machine) = machine.as_object_mut() {
