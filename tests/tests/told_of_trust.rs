@@ -113,3 +113,24 @@ fn a_device_that_lost_its_boot_record_is_not_told_as_one_that_anybody_may_enrol(
         .says_not("from whoever reaches it")
         .says_not("noflake device enroll");
 }
+
+/// Recovery gives a first root record as well, and asks the same before.
+#[test]
+fn recover_gives_no_root_record_where_nobody_here_could_work_on_the_device() {
+    let works = FieldOffice::new();
+    let bundle = works.office.bundle("2.0.0", "r");
+    let options = SimOptions::tcp().factory();
+    let device = works.enrolled(&options);
+    let state = device.state().to_owned();
+    device.kill();
+    flash::lose_record(&state);
+    let device = Simulator::start(&works.office.site, &options);
+    let address = device.address();
+    let recover = ["device", "recover", "-d", &address, "--root", "field.nfr", "--bundle", &bundle];
+    let plain = works.office.noflake(&recover).code(2);
+    let _ = plain.says("on a plain link nobody sees the key");
+    let _ = works.delegate("t", &["--serial", "OTHER-*"]).code(0);
+    let other = works.office.say(&[&recover[..], &["--as", "t.key"]].concat()).code(5);
+    let _ = other.says("is not enrolled").says("not for this device's serial number");
+    assert_eq!(works.office.site.status(&address)["device"]["enrolled"], false);
+}

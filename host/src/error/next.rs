@@ -371,3 +371,30 @@ const LOOK_OR_AGAIN: &str = "noflake device status --explain, or run the same co
 const COPY_AGAIN: &str = "copy the bundle again, then noflake bundle verify";
 const NAME_A_BUNDLE: &str = "name a bundle, as noflake bundle create makes it";
 const DO_NOT_DEPLOY: &str = "noflake bundle show, to see who signed; do not deploy it";
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use crate::trust::{KnownDevicesError, PassphraseError};
+
+    use super::*;
+
+    /// P12 where people lose things: the words are about what was lost.
+    #[test]
+    fn what_is_wrong_with_a_key_its_passphrase_or_the_known_devices_has_a_next_command() {
+        let path = || Path::new("laptop.key").to_path_buf();
+        let full = || WriteError::Io { path: path(), source: io::ErrorKind::StorageFull.into() };
+        let lost = KeyError::Read { path: path(), source: io::ErrorKind::NotFound.into() };
+        for (error, says) in [
+            (CommandError::Key(KeyError::WrongPassphrase { path: path() }), "the passphrase that"),
+            (CommandError::Key(KeyError::Format { path: path(), reason: "it is empty" }), "a copy"),
+            (CommandError::Key(lost), "its .pub goes to the office"),
+            (CommandError::Passphrase(PassphraseError::Empty), "--passphrase-fd"),
+            (CommandError::KnownDevices(KnownDevicesError::Write(full())), "make room"),
+        ] {
+            let next = error.next().unwrap();
+            assert!(next.contains(says), "{next}");
+        }
+    }
+}
