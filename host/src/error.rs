@@ -7,6 +7,7 @@ use std::io;
 use std::path::PathBuf;
 
 use firmware_protocol::digest::Digest;
+use firmware_protocol::refusal::Refusal;
 use thiserror::Error;
 
 use crate::bench::DeviceError;
@@ -16,7 +17,7 @@ use crate::causes::causes;
 use crate::config::ConfigError;
 use crate::evidence::{EvidenceError, RecordError, Unproven};
 use crate::link::{Address, AddressError};
-use crate::plan::PlanError;
+use crate::plan::{AsksTooMuch, PlanError};
 use crate::report::ReportError;
 use crate::trust::{
     CertificateError, DelegationError, KeyError, KnownDevicesError, PassphraseError, RootError,
@@ -161,6 +162,14 @@ pub enum CommandError {
         /// What is missing.
         source: CertificateError,
     },
+    /// Devices will open no trial on the terms of the plan.
+    #[error("{} cannot be deployed", path.display())]
+    AsksTooMuch {
+        /// The bundle.
+        path: PathBuf,
+        /// What the plan asks for, and what is allowed.
+        source: AsksTooMuch,
+    },
     /// What was typed is no command.
     #[error("{problem}")]
     Arguments {
@@ -219,6 +228,31 @@ pub enum CommandError {
         lost: (u32, Digest),
         /// Version and digest of the one named.
         named: (u32, Digest),
+    },
+    /// A device of the field would be enrolled, and nobody would have seen its key.
+    #[error(
+        "{address}: not enrolled: root record {version} is for the field, and on a plain link nobody sees the key by which \
+         hosts are to know the device"
+    )]
+    KeyUnseen {
+        /// The device.
+        address: Address,
+        /// Version of the root record.
+        version: u32,
+    },
+    /// A device would be enrolled that this host may not work on.
+    #[error(
+        "{address}: device {serial} (product {product}) is not enrolled, which nobody could take back: {refusal}"
+    )]
+    NotOurs {
+        /// The device.
+        address: Address,
+        /// Its serial number.
+        serial: String,
+        /// Its product.
+        product: String,
+        /// What it would have against this host's delegation.
+        refusal: Refusal,
     },
     /// A trial was given up, and there is no version to go back to.
     #[error(
@@ -333,8 +367,6 @@ impl CommandError {
 
 #[cfg(test)]
 mod tests {
-    use firmware_protocol::refusal::Refusal;
-
     use super::*;
 
     #[test]

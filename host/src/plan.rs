@@ -5,6 +5,7 @@
 //! this version lacks is an error and never ignored. All problems are reported at once, each with
 //! its line. This module knows no device: `qualify` runs what is read here.
 
+mod asked;
 mod canonical;
 mod check;
 mod check_reader;
@@ -18,6 +19,7 @@ mod section;
 mod stage;
 mod stage_reader;
 
+pub use asked::{Asked, AsksTooMuch, asked};
 pub use check::{
     Check, CheckKind, LinkMetric, Retry, RetryOn, SELFTEST_MIN_CHECKS, Severity, TimeLimits,
     TimeUnit,

@@ -102,6 +102,16 @@ fn a_bundle_is_deployed_in_the_field_once_its_run_on_the_bench_is_certified() {
     let _ = shown.says("certificate level 2, epoch 0, qualified by plan").says("; verified");
     let _ = works.noflake(&["bundle", "verify", &bundle, "--root", "field.nfr"]).code(0);
     let _ = works.noflake(&explain).code(0).says("it carries one, for its own plan");
+    // Its last bytes are those of the certificate: a copy that was damaged there is not certified once more.
+    let mut spoilt = fs::read(works.office.site.path(&bundle)).unwrap();
+    *spoilt.last_mut().unwrap() ^= 1;
+    fs::write(works.office.site.path("spoilt.nfb"), spoilt).unwrap();
+    let spoilt = ["spoilt.nfb", "--root", "field.nfr"];
+    let told = works.noflake(&[&["deploy", "-d", &address], &spoilt[..]].concat()).code(5);
+    let _ = told.says("next: copy the bundle again");
+    let told = works.noflake(&[&["bundle", "verify", "--explain"], &spoilt[..]].concat()).code(2);
+    let _ =
+        told.says("certificate REFUSED").says("copy the bundle again from where it was certified");
     let _ = deploy("field.nfr").code(0).says("version 2.0.0 runs");
 }
 

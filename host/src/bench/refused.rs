@@ -1,7 +1,10 @@
 //! A device's refusal for people: in the words of the bundle (the device counts components, a person knows their names),
 //! and what to do next.
 
+use firmware_protocol::message::TrialTerms;
 use firmware_protocol::refusal::Refusal;
+
+use crate::plan::{AsksTooMuch, asked};
 
 use super::device::{FLASH_FAILED, STAGE_AGAIN};
 
@@ -15,6 +18,19 @@ pub(super) fn in_words(refusal: Refusal, components: &[&str]) -> String {
         // There is one too many or too few of them, and none to be named.
         None => text.replacen(&number, &format!("it has {}", components.len()), 1),
     }
+}
+
+/// The limit that keeps a trial from being opened on these terms, by its name; every one that it could be, where terms
+/// are alike.
+pub(super) fn terms(refusal: Refusal, terms: TrialTerms) -> Option<String> {
+    let Refusal::Limit { got, limit } = refusal else { return None };
+    let asked = asked(terms.boots, u64::from(terms.lease_ms), u64::from(terms.boot_max_ms));
+    let over: Vec<String> = asked
+        .into_iter()
+        .filter(|asked| asked.amount() == u64::from(got))
+        .filter_map(|asked| asked.over(limit))
+        .collect();
+    (!over.is_empty()).then(|| format!("the plan asks for {}", over.join("; or for ")))
 }
 
 /// The next safe command after a refusal that is about whom the device believes, or about the host and what it may do.
@@ -84,7 +100,7 @@ pub(super) const fn next(refusal: Refusal) -> &'static str {
         | Refusal::TooLarge { .. }
         | Refusal::BlockSize { .. }
         | Refusal::Encoding { .. } => "make the bundle anew for this device; nothing was written",
-        Refusal::Limit { .. } => "ask for less in the plan's timeouts, or see the root's policy",
+        Refusal::Limit { .. } => AsksTooMuch::NEXT,
         Refusal::RootLost { .. } => "run the same command again: it says how to bring it back",
         Refusal::Flash => FLASH_FAILED,
         Refusal::NotStaged | Refusal::NoStage | Refusal::Incomplete { .. } => STAGE_AGAIN,
@@ -101,6 +117,27 @@ mod tests {
     use firmware_protocol::slot::SlotId;
 
     use super::*;
+
+    #[test]
+    fn a_limit_is_named_with_its_unit_and_every_one_that_it_could_be() {
+        let asks = |boots, lease_ms, boot_max_ms| TrialTerms {
+            boots,
+            crashes: 1,
+            power_failures: 1,
+            lease_ms,
+            boot_max_ms,
+        };
+        let lease = Refusal::Limit { got: 1_200_000, limit: 600_000 };
+        let said = terms(lease, asks(3, 1_200_000, 1_800_000)).unwrap();
+        assert_eq!(
+            said,
+            "the plan asks for lease = 20m, the device's root record allows max_lease = 10m at most"
+        );
+        let either = terms(lease, asks(3, 1_200_000, 1_200_000)).unwrap();
+        assert!(either.contains("lease = 20m") && either.contains("; or for boot_max = 20m"));
+        let no_more_trials = Refusal::Limit { got: u32::MAX, limit: u32::MAX - 1 };
+        assert_eq!(terms(no_more_trials, asks(3, 1, 1)), None);
+    }
 
     #[test]
     fn a_component_is_named_and_not_numbered() {

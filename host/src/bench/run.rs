@@ -309,8 +309,13 @@ async fn open_trial(
         lease_ms: terms.lease_ms,
         boot_max_ms: terms.boot_max_ms,
     };
-    let trial_id = device.open_trial(bundle.bundle().digest(), plan, terms).await?;
-    Ok(Saw::Trial { trial_id: u64::from(trial_id) })
+    match device.open_trial(bundle.bundle().digest(), plan, terms).await {
+        Ok(trial_id) => Ok(Saw::Trial { trial_id: u64::from(trial_id) }),
+        Err(DeviceError::Refused(refusal)) if let Some(reason) = refused::terms(refusal, terms) => {
+            Ok(Saw::Refused { reason, is_stale: false, next: refused::next(refusal) })
+        }
+        Err(error) => Err(error),
+    }
 }
 
 async fn hash_slot(

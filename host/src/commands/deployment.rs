@@ -1,6 +1,8 @@
 //! What `deploy` and `qualify` share: one run a device, side by side, each with its own evidence and
 //! verdict.
 
+mod beforehand;
+
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::SystemTime;
@@ -10,27 +12,27 @@ use serde_json::json;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
+use self::beforehand::{certificate, check_payloads, check_terms, load_plan};
 use super::evidence_key::{EvidenceKey, EvidenceKeyArgs, sign_end};
 use super::recover_command::RecoverCommand;
 use super::root::RootArgs;
 use super::runtime;
 use super::target::TargetArgs;
 use crate::bench::{Device, Opening, RunSetup, run};
-use crate::bundle::{Bundle, MAX_PLAN_BYTES, PayloadRole, VerifiedBundle};
+use crate::bundle::{Bundle, VerifiedBundle};
 use crate::cli::Context;
 use crate::error::{CommandError, Exit};
 use crate::evidence::{
     BundleRef, CheckId, Entry, Outcome, PlanRef, Recorder, RunEnd, RunFolder, RunRecord, RunStart,
     SignedBy, Verb,
 };
-use crate::input;
 use crate::link::Address;
 use crate::plan::Plan;
 use crate::progress::Screen;
 use crate::qualify::observation::{DeviceFacts, StatusFacts};
 use crate::qualify::runner::{Ended, Order, Runner};
 use crate::report::write_reports;
-use crate::trust::{LoadedRoot, fitting_certificate};
+use crate::trust::LoadedRoot;
 
 /// What both verbs are told.
 #[derive(Debug, clap::Args)]
@@ -124,6 +126,7 @@ impl Deployment {
         let bundle = Bundle::open(bundle)?.verify(root.record().claims())?;
         check_payloads(&bundle)?;
         let (plan, plan_path) = load_plan(&bundle, plan)?;
+        check_terms(&bundle, &root, &plan)?;
         let certificate = certificate(&bundle, &root, verb, &plan)?;
         let runs = match &args.runs {
             Some(runs) => runs.clone(),
@@ -192,56 +195,6 @@ impl Deployment {
             }
         }
         Ok(Exit::worst(&exits))
-    }
-}
-
-/// A damaged copy is found here, before any device is asked, and not after its spare slot was erased.
-fn check_payloads(bundle: &VerifiedBundle) -> Result<(), CommandError> {
-    let bundle = bundle.bundle();
-    for (index, (role, _)) in bundle.payloads().enumerate() {
-        if matches!(role, PayloadRole::Variant { .. }) {
-            bundle.block_digests(index)?;
-        }
-    }
-    Ok(())
-}
-
-/// The certificate that devices are shown. A deployment that lacks one which the root record wants ends here; a
-/// qualification may be what it will be made from, so there the device decides.
-fn certificate(
-    bundle: &VerifiedBundle,
-    root: &LoadedRoot,
-    verb: Verb,
-    plan: &Plan,
-) -> Result<Option<Vec<u8>>, CommandError> {
-    let carried = bundle.bundle().certificates();
-    let plan = Digest(plan.digest());
-    match fitting_certificate(&carried, root.record().claims(), plan) {
-        Ok(found) => Ok(found.map(|certificate| certificate.bytes.clone())),
-        Err(_) if verb == Verb::Qualify => Ok(None),
-        Err(source) => {
-            let path = bundle.bundle().path().to_path_buf();
-            Err(CommandError::NotCertified { path, source })
-        }
-    }
-}
-
-fn load_plan(
-    bundle: &VerifiedBundle,
-    named: Option<&Path>,
-) -> Result<(Plan, String), CommandError> {
-    if let Some(path) = named {
-        let text = input::read_text(path, MAX_PLAN_BYTES)
-            .map_err(|source| CommandError::PlanFile { path: path.to_owned(), source })?;
-        let origin = path.display().to_string();
-        return Ok((Plan::parse(&text, &origin)?, origin));
-    }
-    match bundle.bundle().plan_text()? {
-        Some(text) => {
-            let origin = format!("{} (its plan)", bundle.bundle().path().display());
-            Ok((Plan::parse(&text, &origin)?, String::new()))
-        }
-        None => Ok((Plan::default_deploy()?, String::new())),
     }
 }
 

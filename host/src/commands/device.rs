@@ -2,6 +2,7 @@
 
 mod bench_reset;
 mod enroll;
+mod first_record;
 mod log;
 mod pin;
 mod record;

@@ -76,7 +76,7 @@ impl HostKeyArgs {
             }
         };
         let credentials = Credentials { secret, delegation, devices: None, shown_to: None };
-        Ok(Some(HostIdentity { credentials, known, meets, shows, unshown }))
+        Ok(Some(HostIdentity { credentials, known, meets, shows, unshown, refused: None }))
     }
 }
 

@@ -31,6 +31,11 @@ impl Point {
         Self { about, standing: Standing::Unknown, says, remedy: None }
     }
 
+    /// Nobody can tell from here, and somebody can do something about that.
+    pub(super) const fn unsure(about: &'static str, says: String, remedy: &'static str) -> Self {
+        Self { about, standing: Standing::Unknown, says, remedy: Some(remedy) }
+    }
+
     /// It is refused, until somebody does something.
     pub(super) const fn bad(about: &'static str, says: String, remedy: &'static str) -> Self {
         Self { about, standing: Standing::Refused, says, remedy: Some(remedy) }

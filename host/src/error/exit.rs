@@ -118,12 +118,15 @@ impl CommandError {
             | Self::OneDevice
             | Self::NotEmpty { .. }
             | Self::NamedTwice { .. }
+            | Self::KeyUnseen { .. }
             | Self::Plan(_) => Exit::Usage,
             Self::Device { source, .. } => of_device(source),
             // What the device would say: whether host or device notices first makes no difference to a script.
-            Self::NoTrial { .. } | Self::OtherRootLost { .. } | Self::NotCertified { .. } => {
-                Exit::Refused
-            }
+            Self::NoTrial { .. }
+            | Self::OtherRootLost { .. }
+            | Self::NotCertified { .. }
+            | Self::AsksTooMuch { .. }
+            | Self::NotOurs { .. } => Exit::Refused,
             Self::Interrupted { .. } => Exit::Interrupted,
             Self::InRecovery { .. } | Self::BackInRecovery { .. } | Self::NotSeen { .. } => {
                 Exit::NeedsService
@@ -252,7 +255,8 @@ fn of_certificate(error: &CertificateError) -> Exit {
         CertificateError::TooMuchHardware
         | CertificateError::Level { .. }
         | CertificateError::Plan { .. }
-        | CertificateError::None { .. } => Exit::Usage,
+        | CertificateError::None { .. }
+        | CertificateError::Stray { .. } => Exit::Usage,
     }
 }
 

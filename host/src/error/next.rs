@@ -8,6 +8,7 @@ use super::CommandError;
 use crate::boot_record::RecordFileError;
 use crate::bundle::{BundleError, CreateError, FormatError, SpecError};
 use crate::evidence::RecordError;
+use crate::plan::AsksTooMuch;
 use crate::trust::{
     CertificateError, DelegationError, EncodeError, KeyError, Kind, ProgramError, RootError,
     SignerError, SignerFileError, StatementError, WriteError,
@@ -90,12 +91,10 @@ impl CommandError {
             Self::Write(WriteError::Exists { .. }) => {
                 Some("name another file, or replace that one with --force where the command has it")
             }
-            Self::InRecovery { .. } | Self::BackInRecovery { .. } => {
-                Some("noflake device recover, with a bundle that is known to work")
-            }
-            Self::OtherRootLost { .. } => {
-                Some("name the root record that the device is enrolled under with --root")
-            }
+            Self::InRecovery { .. } | Self::BackInRecovery { .. } => Some(RECOVER),
+            Self::OtherRootLost { .. } => Some(NAME_ROOT_IN_FORCE),
+            Self::KeyUnseen { .. } => Some(ENROL_WITH_A_KEY),
+            Self::NotOurs { .. } => Some(ENROL_ANOTHER),
             Self::Interrupted { .. } => Some(LOOK_OR_AGAIN),
             Self::BootRecord(error) => Some(after_boot_record(error)),
             Self::Plan(_) | Self::PlanFile { .. } => {
@@ -104,6 +103,7 @@ impl CommandError {
             Self::Output(_) => Some("the result stands above; free the place that stdout goes to"),
             Self::Config(_) => Some("mend that file, or name another one with --config"),
             Self::Root(error) => after_root(error),
+            Self::Passphrase(_) => Some(TYPE_AGAIN),
             Self::RootSpec(_) => Some(SEE_CEREMONY),
             Self::NotOfRole { .. } => Some("noflake root show names the keys of each role"),
             Self::RunUnfit { .. } => Some(QUALIFY_FIRST),
@@ -111,8 +111,9 @@ impl CommandError {
             Self::Certificate(error) => after_certificate(error),
             Self::Delegation(error) => after_delegation(error),
             Self::Statement(error) => after_statement(error),
-            Self::KnownDevices(_) => Some("mend the file, or its folder's rights"),
+            Self::KnownDevices(error) => Some(error.next()),
             Self::NotCertified { source, .. } => Some(after_not_certified(source)),
+            Self::AsksTooMuch { .. } => Some(AsksTooMuch::NEXT),
             Self::Evidence(error) => Some(error.next()),
             Self::Report(_) => Some("make room; noflake report show renders the record again"),
             Self::Record(RecordError::Io { .. }) => Some("name a run folder, as in runs/"),
@@ -128,7 +129,6 @@ impl CommandError {
             Self::Arguments { .. }
             | Self::Key(_)
             | Self::Signer(_)
-            | Self::Passphrase(_)
             | Self::Spec(_)
             | Self::Write(_)
             | Self::Folder { .. }
@@ -146,17 +146,26 @@ fn after_key(error: &KeyError) -> Option<String> {
             return Some(format!("name {}, or the .signer file beside it", secret.display()));
         }
         KeyError::Signer(error) => return Some(after_signer_file(error)),
-        KeyError::Read { .. } | KeyError::Public { .. } => {
+        KeyError::Read { .. } => {
+            "name a key that noflake key generate made, or noflake key adopt took in; where one of a laptop is lost, noflake key \
+             generate --role host makes another: its .pub goes to the office, for a delegation of its own"
+        }
+        KeyError::Public { .. } => {
             "name a key that noflake key generate made, or noflake key adopt took in"
+        }
+        KeyError::Format { .. } => {
+            "name a key that noflake key generate made; where the file is damaged, take a copy of it, or make another key"
+        }
+        KeyError::WrongPassphrase { .. } => {
+            "run the same command again with the passphrase that this key was made with: nobody can open it without, and \
+             only another key takes its place"
         }
         KeyError::Write(WriteError::Exists { .. }) => {
             "name another place: no key takes that of an older one"
         }
-        KeyError::Write(WriteError::Io { .. })
-        | KeyError::Format { .. }
-        | KeyError::WrongPassphrase { .. }
-        | KeyError::Random(_)
-        | KeyError::Encrypt(_) => return None,
+        KeyError::Write(WriteError::Io { .. }) | KeyError::Random(_) | KeyError::Encrypt(_) => {
+            return None;
+        }
     };
     Some(fixed.to_owned())
 }
@@ -220,19 +229,24 @@ const fn after_certificate(error: &CertificateError) -> Option<&'static str> {
         CertificateError::TooMuchHardware
         | CertificateError::Level { .. }
         | CertificateError::Plan { .. }
-        | CertificateError::None { .. } => None,
+        | CertificateError::None { .. }
+        | CertificateError::Stray { .. } => None,
     }
 }
 
 const fn after_delegation(error: &DelegationError) -> Option<&'static str> {
     match error {
         DelegationError::Statement(error) => after_statement(error),
-        DelegationError::OtherHost { .. } | DelegationError::Over { .. } => {
+        DelegationError::OtherHost { .. } => {
             Some("have whoever holds the operate key make a new one: noflake key delegate")
         }
         DelegationError::Ahead { .. } => Some(
             "set this machine's clock; if that is right, have whoever holds the operate key set theirs and make a new one: \
              noflake key delegate",
+        ),
+        DelegationError::Over { .. } => Some(
+            "have whoever holds the operate key make a new one: noflake key delegate; or set this machine's clock, where \
+             that is wrong",
         ),
         DelegationError::Read { .. } | DelegationError::Envelope { .. } => {
             Some("have noflake key delegate make it anew")
@@ -242,10 +256,21 @@ const fn after_delegation(error: &DelegationError) -> Option<&'static str> {
 }
 
 const fn after_not_certified(error: &CertificateError) -> &'static str {
-    if matches!(error, CertificateError::Plan { .. }) {
-        "run it by the plan that the bundle is certified for: noflake bundle show names it"
-    } else {
-        "noflake bundle certify, by whoever holds the qualify key; nothing was sent"
+    match error {
+        CertificateError::Plan { .. } => {
+            "run it by the plan that the bundle is certified for: noflake bundle show names it"
+        }
+        CertificateError::Statement(StatementError::Trust { .. })
+        | CertificateError::Stray { .. } => {
+            "copy the bundle again, it may be damaged; then noflake bundle certify, by whoever holds a qualify key of this root \
+             record; nothing was sent"
+        }
+        CertificateError::Statement(_)
+        | CertificateError::TooMuchHardware
+        | CertificateError::Level { .. }
+        | CertificateError::None { .. } => {
+            "noflake bundle certify, by whoever holds the qualify key; nothing was sent"
+        }
     }
 }
 
@@ -339,7 +364,41 @@ const fn after_format(error: &FormatError) -> &'static str {
     }
 }
 
+const TYPE_AGAIN: &str = "run the same command again, at a terminal or with --passphrase-fd N for the descriptor that gives the passphrase";
+const ENROL_WITH_A_KEY: &str = "add --as HOST.key, or fill trust.host_key in noflake.toml; noflake key generate --role host makes such a key";
+const ENROL_ANOTHER: &str = "take the device that is meant, or have a delegation made for this one: noflake key delegate; a host without a \
+                 delegation enrols any";
+const NAME_ROOT_IN_FORCE: &str =
+    "name the root record that the device is enrolled under with --root";
+const RECOVER: &str = "noflake device recover, with a bundle that is known to work";
 const LOOK_OR_AGAIN: &str = "noflake device status --explain, or run the same command again";
 const COPY_AGAIN: &str = "copy the bundle again, then noflake bundle verify";
 const NAME_A_BUNDLE: &str = "name a bundle, as noflake bundle create makes it";
 const DO_NOT_DEPLOY: &str = "noflake bundle show, to see who signed; do not deploy it";
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use crate::trust::{KnownDevicesError, PassphraseError};
+
+    use super::*;
+
+    /// P12 where people lose things: the words are about what was lost.
+    #[test]
+    fn what_is_wrong_with_a_key_its_passphrase_or_the_known_devices_has_a_next_command() {
+        let path = || Path::new("laptop.key").to_path_buf();
+        let full = || WriteError::Io { path: path(), source: io::ErrorKind::StorageFull.into() };
+        let lost = KeyError::Read { path: path(), source: io::ErrorKind::NotFound.into() };
+        for (error, says) in [
+            (CommandError::Key(KeyError::WrongPassphrase { path: path() }), "the passphrase that"),
+            (CommandError::Key(KeyError::Format { path: path(), reason: "it is empty" }), "a copy"),
+            (CommandError::Key(lost), "its .pub goes to the office"),
+            (CommandError::Passphrase(PassphraseError::Empty), "--passphrase-fd"),
+            (CommandError::KnownDevices(KnownDevicesError::Write(full())), "make room"),
+        ] {
+            let next = error.next().unwrap();
+            assert!(next.contains(says), "{next}");
+        }
+    }
+}

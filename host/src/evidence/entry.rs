@@ -257,7 +257,7 @@ pub enum Outcome {
     RolledBack,
     /// The bundle ran already; nothing was written.
     AlreadyRunning,
-    /// The device refused; nothing was written.
+    /// Host or device refused; what the device runs was not touched.
     Refused,
     /// The device went back before the host judged; the old bundle is seen running.
     WentBackByItself,

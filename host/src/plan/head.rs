@@ -87,7 +87,7 @@ pub struct Timeouts {
     pub lease_ms: u64,
     /// The longest single trial boot; default 30 min.
     pub boot_max_ms: u64,
-    /// Trial boots asked for, capped by the device's policy; default 3.
+    /// Trial boots asked for; default 3. More than the root record's policy allows is refused.
     pub trial_boots: u16,
 }
 

@@ -93,14 +93,6 @@ pub enum SlotState {
     Admitted,
 }
 
-impl SlotState {
-    /// A deployment has begun it and not ended.
-    #[must_use]
-    pub const fn is_unfinished(self) -> bool {
-        matches!(self, Self::Writing | Self::Staged)
-    }
-}
-
 impl fmt::Display for SlotState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -64,6 +64,31 @@ pub enum CertificateError {
         /// Lowest level.
         level: u8,
     },
+    /// What stands in its place is none.
+    #[error(
+        "the root record wants a certificate of level {level} or higher, and what the bundle carries as one is damaged or \
+         about another bundle"
+    )]
+    Stray {
+        /// Lowest level.
+        level: u8,
+    },
+}
+
+impl CertificateError {
+    /// The same of a bundle that carries so many attachments which say that they are certificates, and are none of it.
+    #[must_use]
+    pub fn beside(self, strays: usize) -> Self {
+        match self {
+            Self::None { level } if strays > 0 => Self::Stray { level },
+            other @ (Self::TooMuchHardware
+            | Self::Statement(_)
+            | Self::Level { .. }
+            | Self::Plan { .. }
+            | Self::None { .. }
+            | Self::Stray { .. }) => other,
+        }
+    }
 }
 
 /// Signs a certificate; what comes back is what a device under `root` takes.

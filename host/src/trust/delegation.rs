@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
 
 use firmware_protocol::delegation::{Delegation, MAX_DELEGATION_BYTES, decode_delegation};
 use firmware_protocol::root::RootRecord;
@@ -59,8 +60,12 @@ pub enum DelegationError {
         path: PathBuf,
     },
     /// It is over.
-    #[error("delegation {} ended {} ago", path.display(), humantime::format_duration(
-        std::time::Duration::from_secs(now_s.saturating_sub(*not_after_s))))]
+    #[error(
+        "delegation {} ended {} ago, as this machine's clock says {}",
+        path.display(),
+        humantime::format_duration(Duration::from_secs(now_s.saturating_sub(*not_after_s))),
+        utc(*now_s)
+    )]
     Over {
         /// The file.
         path: PathBuf,
@@ -80,6 +85,13 @@ pub enum DelegationError {
         /// Now, by this machine's clock.
         now_s: u64,
     },
+}
+
+/// A point in time for people; `humantime` knows no year beyond 9999.
+fn utc(at_s: u64) -> String {
+    const LAST_S: u64 = 253_402_300_799;
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(at_s.min(LAST_S)))
+        .to_string()
 }
 
 /// Signs a delegation; what comes back is what a device under `root` takes.

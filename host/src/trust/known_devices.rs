@@ -66,6 +66,25 @@ pub enum KnownDevicesError {
     Write(#[from] WriteError),
 }
 
+impl KnownDevicesError {
+    /// The next safe command.
+    #[must_use]
+    pub const fn next(&self) -> &'static str {
+        match self {
+            Self::Write(_) => {
+                "make room on that disk, or mend the folder's rights, then run the same command again"
+            }
+            Self::Read { .. }
+            | Self::Syntax { .. }
+            | Self::Identity { .. }
+            | Self::Other { .. }
+            | Self::Encode(_) => {
+                "mend the file, or its folder's rights, then run the same command again"
+            }
+        }
+    }
+}
+
 /// How a device's key stands to what is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Acquaintance {

@@ -7,8 +7,9 @@ use firmware_protocol::refusal::Refusal;
 use firmware_protocol::sealed::{LinkKey, LinkSecret};
 
 use super::{Device, DeviceError, identity};
+use crate::evidence::escape_text;
 use crate::session::{Credentials, LinkRefused, Linked, Patience};
-use crate::trust::{Acquaintance, KnownDevices};
+use crate::trust::{Acquaintance, KnownDevices, delegated};
 
 /// Patience with a device that has to be found for a sealed link, in microseconds.
 const LINK_US: u64 = 2_000_000;
@@ -26,6 +27,8 @@ pub struct HostIdentity {
     pub shows: Shows,
     /// Why it shows no delegation, where it has none that could be shown.
     pub unshown: Option<String>,
+    /// What the device has against the delegation that it was shown, where the host goes on without it.
+    pub refused: Option<Refusal>,
 }
 
 /// Whom a host speaks with on a sealed link.
@@ -68,6 +71,33 @@ impl Device {
         match self.linked {
             Some(Linked { actions, .. }) => Some(actions),
             None => None,
+        }
+    }
+
+    /// How the device that was met stands to those that this host knows; `None` on a plain link.
+    #[must_use]
+    pub fn acquaintance(&self) -> Option<Acquaintance> {
+        let (host, (serial, key)) = self.opening.host.as_ref().zip(self.met.as_ref())?;
+        Some(host.known.meet(serial, key))
+    }
+
+    /// Whether the delegation that this host shows is about the device that was met, of this product. One that shows
+    /// none may be about every device.
+    ///
+    /// # Errors
+    /// The refusal that the device would give once it is enrolled.
+    pub fn covered(&self, product: &str) -> Result<(), Refusal> {
+        let Some((host, (serial, _))) = self.opening.host.as_ref().zip(self.met.as_ref()) else {
+            return Ok(());
+        };
+        // What is no delegation is refused where it is read.
+        let Ok(claims) = delegated(&host.credentials.delegation) else { return Ok(()) };
+        if !claims.products.iter().any(|name| escape_text(name) == product) {
+            Err(Refusal::DelegationProduct)
+        } else if !claims.covers_serial(serial) {
+            Err(Refusal::DelegationDevice)
+        } else {
+            Ok(())
         }
     }
 
@@ -150,9 +180,10 @@ impl Device {
     pub(super) fn shows_otherwise(&mut self, error: &DeviceError) -> bool {
         let Some(host) = &mut self.opening.host else { return false };
         match (error, host.shows) {
-            (DeviceError::DelegationRefused(_), Shows::Wanted) => {
+            (DeviceError::DelegationRefused(refusal), Shows::Wanted) => {
                 host.credentials.delegation.clear();
                 host.unshown = Some(error.to_string());
+                host.refused = Some(*refusal);
                 true
             }
             // Hosts that may do something have all its links, and it would give none of them to one that may do nothing.

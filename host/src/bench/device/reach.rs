@@ -272,6 +272,9 @@ impl DeviceError {
             Self::Refused(Refusal::NoSession | Refusal::StaleSession) => {
                 "run the same command again"
             }
+            Self::Refused(Refusal::WrongBoot) => {
+                "run the same command again: what it brings counts in one boot of the device, and it has restarted since"
+            }
             Self::Refused(Refusal::Flash) => FLASH_FAILED,
             Self::Refused(Refusal::NotStaged | Refusal::NoStage | Refusal::Incomplete { .. }) => {
                 STAGE_AGAIN
@@ -302,6 +305,10 @@ impl DeviceError {
             Self::Driver(DriverError::Source(_)) => {
                 "let nothing write to the bundle file, then run the same command again"
             }
+            Self::NotReached { address: Address::Serial { .. }, .. } => {
+                "check cable, port, baud rate and power, and that no other program reads the port, then run the same command \
+                 again"
+            }
             Self::Driver(_)
             | Self::NotReached { .. }
             | Self::OutOfTurn(_)
@@ -315,9 +322,7 @@ impl DeviceError {
             Self::Impostor { .. } => {
                 "do not go on: find out which device answers there, and who has the other one"
             }
-            Self::Known(_) => {
-                "mend the file, or its folder's rights, then run the same command again"
-            }
+            Self::Known(error) => error.next(),
             Self::Random(_) => "mend the system's random source",
             Self::DelegationRefused(refusal) => refused::next_of_delegation(*refusal),
             Self::Refused(refusal) => match refused::next_on_link(*refusal) {

@@ -7,7 +7,8 @@ use firmware_protocol::trust::{BodyType, Envelope, key_hint};
 use crate::bundle::{Bundle, Problem};
 use crate::causes::sentence;
 use crate::commands::point::Point;
-use crate::trust::{Hex, fitting_certificate};
+use crate::plan::{Asked, AsksTooMuch, Plan};
+use crate::trust::{CertificateError, Hex, StatementError, fitting_certificate};
 
 /// Every point that the root record decides; what a device holds itself (its floor, its hardware, what it rejected) only
 /// the device can say.
@@ -16,12 +17,14 @@ pub(super) fn explain(
     problems: &[Problem],
     root: &RootRecord,
     plan: Digest,
+    read: Option<&Plan>,
 ) -> Vec<Point> {
     vec![
         contents(problems),
         signatures(bundle, root),
         epoch(bundle, root),
         security(bundle, root),
+        trial(read, root),
         certificate(bundle, root, plan),
     ]
 }
@@ -95,6 +98,20 @@ fn security(bundle: &Bundle, root: &RootRecord) -> Point {
     }
 }
 
+/// What the plan asks of a trial; it is opened once the bundle is staged.
+fn trial(plan: Option<&Plan>, root: &RootRecord) -> Point {
+    const ABOUT: &str = "trial";
+    let Some(plan) = plan else {
+        return Point::unknown(ABOUT, "its plan cannot be read, so nobody knows".to_owned());
+    };
+    let timeouts = &plan.timeouts;
+    if let Err(error) = timeouts.allowed_by(root) {
+        return Point::bad(ABOUT, error.to_string(), AsksTooMuch::NEXT);
+    }
+    let asks = timeouts.asked().map(|asked: Asked| asked.to_string()).join(", ");
+    Point::good(ABOUT, format!("the plan asks for {asks}; all of it is allowed"))
+}
+
 fn certificate(bundle: &Bundle, root: &RootRecord, plan: Digest) -> Point {
     let need = root.policy.certificate;
     let Some(level) = need.level() else {
@@ -104,10 +121,23 @@ fn certificate(bundle: &Bundle, root: &RootRecord, plan: Digest) -> Point {
     let wanted = format!("one of level {level} or higher is needed before {when}");
     match fitting_certificate(&bundle.certificates(), root, plan) {
         Ok(_) => Point::good("certificate", format!("{wanted}; it carries one, for its own plan")),
-        Err(error) => Point::bad(
-            "certificate",
-            format!("{wanted}; {}", sentence(&error)),
-            "the bench qualifies it, and the holder of a qualify key signs that: noflake bundle certify",
-        ),
+        Err(error) => {
+            let error = error.beside(bundle.stray_certificates());
+            let says = format!("{wanted}; {}", sentence(&error));
+            Point::bad("certificate", says, after_certificate(&error))
+        }
+    }
+}
+
+/// Who can do something about a certificate that does not count. One that is there and not signed may be damaged.
+const fn after_certificate(error: &CertificateError) -> &'static str {
+    if matches!(
+        error,
+        CertificateError::Statement(StatementError::Trust { .. }) | CertificateError::Stray { .. }
+    ) {
+        "copy the bundle again from where it was certified; else the holder of a qualify key signs once more: noflake bundle \
+         certify"
+    } else {
+        "the bench qualifies it, and the holder of a qualify key signs that: noflake bundle certify"
     }
 }

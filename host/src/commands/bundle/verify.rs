@@ -36,11 +36,13 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let points = match (args.explain, bundle.unverified_manifest().plan) {
         (false, _) => Vec::new(),
         (true, Some(plan)) => {
-            explain::explain(&bundle, &found, root.record().claims(), plan.digest)
+            let read = own_plan(&bundle);
+            explain::explain(&bundle, &found, root.record().claims(), plan.digest, read.as_ref())
         }
         (true, None) => {
-            let plan = Digest(Plan::default_deploy()?.digest());
-            explain::explain(&bundle, &found, root.record().claims(), plan)
+            let read = Plan::default_deploy()?;
+            let plan = Digest(read.digest());
+            explain::explain(&bundle, &found, root.record().claims(), plan, Some(&read))
         }
     };
     let machine = json!({
@@ -70,4 +72,10 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
         (None, 0) => Ok(()),
         (None, count) => Err(CommandError::Problems { path: args.bundle.clone(), count }),
     }
+}
+
+/// The plan that the bundle carries; what keeps it from being read stands among the problems.
+fn own_plan(bundle: &Bundle) -> Option<Plan> {
+    let text = bundle.plan_text().ok()??;
+    Plan::parse(&text, "plan").ok()
 }

@@ -2,15 +2,17 @@
 
 use firmware_protocol::message::How;
 use firmware_protocol::refusal::Refusal;
+use firmware_protocol::root::LifeCycle;
 use serde_json::json;
 
+use super::first_record;
 use crate::bench::{Device, DeviceError, Meets, Opened, Shows};
 use crate::cli::Context;
 use crate::commands::root::RootArgs;
 use crate::commands::runtime;
 use crate::commands::target::{TargetArgs, at, in_session};
 use crate::error::CommandError;
-use crate::trust::{Hex, LoadedRoot};
+use crate::trust::{Acquaintance, Hex, LoadedRoot};
 
 /// Give a device in factory state its root record, or an enrolled one the next root record
 ///
@@ -36,34 +38,60 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
             let before = device.root_version().await.map_err(|source| at(device, source))?;
             // Whoever enrols a new device is where nobody else is: the key it proves there is its own.
             if before.is_none() {
+                first_record::refuse_in_vain(device, &opened.facts, &root)?;
                 device.keep_known().map_err(|source| at(device, source))?;
             }
             let how = offer(device, &root).await?;
-            Ok((opened.facts.serial, before, how))
+            Ok((opened.facts, before, how))
         };
         let enrolled = in_session(&mut device, &mut interrupts, context, enrol).await?;
-        let (serial, before, how) = enrolled;
+        let (facts, before, how) = enrolled;
         let version = root.record().claims().version;
         let (done, since) = in_words(how, before, version);
         let human = format!(
-            "{}: device {serial} {done} root record {version} ({:.16}){since}.{}",
+            "{}: device {} (product {}) {done} root record {version} ({:.16}){since}.{}",
             device.address(),
+            facts.serial,
+            facts.product,
             root.record().digest(),
-            device.proven().map_or_else(String::new, |key| format!("\nIts key is {}.", Hex(&key))),
+            its_key(&device, root.record().claims().life_cycle),
         );
         let machine = json!({
             "device": device.address().to_string(),
-            "serial": serial,
+            "serial": facts.serial,
+            "product": facts.product,
             "root_version": version,
             "root_version_before": before,
             "root_digest": root.record().digest().to_string(),
             "root_how": machine_word(how, before, version),
             "found_done": how == How::FoundDone,
             "identity": device.proven().map(|key| Hex(&key).to_string()),
+            "known": device.acquaintance().map(|it| it == Acquaintance::Known),
         });
         context.output.result(&human, &machine);
         Ok(())
     })?
+}
+
+/// By which key the device is known from now on, and whether it is known here.
+fn its_key(device: &Device, life_cycle: LifeCycle) -> String {
+    let Some(key) = device.proven() else {
+        return match life_cycle {
+            LifeCycle::Field => {
+                "\nOn a plain link nobody sees its key: a host that does not know it yet needs noflake device pin."
+                    .to_owned()
+            }
+            LifeCycle::Factory | LifeCycle::Development => String::new(),
+        };
+    };
+    let key = Hex(&key);
+    match device.acquaintance() {
+        Some(Acquaintance::Known) => format!("\nIts key is {key}, by which it is known here."),
+        Some(Acquaintance::Unknown | Acquaintance::Other(_)) | None => format!(
+            "\nIts key is {key}, and it is not known here: compare that with what whoever enrolled it was told, then \
+             noflake device pin --identity {key} keeps it."
+        ),
+    }
 }
 
 /// Offers a root record, and says which one it would have to be where flash has lost the one in force.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use firmware_protocol::message::How;
 use serde_json::json;
 
-use super::enroll;
+use super::{enroll, first_record};
 use crate::bench::{Device, Opened};
 use crate::cli::Context;
 use crate::commands::deployment::{Deployment, RunArgs};
@@ -81,6 +81,9 @@ async fn look_at_root(
     let may_be_lost = opened.facts.running == Where::Recovery
         || opened.facts.root_is_lost
         || root_before == Some(root.record().claims().version);
+    if may_be_lost && root_before.is_none() {
+        first_record::refuse_in_vain(device, &opened.facts, root)?;
+    }
     let enrolled = if may_be_lost { Some(enroll::offer(device, root).await?) } else { None };
     Ok(Found { opened, row, root_before, enrolled })
 }

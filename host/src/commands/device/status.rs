@@ -115,7 +115,8 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> 
             }
         }
         if args.trust {
-            let points = trusted::points(&device, &opened, root.as_ref(), named.as_ref());
+            let refused = device.opening().host.as_ref().and_then(|host| host.refused);
+            let points = trusted::points(&device, &opened, root.as_ref(), named.as_ref(), refused);
             lines.push(String::new());
             lines.extend(points.iter().map(Point::to_string));
             if let Some(machine) = machine.as_object_mut() {

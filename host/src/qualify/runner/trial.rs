@@ -60,7 +60,9 @@ impl Runner {
                 self.go_towards_trial(now_ms);
             }
             Saw::Refused { reason, is_stale: false, next } => {
-                let message = format!("the device opens no trial: {reason}");
+                let message = format!(
+                    "the device opens no trial: {reason}; the bundle stays staged, {UNTOUCHED}"
+                );
                 self.end(now_ms, Outcome::Refused, message, Some(next));
             }
             other => self.look_again(now_ms, &other.in_words()),

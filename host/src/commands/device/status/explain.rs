@@ -4,7 +4,7 @@ use firmware_protocol::boot::BootRow;
 use firmware_protocol::message::{RootStatus, Status};
 
 use crate::bench::Opened;
-use crate::qualify::observation::{StatusFacts, Where};
+use crate::qualify::observation::{SlotState, StatusFacts, Where};
 
 /// What the next safe command follows from.
 pub(super) struct Standing<'a> {
@@ -123,10 +123,17 @@ pub(super) fn next(standing: &Standing<'_>) -> &'static str {
             "mend the bundle and deploy the mended one, or deploy this one again with --again"
         }
         (_, Some(_)) => "run the same noflake deploy again: nothing speaks against the bundle",
-        (_, None) if spare.is_some_and(|slot| slot.state.is_unfinished()) => {
-            "run the noflake deploy again that was interrupted"
-        }
-        (_, None) => "nothing needs to be done",
+        (_, None) => match spare.map(|slot| slot.state) {
+            Some(SlotState::Writing) => "run the noflake deploy again that was interrupted",
+            // The device does not keep why no trial of it was opened.
+            Some(SlotState::Staged) => {
+                "if the noflake deploy that staged was interrupted, run it again; if it was refused, do first what it \
+                 named as next"
+            }
+            Some(SlotState::Empty | SlotState::Rejected | SlotState::Admitted) | None => {
+                "nothing needs to be done"
+            }
+        },
     }
 }
 

@@ -1,9 +1,11 @@
 //! Whom a device believes, whether it is the one it says it is, and what this host may do with it.
 
+mod host;
+
 use std::time::Duration;
 
-use firmware_protocol::delegation::{Action, Actions};
 use firmware_protocol::message::RootStatus;
+use firmware_protocol::refusal::Refusal;
 use firmware_protocol::root::LifeCycle;
 
 use super::explain::is_lost;
@@ -11,40 +13,61 @@ use crate::bench::{Device, Opened};
 use crate::commands::point::Point;
 use crate::commands::root_record::now_s;
 use crate::evidence::utc_from_unix_s;
+use crate::qualify::observation::Where;
 use crate::trust::{Acquaintance, Hex, LoadedRoot};
 
-/// Every point of it; `named` is the root record that this host goes by.
+/// Every point of it, and what a deploy would come to; `named` is the root record that this host goes by, `refused` what
+/// the device has against the delegation that it was shown.
 pub(super) fn points(
     device: &Device,
     opened: &Opened,
     root: Option<&RootStatus>,
     named: Option<&LoadedRoot>,
+    refused: Option<Refusal>,
 ) -> Vec<Point> {
-    let mut points = vec![life_cycle(opened.facts.life_cycle)];
+    let mut points = vec![life_cycle(opened)];
     points.extend(root.and_then(|root| root_record(root, named)));
     points.extend(root.and_then(|root| time(root, now_s())));
     points.push(identity(device, opened));
-    points.push(host(device, opened.facts.life_cycle));
+    points.push(host::host(device, opened, refused));
+    points.push(host::deploy(device, opened, root, named, refused));
     points
 }
 
-fn life_cycle(life_cycle: LifeCycle) -> Point {
-    let says = match life_cycle {
+/// Nobody has enrolled it yet. In its recovery image it may have been, and have lost the record of that.
+fn is_new(opened: &Opened) -> bool {
+    opened.facts.life_cycle == LifeCycle::Factory && opened.facts.running != Where::Recovery
+}
+
+fn life_cycle(opened: &Opened) -> Point {
+    const ABOUT: &str = "life cycle";
+    let says = match opened.facts.life_cycle {
+        LifeCycle::Factory if is_new(opened) => {
+            let says =
+                "factory: it takes its first root record from whoever reaches it, and nothing else";
+            return Point::bad(ABOUT, says.to_owned(), ENROLL);
+        }
         LifeCycle::Factory => {
-            return Point::bad(
-                "life cycle",
-                "factory: it takes its first root record from whoever reaches it, and nothing else"
-                    .to_owned(),
-                "whoever it belongs to enrols it, where nobody else reaches it: noflake device enroll",
-            );
+            let says = "factory, in its recovery image: it is new, or has lost its boot record; a root record that flash \
+                        still holds is the only one that it takes";
+            return Point::bad(ABOUT, says.to_owned(), RECOVER);
         }
         LifeCycle::Development => {
             "development: it takes what the release keys have signed, from whoever reaches it"
         }
         LifeCycle::Field => "field: it takes changes on sealed links, from hosts with a delegation",
     };
-    Point::good("life cycle", says.to_owned())
+    Point::good(ABOUT, says.to_owned())
 }
+
+const ENROLL: &str =
+    "whoever it belongs to enrols it, where nobody else reaches it: noflake device enroll";
+const RECOVER: &str = "noflake device recover -d DEVICE --root ROOT --bundle BUNDLE, with the root record that it was enrolled \
+                       under and a bundle that is known to work";
+const RESTORE: &str =
+    "noflake device enroll with that very record stores it anew; or noflake device recover";
+const PIN: &str = "compare its key with the one that whoever enrolled it was told, then noflake device pin --identity KEY";
+const STOP: &str = "do not go on: find out which device answers there, and who has the other one";
 
 fn root_record(root: &RootStatus, named: Option<&LoadedRoot>) -> Option<Point> {
     const ABOUT: &str = "root record";
@@ -65,12 +88,13 @@ fn root_record(root: &RootStatus, named: Option<&LoadedRoot>) -> Option<Point> {
     let mine = format!("{says}, this host by number {version} ({digest:.16})");
     Some(match version.cmp(&root.version) {
         _ if digest == root.digest => Point::good(ABOUT, format!("{says}, and so does this host")),
-        std::cmp::Ordering::Greater => Point::bad(
+        // Other keys may count under it; those that sign bundles are often the same.
+        std::cmp::Ordering::Greater => Point::unsure(
             ABOUT,
             mine,
             "noflake device enroll with each record that the device lacks, one after the other",
         ),
-        std::cmp::Ordering::Less => Point::bad(
+        std::cmp::Ordering::Less => Point::unsure(
             ABOUT,
             mine,
             "get the newest root record from whoever holds the root, and name it with --root",
@@ -119,48 +143,22 @@ const CLOCKS_DIFFER_S: u64 = 86_400;
 
 fn identity(device: &Device, opened: &Opened) -> Point {
     const ABOUT: &str = "device";
-    let (Some(proven), Some(host)) = (device.proven(), device.opening().host.as_ref()) else {
+    let Some(proven) = device.proven() else {
         let says = "it has proven nothing: the link is plain, so anything could answer";
         return Point::unknown(ABOUT, says.to_owned());
     };
     let says = format!("it has proven key {}", Hex(&proven));
-    match host.known.meet(&opened.facts.serial, &proven) {
-        Acquaintance::Known => Point::good(ABOUT, format!("{says}, by which it is known")),
-        Acquaintance::Unknown => Point::bad(
+    match device.acquaintance() {
+        Some(Acquaintance::Known) => Point::good(ABOUT, format!("{says}, by which it is known")),
+        Some(Acquaintance::Unknown) | None if is_new(opened) => Point::unknown(
             ABOUT,
-            format!("{says}, and nobody has said which one it should have"),
-            "compare it with what the device was enrolled with, then noflake device pin",
+            format!("{says}, which noflake device enroll --as keeps: it is new"),
         ),
-        Acquaintance::Other(known) => Point::bad(
-            ABOUT,
-            format!("{says}, and is known by {}", Hex(&known)),
-            "do not go on: find out which device answers there, and who has the other one",
-        ),
-    }
-}
-
-fn host(device: &Device, life_cycle: LifeCycle) -> Point {
-    const ABOUT: &str = "this host";
-    let unshown = device.opening().host.as_ref().and_then(|host| host.unshown.as_ref());
-    if let Some(why) = unshown {
-        return Point::bad(ABOUT, format!("it may only look: {why}"), DELEGATE);
-    }
-    let actions = match (device.granted(), life_cycle) {
-        (_, LifeCycle::Factory) => {
-            let says = "it may enrol the device, and nothing else before that";
-            return Point::good(ABOUT, says.to_owned());
+        Some(Acquaintance::Unknown) | None => {
+            Point::bad(ABOUT, format!("{says}, and nobody has said which one it should have"), PIN)
         }
-        (Some(actions), _) => actions,
-        (None, LifeCycle::Field) => Actions::NONE,
-        (None, LifeCycle::Development) => Actions::ALL,
-    };
-    let words: Vec<&str> = actions.iter().map(Action::word).collect();
-    if words.is_empty() {
-        let says =
-            "it may look, and bring the next root record; everything else takes a delegation";
-        return Point::bad(ABOUT, says.to_owned(), DELEGATE);
+        Some(Acquaintance::Other(known)) => {
+            Point::bad(ABOUT, format!("{says}, and is known by {}", Hex(&known)), STOP)
+        }
     }
-    Point::good(ABOUT, format!("it may {}", words.join(", ")))
 }
-
-const DELEGATE: &str = "add --as HOST.key with HOST.nfd beside it; whoever holds the operate key makes one: noflake key delegate";
