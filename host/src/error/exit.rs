@@ -287,6 +287,7 @@ fn of_root(error: &RootError) -> Exit {
         | RootError::WeakKey
         | RootError::Rule(_)
         | RootError::NotAHolder { .. }
+        | RootError::NotNext { .. }
         | RootError::OtherRecord { .. }
         | RootError::Unmet(_) => Exit::Usage,
         RootError::Seal(error) => of_seal(error),

@@ -256,6 +256,9 @@ const fn after_root(error: &RootError) -> Option<&'static str> {
         RootError::NotAHolder { .. } => {
             Some("name the key of a holder; for one of the record before, name that with --after")
         }
+        RootError::NotNext { .. } => Some(
+            "name the record in force, one number below, with --after; root record 1 takes none",
+        ),
         RootError::OtherRecord { .. } => {
             Some("noflake root show FILE says what each of them holds")
         }
