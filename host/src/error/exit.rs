@@ -276,6 +276,7 @@ const fn of_passphrase(error: &PassphraseError) -> Exit {
         | PassphraseError::TooLong
         | PassphraseError::NotText
         | PassphraseError::Differ => Exit::Usage,
+        PassphraseError::Interrupted => Exit::Interrupted,
     }
 }
 

@@ -9,8 +9,8 @@ use crate::boot_record::RecordFileError;
 use crate::bundle::{BundleError, CreateError, FormatError, SpecError};
 use crate::evidence::RecordError;
 use crate::trust::{
-    CertificateError, DelegationError, EncodeError, KeyError, Kind, ProgramError, RootError,
-    SignerError, SignerFileError, StatementError, WriteError,
+    CertificateError, DelegationError, EncodeError, KeyError, Kind, PassphraseError, ProgramError,
+    RootError, SignerError, SignerFileError, StatementError, WriteError,
 };
 
 /// For a run that no certificate can be made from.
@@ -111,6 +111,7 @@ impl CommandError {
             Self::Certificate(error) => after_certificate(error),
             Self::Delegation(error) => after_delegation(error),
             Self::Statement(error) => after_statement(error),
+            Self::Passphrase(error) => Some(after_passphrase(error)),
             Self::KnownDevices(_) => Some("mend the file, or its folder's rights"),
             Self::NotCertified { source, .. } => Some(after_not_certified(source)),
             Self::Evidence(error) => Some(error.next()),
@@ -128,7 +129,6 @@ impl CommandError {
             Self::Arguments { .. }
             | Self::Key(_)
             | Self::Signer(_)
-            | Self::Passphrase(_)
             | Self::Spec(_)
             | Self::Write(_)
             | Self::Folder { .. }
@@ -196,6 +196,21 @@ fn after_program(key: &Path, error: &ProgramError) -> String {
         ProgramError::Wait { .. } | ProgramError::Interrupted { .. } => {
             "run the same command again".to_owned()
         }
+    }
+}
+
+const fn after_passphrase(error: &PassphraseError) -> &'static str {
+    match error {
+        PassphraseError::Terminal(_) | PassphraseError::Descriptor { .. } => {
+            "give it by an open file descriptor: --passphrase-fd 3 3< FILE"
+        }
+        PassphraseError::Differ => {
+            "run the same command again, and type the same passphrase twice; nothing was written"
+        }
+        PassphraseError::Empty
+        | PassphraseError::TooLong
+        | PassphraseError::NotText
+        | PassphraseError::Interrupted => "run the same command again; nothing was written",
     }
 }
 
