@@ -93,6 +93,8 @@ fn two_of_three_holders_make_a_root_record_and_replace_a_holder_and_a_release_ke
     let old = office.bundle("1.2.0", "r1");
     let _ = deploy(&old, "root-1.nfr").code(5).says("0 of 1 needed signatures");
     let new = office.bundle("1.3.0", "r2");
+    let old_host = deploy(&new, "root-1.nfr").code(2).says("0 of 1 needed signatures");
+    old_host.says("unless this host's root record is not the newest").is_one_clear_error();
     let _ = deploy(&new, "2.nfr").code(0).says("version 1.3.0 runs");
 }
 

@@ -146,17 +146,27 @@ fn sign(args: &SignArgs, context: &Context) -> Result<(), CommandError> {
     let mut draft = RootDraft::read(&args.file)?;
     let after = args.after.load_for(&draft)?;
     let key = SigningKey::read(&args.key)?;
+    if let Some(public_key) = key.public_key()
+        && draft.has_signed(&public_key, after.as_ref())?
+    {
+        let did = found_signed(&public_key);
+        return report(&did, &args.file, &draft, (after.as_ref(), &args.after), context);
+    }
     context.output.progress(&format_args!("About to sign this root record:\n{}", Sheet(&draft)));
     let signer = key.unlock(args.passphrase, None, context)?;
-    let hint = Hex(&key_hint(&signer.public_key())).to_string();
+    let public_key = signer.public_key();
     let did = if draft.sign(signer.as_ref(), after.as_ref())? {
         let bytes = draft.bytes()?;
         replace_file(&args.file, Secrecy::Public, true, |file| file.write_all(&bytes))?;
-        format!("Signed by {hint}:")
+        format!("Signed by {}:", Hex(&key_hint(&public_key)))
     } else {
-        format!("Found signed by {hint}:")
+        found_signed(&public_key)
     };
     report(&did, &args.file, &draft, (after.as_ref(), &args.after), context)
+}
+
+fn found_signed(key: &PublicKey) -> String {
+    format!("Found signed by {}:", Hex(&key_hint(key)))
 }
 
 fn merge(args: &MergeArgs, context: &Context) -> Result<(), CommandError> {

@@ -178,6 +178,7 @@ fn of_key(error: &KeyError) -> Exit {
         KeyError::Exposed { .. }
         | KeyError::IsPublic { .. }
         | KeyError::Format { .. }
+        | KeyError::IsSecret { .. }
         | KeyError::WrongPassphrase { .. }
         | KeyError::Public { .. } => Exit::Usage,
         KeyError::Signer(error) => of_signer_file(error),
@@ -263,6 +264,7 @@ fn of_delegation(error: &DelegationError) -> Exit {
         | DelegationError::Over { .. }
         | DelegationError::Read { .. }
         | DelegationError::Envelope { .. }
+        | DelegationError::Pattern { .. }
         | DelegationError::TooMany { .. }
         | DelegationError::TooLong { .. } => Exit::Usage,
     }

@@ -106,9 +106,12 @@ impl fmt::Debug for Passphrase {
 
 /// What was typed ahead of a `fresh` question was meant for somebody else: the next lines of commands that were pasted.
 fn ask(question: &str, fresh: bool) -> Result<Passphrase, PassphraseError> {
-    let line = platform::ask_secret(question, fresh).map_err(|error| match error.kind() {
-        io::ErrorKind::Interrupted => PassphraseError::Interrupted,
-        _ => PassphraseError::Terminal(error),
+    let line = platform::ask_secret(question, fresh).map_err(|error| {
+        if error.kind() == io::ErrorKind::Interrupted {
+            PassphraseError::Interrupted
+        } else {
+            PassphraseError::Terminal(error)
+        }
     })?;
     parse(&line)
 }
