@@ -349,7 +349,13 @@ impl CommandError {
     /// The error and each of its causes, outermost first.
     #[must_use]
     pub fn chain(&self) -> Vec<String> {
-        causes(self)
+        let mut chain = causes(self);
+        // Where it was is nothing without what it was. The address of a simulated device may end in the colon itself.
+        if let (Self::Device { address, .. }, Some(what)) = (self, chain.get_mut(1)) {
+            *what = format!("{}: {what}", address.to_string().trim_end_matches(':'));
+            chain.remove(0);
+        }
+        chain
     }
 
     /// The first line of a record, or of the signatures beside it, that is at fault.
@@ -386,6 +392,16 @@ mod tests {
         };
         assert_eq!(error(Refusal::Busy).exit(), Exit::Bench);
         assert_eq!(error(Refusal::WrongProduct).exit(), Exit::Refused);
+    }
+
+    /// Programs read the first of them.
+    #[test]
+    fn what_went_wrong_on_a_device_stands_behind_its_address() {
+        let error = CommandError::Device {
+            address: Address::Simulated { scenario: None },
+            source: Box::new(DeviceError::OutOfTurn("hello")),
+        };
+        assert_eq!(error.chain(), ["sim: the device answered out of turn to hello"]);
     }
 
     #[test]

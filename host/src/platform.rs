@@ -3,22 +3,26 @@
 //! Nothing else in this crate asks what it runs on.
 
 pub use system::{
-    QuietKeys, UNPLUGGED, ask_to_end, changeable_mode, exposed_mode, host_name, open_at_once,
-    open_descriptor, public_temporary, read_at, secret_temporary, stop_signal, survive_file_limit,
+    QuietKeys, UNPLUGGED, ask_secret, ask_to_end, changeable_mode, exposed_mode, host_name,
+    open_at_once, open_descriptor, public_temporary, read_at, secret_temporary, stop_signal,
+    survive_file_limit,
 };
 
 #[cfg(unix)]
 mod system {
     use std::fs::{File, Metadata, OpenOptions, Permissions};
-    use std::io;
+    use std::io::{self, Read as _, Write as _};
     use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
     use std::path::Path;
     use std::sync::OnceLock;
 
     use rustix::fs::OFlags;
-    use rustix::process::{Pid, Signal, kill_process};
-    use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
+    use rustix::process::{Pid, Signal, kill_current_process_group, kill_process};
+    use rustix::termios::{
+        LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr,
+    };
     use tempfile::{Builder, NamedTempFile};
+    use zeroize::Zeroizing;
 
     /// Reads at `offset` without moving the file's own position.
     ///
@@ -175,6 +179,62 @@ mod system {
         }
     }
 
+    /// Asks the person at the terminal for a line that is not shown while it is typed. A `fresh` question takes nothing that
+    /// was typed before it for its answer. Ctrl-C leaves the terminal as it was, and does what it always does.
+    ///
+    /// # Errors
+    /// When there is no terminal, or its line has no end.
+    pub fn ask_secret(question: &str, fresh: bool) -> io::Result<Zeroizing<Vec<u8>>> {
+        let mut terminal = OpenOptions::new().read(true).write(true).open("/dev/tty")?;
+        let hushed = Hushed::new(terminal.try_clone()?, fresh)?;
+        terminal.write_all(question.as_bytes())?;
+        // A terminal gives one line at a time, and none that is longer.
+        let mut line = Zeroizing::new(vec![0; 4096]);
+        let length = terminal.read(&mut line)?;
+        line.truncate(length);
+        match line.pop() {
+            Some(b'\n') => Ok(line),
+            Some(end) if Some(end) == hushed.interrupt => {
+                terminal.write_all(b"\n")?;
+                drop(hushed);
+                kill_current_process_group(Signal::INT)?;
+                Err(io::ErrorKind::Interrupted.into())
+            }
+            _ => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
+    /// A terminal that does not show what is typed, until dropped.
+    struct Hushed {
+        terminal: File,
+        before: Termios,
+        /// What ends a line in place of interrupting the process, which would leave the terminal hushed.
+        interrupt: Option<u8>,
+    }
+
+    impl Hushed {
+        fn new(terminal: File, fresh: bool) -> io::Result<Self> {
+            let before = tcgetattr(&terminal)?;
+            let mut modes = before.clone();
+            modes.local_modes.remove(LocalModes::ECHO | LocalModes::ISIG);
+            modes.local_modes.insert(LocalModes::ICANON | LocalModes::ECHONL);
+            let interrupts = before.local_modes.contains(LocalModes::ISIG);
+            let interrupt = interrupts.then(|| before.special_codes[SpecialCodeIndex::VINTR]);
+            if let Some(interrupt) = interrupt {
+                modes.special_codes[SpecialCodeIndex::VEOL] = interrupt;
+            }
+            let when = if fresh { OptionalActions::Flush } else { OptionalActions::Drain };
+            tcsetattr(&terminal, when, &modes)?;
+            Ok(Self { terminal, before, interrupt })
+        }
+    }
+
+    impl Drop for Hushed {
+        fn drop(&mut self) {
+            let _ = tcsetattr(&self.terminal, OptionalActions::Drain, &self.before);
+        }
+    }
+
     /// A job in the background that changes its terminal is stopped by the system.
     fn is_foreground() -> bool {
         tcgetpgrp(io::stderr()).is_ok_and(|group| group == rustix::process::getpgrp())
@@ -196,6 +256,15 @@ mod system {
     use std::path::Path;
 
     use tempfile::{Builder, NamedTempFile};
+    use zeroize::Zeroizing;
+
+    /// Asks the person at the console for a line that is not shown while it is typed.
+    ///
+    /// # Errors
+    /// When there is no console.
+    pub fn ask_secret(question: &str, _fresh: bool) -> io::Result<Zeroizing<Vec<u8>>> {
+        rpassword::prompt_password(question).map(|line| Zeroizing::new(line.into_bytes()))
+    }
 
     /// Reads at `offset`; the file's own position is used by nobody.
     ///

@@ -90,9 +90,9 @@ fn a_wrong_passphrase_an_empty_one_and_the_wrong_key_are_told_apart() {
     let shell = Shell::initialised();
     let create = ["bundle", "create", "-o", "x.nfb", FD, "0"];
     let wrong = shell.run_with("tide pools\n", &create).ends_with_code(2);
-    assert!(wrong.stderr.ends_with("error: wrong passphrase for key file trust/release.key\n"));
+    assert!(wrong.stderr.contains("error: wrong passphrase for key file trust/release.key\n"));
     let empty = shell.run_with("\n", &create).ends_with_code(2);
-    assert!(empty.stderr.ends_with("error: the passphrase is empty\n"), "{empty:?}");
+    assert!(empty.stderr.contains("error: the passphrase is empty\n"), "{empty:?}");
     let root = [&create[..], &["--key", "trust/root.key"]].concat();
     let root = shell.run_with("tide pool\n", &root).ends_with_code(2);
     assert!(root.stderr.contains("trust/root.key is a root key, expected a release key"));

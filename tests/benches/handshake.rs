@@ -33,6 +33,7 @@ fn main() {
         unshown: None,
         meets: Meets::Strangers,
         shows: Shows::KeptBack,
+        refused: None,
     };
     let (mut plain_ms, mut sealed_ms) = (Vec::new(), Vec::new());
     for number in 0..REPEATS {

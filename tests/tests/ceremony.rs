@@ -93,6 +93,8 @@ fn two_of_three_holders_make_a_root_record_and_replace_a_holder_and_a_release_ke
     let old = office.bundle("1.2.0", "r1");
     let _ = deploy(&old, "root-1.nfr").code(5).says("0 of 1 needed signatures");
     let new = office.bundle("1.3.0", "r2");
+    let old_host = deploy(&new, "root-1.nfr").code(2).says("0 of 1 needed signatures");
+    old_host.says("unless this host's root record is not the newest").is_one_clear_error();
     let _ = deploy(&new, "2.nfr").code(0).says("version 1.3.0 runs");
 }
 
@@ -117,4 +119,44 @@ fn who_is_no_holder_and_what_is_no_copy_is_refused_in_words() {
         .unwrap();
     let ended = root(&office, &["draft", "odd.toml", "-o", "odd.nfr"]).code(2);
     ended.says("see docs/TRUST.md").is_one_clear_error();
+}
+
+/// A record that is held against the wrong one looks ready for devices that refuse it.
+#[test]
+fn a_record_is_held_against_the_one_before_it_and_no_other() {
+    let office = office();
+    spec(&office, "root.toml", ["a", "b", "c"], "r1");
+    let _ = root(&office, &["draft", "root.toml", "-o", "1.nfr"]).code(0);
+    let _ = sign(&office, "1.nfr", "a", &[]).code(0);
+    let _ = sign(&office, "1.nfr", "b", &[]).code(0).says("next: noflake device enroll");
+    spec(&office, "other.toml", ["b", "c", "d"], "r2");
+    let _ = root(&office, &["draft", "other.toml", "--after", "1.nfr", "-o", "2.nfr"]).code(0);
+    // Its own holders only: no device takes it, and nothing says that one does.
+    let _ = sign(&office, "2.nfr", "d", &[]).code(0).says("--key KEY --after RECORD");
+    let next = "next: noflake root show 2.nfr --after RECORD";
+    let _ = sign(&office, "2.nfr", "c", &[]).code(0).says(next).says_not("enroll");
+    let shown = root(&office, &["--format", "json", "show", "2.nfr"]).code(0).json();
+    let next = "noflake root show 2.nfr --after RECORD";
+    assert_eq!((&shown["complete"], &shown["next"]), (&false.into(), &next.into()), "{shown}");
+    fs::copy(office.site.path("2.nfr"), office.site.path("copy.nfr")).unwrap();
+    let merge = ["merge", "2.nfr", "copy.nfr", "-o", "both.nfr"];
+    let _ = root(&office, &merge).code(0).says("next: noflake root show both.nfr --after RECORD");
+
+    for (file, after, says) in [
+        ("2.nfr", "2.nfr", "root record 2 follows root record 1, --after names root record 2"),
+        ("1.nfr", "1.nfr", "root record 1 follows no other, --after names root record 1"),
+        ("1.nfr", "2.nfr", "root record 1 follows no other, --after names root record 2"),
+    ] {
+        let after = ["--after", after];
+        let before = fs::read(office.site.path(file)).unwrap();
+        root(&office, &[&["show", file][..], &after].concat())
+            .code(2)
+            .says(says)
+            .is_one_clear_error();
+        sign(&office, file, "a", &after).code(2).says(says).is_one_clear_error();
+        let merge = ["merge", file, file, "-o", "never.nfr"];
+        root(&office, &[&merge[..], &after].concat()).code(2).says(says).is_one_clear_error();
+        assert_eq!(fs::read(office.site.path(file)).unwrap(), before, "{file} is as it was");
+        assert!(!office.site.path("never.nfr").exists());
+    }
 }

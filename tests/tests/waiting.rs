@@ -60,3 +60,11 @@ fn programs_are_told_in_json() {
     assert_eq!(waits[0]["limit_s"], 70);
     assert_eq!(waits[0]["text"], "no answer for 10 s; waiting up to 70 s");
 }
+
+/// In real time: nothing listens there, and eight seconds without a word look like a program that hangs.
+#[test]
+fn a_device_that_has_never_answered_is_told_of_soon() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let ended = Site::new().noflake(&["device", "status", "-d", &format!("tcp:{free}")]).code(3);
+    ended.says(&format!("tcp:{free}: no answer for 2 s; waiting up to 8 s")).is_one_clear_error();
+}

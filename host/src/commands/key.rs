@@ -14,6 +14,7 @@ use crate::cli::Context;
 use crate::error::CommandError;
 use crate::trust::{
     Hex, KeyRole, LockedKey, PublicKeyFile, Signer, SignerFile, create_key, public_path,
+    refuse_taken_key,
 };
 
 /// Make keys, take in those of tokens and servers, show them, and say what hosts may do
@@ -69,6 +70,7 @@ pub fn run(args: Args, context: &Context) -> Result<(), CommandError> {
 
 fn generate(args: &GenerateArgs, context: &Context) -> Result<(), CommandError> {
     let path = with_extension(&args.name, "key");
+    refuse_taken_key(&path)?;
     let passphrase = args.passphrase.source().choose(&path.display().to_string())?;
     let public = create_key(&path, args.role, &passphrase)?;
     print(context, &path, Some(args.role), &public.public_key, None);

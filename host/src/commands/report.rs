@@ -28,8 +28,9 @@ enum Command {
 /// Show a run: verdict, checks, device, and whether its record is whole
 #[derive(Debug, clap::Args)]
 struct ShowArgs {
-    /// Run folder, or its record.jsonl
-    run: PathBuf,
+    /// Run folder, or its record.jsonl; again for more
+    #[arg(required = true)]
+    runs: Vec<PathBuf>,
 }
 
 /// Verify the record of a run, and that a bench has signed all of it
@@ -58,13 +59,15 @@ pub fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
 }
 
 fn show(args: &ShowArgs, context: &Context) -> Result<(), CommandError> {
-    let record = RunRecord::read(&args.run)?;
-    let view = record.view();
-    let mut machine = run_json(view);
-    if let Some(machine) = machine.as_object_mut() {
-        machine.insert("evidence".to_owned(), json!(args.run));
+    for run in &args.runs {
+        let record = RunRecord::read(run)?;
+        let view = record.view();
+        let mut machine = run_json(view);
+        if let Some(machine) = machine.as_object_mut() {
+            machine.insert("evidence".to_owned(), json!(run));
+        }
+        context.output.result(&run_text(view).trim_end(), &machine);
     }
-    context.output.result(&run_text(view).trim_end(), &machine);
     Ok(())
 }
 

@@ -34,6 +34,15 @@ impl RootArgs {
         Ok(self.path(context)?.map(|path| read_root(&path)).transpose()?)
     }
 
+    /// The number of the root record that the configuration names, where a flag named one and that is older than `version`:
+    /// commands without the flag would go on by a record that is over.
+    pub(super) fn older_in_config(&self, version: u32, context: &Context) -> Option<u32> {
+        self.root.as_ref()?;
+        let named = context.config().ok()?.trust.root?;
+        let older = read_root(&named).ok()?.record().claims().version;
+        (older < version).then_some(older)
+    }
+
     /// Reads it; one must be named.
     ///
     /// # Errors

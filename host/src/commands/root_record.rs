@@ -17,7 +17,7 @@ use crate::cli::Context;
 use crate::error::CommandError;
 use crate::evidence::utc_from_unix_s;
 use crate::link::shell_word;
-use crate::trust::{Hex, RootDraft, RootSpec, Secrecy, Signed, read_root, replace_file};
+use crate::trust::{Hex, RootDraft, RootError, RootSpec, Secrecy, Signed, read_root, replace_file};
 
 /// Make root records and gather their signatures, on as many machines as there are holders
 ///
@@ -40,7 +40,7 @@ enum Command {
 /// Write down a root record that nobody has signed yet
 #[derive(Debug, clap::Args)]
 struct DraftArgs {
-    /// What it is to say, a TOML file: keys and thresholds of root and release, policy
+    /// What it is to say, a TOML file: keys and thresholds of root, release, qualify and operate, epochs, policy
     spec: PathBuf,
     #[command(flatten)]
     after: AfterArgs,
@@ -85,7 +85,7 @@ struct ShowArgs {
 
 #[derive(Debug, clap::Args)]
 struct AfterArgs {
-    /// The root record in force, whose holders have to sign as well
+    /// The root record in force, one number below, whose holders have to sign as well
     #[arg(long, value_name = "FILE")]
     after: Option<PathBuf>,
 }
@@ -96,10 +96,28 @@ impl AfterArgs {
         Ok(root.map(|root| root.record().claims().clone()))
     }
 
-    /// As it stands on a command line.
-    fn words(&self) -> String {
-        let after = self.after.as_ref();
-        after.map(|path| format!(" --after {}", word(path))).unwrap_or_default()
+    /// The record that `draft` takes the place of.
+    ///
+    /// # Errors
+    /// When the file is no root record, or not the one before by its number: devices take new ones one by one.
+    fn load_for(&self, draft: &RootDraft) -> Result<Option<RootRecord>, CommandError> {
+        let after = self.load()?;
+        let version = draft.record().version;
+        if let Some(before) = after.as_ref().map(|after| after.version)
+            && before.checked_add(1) != Some(version)
+        {
+            return Err(RootError::NotNext { version, before }.into());
+        }
+        Ok(after)
+    }
+
+    /// As it stands on a command line about `record`.
+    fn words(&self, record: &RootRecord) -> String {
+        match &self.after {
+            Some(path) => format!(" --after {}", word(path)),
+            None if record.version > 1 => " --after RECORD".to_owned(),
+            None => String::new(),
+        }
     }
 }
 
@@ -125,37 +143,47 @@ fn draft(args: &DraftArgs, context: &Context) -> Result<(), CommandError> {
 }
 
 fn sign(args: &SignArgs, context: &Context) -> Result<(), CommandError> {
-    let after = args.after.load()?;
     let mut draft = RootDraft::read(&args.file)?;
+    let after = args.after.load_for(&draft)?;
     let key = SigningKey::read(&args.key)?;
+    if let Some(public_key) = key.public_key()
+        && draft.has_signed(&public_key, after.as_ref())?
+    {
+        let did = found_signed(&public_key);
+        return report(&did, &args.file, &draft, (after.as_ref(), &args.after), context);
+    }
     context.output.progress(&format_args!("About to sign this root record:\n{}", Sheet(&draft)));
     let signer = key.unlock(args.passphrase, None, context)?;
-    let hint = Hex(&key_hint(&signer.public_key())).to_string();
+    let public_key = signer.public_key();
     let did = if draft.sign(signer.as_ref(), after.as_ref())? {
         let bytes = draft.bytes()?;
         replace_file(&args.file, Secrecy::Public, true, |file| file.write_all(&bytes))?;
-        format!("Signed by {hint}:")
+        format!("Signed by {}:", Hex(&key_hint(&public_key)))
     } else {
-        format!("Found signed by {hint}:")
+        found_signed(&public_key)
     };
     report(&did, &args.file, &draft, (after.as_ref(), &args.after), context)
 }
 
+fn found_signed(key: &PublicKey) -> String {
+    format!("Found signed by {}:", Hex(&key_hint(key)))
+}
+
 fn merge(args: &MergeArgs, context: &Context) -> Result<(), CommandError> {
-    let after = args.after.load()?;
     let mut copies = args.files.iter().map(|path| RootDraft::read(path));
     let Some(first) = copies.next() else { return Ok(()) };
     let mut draft = first?;
     for copy in copies {
         draft.merge(&copy?)?;
     }
+    let after = args.after.load_for(&draft)?;
     args.output.write(&draft.bytes()?)?;
     report("Put together", args.output.path(), &draft, (after.as_ref(), &args.after), context)
 }
 
 fn show(args: &ShowArgs, context: &Context) -> Result<(), CommandError> {
-    let after = args.after.load()?;
     let draft = RootDraft::read(&args.file)?;
+    let after = args.after.load_for(&draft)?;
     report("", &args.file, &draft, (after.as_ref(), &args.after), context)
 }
 
@@ -181,12 +209,15 @@ fn report(
         lines.push(signed_line(&format!("of record {}", after.version), before));
     } else if record.version > 1 {
         lines.push(format!(
-            "            --after FILE says whether the holders of root record {} have signed it, too",
+            "            --after RECORD says whether the holders of root record {} have signed it, too",
             record.version.saturating_sub(1)
         ));
     }
+    let is_complete = missing == 0 && (record.version == 1 || before.is_some());
     let next = if missing > 0 {
-        format!("noflake root sign {} --key KEY{}", word(path), after_args.words())
+        format!("noflake root sign {} --key KEY{}", word(path), after_args.words(record))
+    } else if !is_complete {
+        format!("noflake root show {}{}", word(path), after_args.words(record))
     } else {
         format!("noflake device enroll -d DEVICE --root {}", word(path))
     };
@@ -210,7 +241,7 @@ fn report(
         "policy": policy_json(&record.policy),
         "signed": signed_json(&own),
         "signed_before": before.as_ref().map(signed_json),
-        "complete": missing == 0 && (record.version == 1 || before.is_some()),
+        "complete": is_complete,
         "next": next,
     });
     context.output.result(&lines.join("\n"), &machine);

@@ -10,7 +10,10 @@ use super::{PassphraseArgs, runtime};
 use crate::cli::Context;
 use crate::error::CommandError;
 use crate::link::shell_word;
-use crate::trust::{Hex, KeyError, NamedKey, ProgramSigner, Signer, SignerError, SignerFile};
+use crate::trust::{
+    Hex, KeyError, NamedKey, ProgramSigner, PublicKeyFile, Signer, SignerError, SignerFile,
+    public_path,
+};
 
 /// A role of a root record that the keys have to be of.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +48,17 @@ impl<'a> SigningKey<'a> {
         paths.iter().map(|path| Self::read(path)).collect()
     }
 
+    /// Its public half, where that can be told before it is opened: of a key file by the `.pub` beside it.
+    pub(super) fn public_key(&self) -> Option<PublicKey> {
+        match &self.key {
+            NamedKey::File(_) => {
+                let beside = PublicKeyFile::open(&public_path(self.path)).ok()?;
+                Some(beside.public_key)
+            }
+            NamedKey::Program(file) => Some(file.public().public_key),
+        }
+    }
+
     /// Asks for its passphrase, or says which program is to sign.
     ///
     /// # Errors
@@ -62,7 +76,7 @@ impl<'a> SigningKey<'a> {
             }
             NamedKey::Program(file) => Box::new(Stoppable(file.signer().map_err(KeyError::from)?)),
         };
-        refuse_other_role(self.path, signer.as_ref(), of_role)?;
+        refuse_other_role(self.path, &signer.public_key(), of_role)?;
         if let NamedKey::Program(file) = &self.key {
             announce(self.path, file, context);
         }
@@ -70,7 +84,7 @@ impl<'a> SigningKey<'a> {
     }
 }
 
-/// Unlocks each in its turn.
+/// Unlocks each in its turn, once nothing that is known of any of them speaks against it.
 ///
 /// # Errors
 /// As [`SigningKey::unlock`].
@@ -80,6 +94,11 @@ pub(super) fn unlock_all(
     of_role: Option<OfRole<'_>>,
     context: &Context,
 ) -> Result<Vec<Box<dyn Signer>>, CommandError> {
+    for key in keys {
+        if let Some(public_key) = key.public_key() {
+            refuse_other_role(key.path, &public_key, of_role)?;
+        }
+    }
     keys.iter().map(|key| key.unlock(passphrase, of_role, context)).collect()
 }
 
@@ -128,13 +147,12 @@ pub(super) fn command_line(program: &[String]) -> String {
 
 fn refuse_other_role(
     path: &Path,
-    signer: &dyn Signer,
+    key: &PublicKey,
     of_role: Option<OfRole<'_>>,
 ) -> Result<(), CommandError> {
-    let key = signer.public_key();
-    match of_role.filter(|of| !of.keys.keys.contains(&key)) {
+    match of_role.filter(|of| !of.keys.keys.contains(key)) {
         Some(OfRole { role, .. }) => {
-            let hint = Hex(&key_hint(&key)).to_string();
+            let hint = Hex(&key_hint(key)).to_string();
             Err(CommandError::NotOfRole { path: path.to_path_buf(), hint, role })
         }
         None => Ok(()),

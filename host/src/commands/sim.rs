@@ -29,6 +29,10 @@ pub struct Args {
 pub fn run(args: Args, context: &Context) -> Result<(), CommandError> {
     let factory = args.image.as_deref().map(factory_bundle).transpose()?;
     let output = &context.output;
+    if args.serve.state.is_none() && args.serve.seed.is_none() {
+        output
+            .progress(&"The key of each device is new at every start; with --state DIR it stays.");
+    }
     let report = |ready: hw_sim::ReadyLine| {
         let line = match output.format() {
             Format::Human => ready.to_string(),

@@ -181,6 +181,7 @@ fn of_key(error: &KeyError) -> Exit {
         KeyError::Exposed { .. }
         | KeyError::IsPublic { .. }
         | KeyError::Format { .. }
+        | KeyError::IsSecret { .. }
         | KeyError::WrongPassphrase { .. }
         | KeyError::Public { .. } => Exit::Usage,
         KeyError::Signer(error) => of_signer_file(error),
@@ -268,6 +269,7 @@ fn of_delegation(error: &DelegationError) -> Exit {
         | DelegationError::Ahead { .. }
         | DelegationError::Read { .. }
         | DelegationError::Envelope { .. }
+        | DelegationError::Pattern { .. }
         | DelegationError::TooMany { .. }
         | DelegationError::TooLong { .. } => Exit::Usage,
     }
@@ -281,6 +283,7 @@ const fn of_passphrase(error: &PassphraseError) -> Exit {
         | PassphraseError::TooLong
         | PassphraseError::NotText
         | PassphraseError::Differ => Exit::Usage,
+        PassphraseError::Interrupted => Exit::Interrupted,
     }
 }
 
@@ -292,6 +295,7 @@ fn of_root(error: &RootError) -> Exit {
         | RootError::WeakKey
         | RootError::Rule(_)
         | RootError::NotAHolder { .. }
+        | RootError::NotNext { .. }
         | RootError::OtherRecord { .. }
         | RootError::Unmet(_) => Exit::Usage,
         RootError::Seal(error) => of_seal(error),

@@ -10,8 +10,8 @@ use crate::bundle::{BundleError, CreateError, FormatError, SpecError};
 use crate::evidence::RecordError;
 use crate::plan::AsksTooMuch;
 use crate::trust::{
-    CertificateError, DelegationError, EncodeError, KeyError, Kind, ProgramError, RootError,
-    SignerError, SignerFileError, StatementError, WriteError,
+    CertificateError, DelegationError, EncodeError, KeyError, Kind, PassphraseError, ProgramError,
+    PublicFileError, RootError, SignerError, SignerFileError, StatementError, WriteError,
 };
 
 /// For a run that no certificate can be made from.
@@ -73,10 +73,7 @@ impl CommandError {
             }
             Self::NotEmpty { .. } => Some("name a new folder"),
             Self::NamedTwice { .. } => Some("name each device once"),
-            Self::NotNamed { what: "device", .. } => {
-                Some("add -d ADDRESS, or fill `devices` in noflake.toml")
-            }
-            Self::NotNamed { .. } => Some("noflake init, or name it with its flag"),
+            Self::NotNamed { what, .. } => Some(after_not_named(what)),
             Self::Problems { .. } => Some(DO_NOT_DEPLOY),
             Self::Unwelcome { remedy, .. } => Some(remedy),
             Self::Bundle(error) => after_bundle(error),
@@ -89,7 +86,7 @@ impl CommandError {
             Self::Device { source, .. } => Some(source.next()),
             Self::NoTrial { .. } | Self::NotSeen { .. } => Some("noflake device status --explain"),
             Self::Write(WriteError::Exists { .. }) => {
-                Some("name another file, or replace that one with --force where the command has it")
+                Some("name another file, or add --force to replace that one")
             }
             Self::InRecovery { .. } | Self::BackInRecovery { .. } => Some(RECOVER),
             Self::OtherRootLost { .. } => Some(NAME_ROOT_IN_FORCE),
@@ -103,7 +100,6 @@ impl CommandError {
             Self::Output(_) => Some("the result stands above; free the place that stdout goes to"),
             Self::Config(_) => Some("mend that file, or name another one with --config"),
             Self::Root(error) => after_root(error),
-            Self::Passphrase(_) => Some(TYPE_AGAIN),
             Self::RootSpec(_) => Some(SEE_CEREMONY),
             Self::NotOfRole { .. } => Some("noflake root show names the keys of each role"),
             Self::RunUnfit { .. } => Some(QUALIFY_FIRST),
@@ -111,16 +107,17 @@ impl CommandError {
             Self::Certificate(error) => after_certificate(error),
             Self::Delegation(error) => after_delegation(error),
             Self::Statement(error) => after_statement(error),
+            Self::Passphrase(error) => Some(after_passphrase(error)),
             Self::KnownDevices(error) => Some(error.next()),
             Self::NotCertified { source, .. } => Some(after_not_certified(source)),
             Self::AsksTooMuch { .. } => Some(AsksTooMuch::NEXT),
             Self::Evidence(error) => Some(error.next()),
             Self::Report(_) => Some("make room; noflake report show renders the record again"),
-            Self::Record(RecordError::Io { .. }) => Some("name a run folder, as in runs/"),
+            Self::Record(error) => Some(after_record(error)),
+            Self::WrongRole { .. } => Some("noflake key show FILE says what a key is for"),
             #[cfg(feature = "sim")]
             Self::Sim(_) => None,
-            Self::Record(_)
-            | Self::Image { .. }
+            Self::Image { .. }
             | Self::Demo(_)
             | Self::DemoStep { .. }
             | Self::Random(_)
@@ -131,9 +128,29 @@ impl CommandError {
             | Self::Signer(_)
             | Self::Spec(_)
             | Self::Write(_)
-            | Self::Folder { .. }
-            | Self::WrongRole { .. } => None,
+            | Self::Folder { .. } => None,
         }
+    }
+}
+
+const fn after_record(error: &RecordError) -> &'static str {
+    match error {
+        RecordError::Io { .. } | RecordError::NotAFile { .. } => "name a run folder, as in runs/",
+        RecordError::TooLong { .. }
+        | RecordError::BadLine { .. }
+        | RecordError::NotAsSigned { .. }
+        | RecordError::Missing { .. }
+        | RecordError::BadSignature { .. } => {
+            "copy the folder of the run again from where it was written; what is not there as it was written counts for nothing"
+        }
+    }
+}
+
+fn after_not_named(what: &str) -> &'static str {
+    match what {
+        "device" => "add -d ADDRESS, or fill `devices` in noflake.toml",
+        "host key" => "noflake key generate --role host NAME, then name NAME.key with --as",
+        _ => "noflake init, or name it with its flag",
     }
 }
 
@@ -143,12 +160,27 @@ fn after_key(error: &KeyError) -> Option<String> {
             return Some(format!("if nobody copied it: chmod 600 {}", path.display()));
         }
         KeyError::IsPublic { secret, .. } => {
-            return Some(format!("name {}, or the .signer file beside it", secret.display()));
+            return Some(secret.as_ref().map_or_else(
+                || {
+                    "name the .key or .signer file that it belongs to: neither is beside it"
+                        .to_owned()
+                },
+                |secret| format!("name {}", secret.display()),
+            ));
+        }
+        KeyError::IsSecret { public, .. } => {
+            return Some(format!("name {}, its public half", public.display()));
         }
         KeyError::Signer(error) => return Some(after_signer_file(error)),
         KeyError::Read { .. } => {
             "name a key that noflake key generate made, or noflake key adopt took in; where one of a laptop is lost, noflake key \
              generate --role host makes another: its .pub goes to the office, for a delegation of its own"
+        }
+        KeyError::Public { source: PublicFileError::NotForeign, .. } => {
+            "name the 64 hex digits of its line public_key in its place"
+        }
+        KeyError::Public { source: PublicFileError::NotPem, .. } => {
+            "name the public half as its tool writes it, as with openssl pkey -pubout"
         }
         KeyError::Public { .. } => {
             "name a key that noflake key generate made, or noflake key adopt took in"
@@ -178,9 +210,7 @@ fn after_signer_file(error: &SignerFileError) -> String {
         SignerFileError::Read { .. } => {
             "name a signer file, as noflake key adopt makes it".to_owned()
         }
-        SignerFileError::Program { path, .. } => {
-            format!("mend `program` in {}; {SEE_ELSEWHERE}", path.display())
-        }
+        SignerFileError::Program { path, .. } => mend_program(path),
         SignerFileError::HostKey { .. } => {
             "noflake key generate --role host makes keys of hosts".to_owned()
         }
@@ -190,11 +220,23 @@ fn after_signer_file(error: &SignerFileError) -> String {
     }
 }
 
+/// A signer file that is about to be made is not there to be mended.
+fn mend_program(signer_file: &Path) -> String {
+    if signer_file.exists() {
+        return format!("mend `program` in {}; {SEE_ELSEWHERE}", signer_file.display());
+    }
+    let folder = signer_file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    format!(
+        "name it with its whole path, or as it is found from {}, where {} is to be; nothing was written",
+        folder.display(),
+        signer_file.display()
+    )
+}
+
 fn after_program(key: &Path, error: &ProgramError) -> String {
     match error {
-        ProgramError::Start { .. } => {
-            format!("mend `program` in {}; {SEE_ELSEWHERE}", key.display())
-        }
+        ProgramError::Start { .. } => mend_program(key),
         ProgramError::Refused { .. } | ProgramError::Killed { .. } => {
             "what it had to say stands above; then the same command again".to_owned()
         }
@@ -204,6 +246,23 @@ fn after_program(key: &Path, error: &ProgramError) -> String {
         }
         ProgramError::Wait { .. } | ProgramError::Interrupted { .. } => {
             "run the same command again".to_owned()
+        }
+    }
+}
+
+const fn after_passphrase(error: &PassphraseError) -> &'static str {
+    match error {
+        PassphraseError::Terminal(_) | PassphraseError::Descriptor { .. } => {
+            "give it by an open file descriptor: --passphrase-fd 3 3< FILE"
+        }
+        PassphraseError::Differ => {
+            "run the same command again, and type the same passphrase twice; nothing was written"
+        }
+        PassphraseError::Empty
+        | PassphraseError::TooLong
+        | PassphraseError::NotText
+        | PassphraseError::Interrupted => {
+            "run the same command again, or give it by an open file descriptor: --passphrase-fd 3 3< FILE; nothing was written"
         }
     }
 }
@@ -251,6 +310,9 @@ const fn after_delegation(error: &DelegationError) -> Option<&'static str> {
         DelegationError::Read { .. } | DelegationError::Envelope { .. } => {
             Some("have noflake key delegate make it anew")
         }
+        DelegationError::Pattern { .. } => Some(
+            "--serial takes a whole number or its begin and a *, as 'HH-*'; --product takes whole names",
+        ),
         DelegationError::TooMany { .. } | DelegationError::TooLong { .. } => None,
     }
 }
@@ -280,11 +342,14 @@ const fn after_root(error: &RootError) -> Option<&'static str> {
             Some("noflake root show FILE says whose signatures are missing")
         }
         RootError::Read { .. } | RootError::Trust { .. } => {
-            Some("name the root record that noflake init made: --root trust/root.nfr")
+            Some("name a root record, a .nfr file as noflake init and noflake root draft make it")
         }
         RootError::NotAHolder { .. } => {
             Some("name the key of a holder; for one of the record before, name that with --after")
         }
+        RootError::NotNext { .. } => Some(
+            "name the record in force, one number below, with --after; root record 1 takes none",
+        ),
         RootError::OtherRecord { .. } => {
             Some("noflake root show FILE says what each of them holds")
         }
@@ -299,6 +364,7 @@ const fn after_root(error: &RootError) -> Option<&'static str> {
 
 const fn after_bundle(error: &BundleError) -> Option<&'static str> {
     match error {
+        BundleError::Trust { source: TrustError::Signatures { .. }, .. } => Some(NOT_BY_THESE),
         BundleError::Trust { .. } => Some(DO_NOT_DEPLOY),
         BundleError::Format { source, .. } => Some(after_format(source)),
         BundleError::Damaged { .. }
@@ -364,7 +430,6 @@ const fn after_format(error: &FormatError) -> &'static str {
     }
 }
 
-const TYPE_AGAIN: &str = "run the same command again, at a terminal or with --passphrase-fd N for the descriptor that gives the passphrase";
 const ENROL_WITH_A_KEY: &str = "add --as HOST.key, or fill trust.host_key in noflake.toml; noflake key generate --role host makes such a key";
 const ENROL_ANOTHER: &str = "take the device that is meant, or have a delegation made for this one: noflake key delegate; a host without a \
                  delegation enrols any";
@@ -375,6 +440,8 @@ const LOOK_OR_AGAIN: &str = "noflake device status --explain, or run the same co
 const COPY_AGAIN: &str = "copy the bundle again, then noflake bundle verify";
 const NAME_A_BUNDLE: &str = "name a bundle, as noflake bundle create makes it";
 const DO_NOT_DEPLOY: &str = "noflake bundle show, to see who signed; do not deploy it";
+const NOT_BY_THESE: &str = "noflake bundle show, to see who signed; do not deploy it, unless this host's root record is not the newest: name \
+     the newest one with --root";
 
 #[cfg(test)]
 mod tests {

@@ -45,6 +45,16 @@ pub enum DelegationError {
         /// How many it takes.
         limit: usize,
     },
+    /// It fits no device.
+    #[error("{what} {got:?} fits no device: {rule}")]
+    Pattern {
+        /// Of what.
+        what: &'static str,
+        /// What was named.
+        got: String,
+        /// Where a `*` means more than itself.
+        rule: &'static str,
+    },
     /// It does not fit into a handshake.
     #[error(
         "the delegation has {got} bytes, expected {MAX_DELEGATION_BYTES} at most: shorten its names"

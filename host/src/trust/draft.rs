@@ -96,11 +96,7 @@ impl RootDraft {
         after: Option<&RootRecord>,
     ) -> Result<bool, RootError> {
         let key = signer.public_key();
-        let counts = |record: &RootRecord| record.root.keys.contains(&key);
-        if !counts(&self.record) && !after.is_some_and(counts) {
-            return Err(RootError::NotAHolder { hint: key_hint(&key) });
-        }
-        if self.is_signed_by(&key)? {
+        if self.has_signed(&key, after)? {
             return Ok(false);
         }
         let message = signed_bytes(BodyType::Root, &self.body).map_err(RootError::Seal)?;
@@ -110,6 +106,22 @@ impl RootDraft {
         self.signatures.retain(|(of, _)| *of != hint);
         self.signatures.push((hint, signature));
         self.bytes().map(|_| true)
+    }
+
+    /// Whether a holder has signed it.
+    ///
+    /// # Errors
+    /// When the key is none of this record's or of `after`'s.
+    pub fn has_signed(
+        &self,
+        key: &PublicKey,
+        after: Option<&RootRecord>,
+    ) -> Result<bool, RootError> {
+        let counts = |record: &RootRecord| record.root.keys.contains(key);
+        if !counts(&self.record) && !after.is_some_and(counts) {
+            return Err(RootError::NotAHolder { hint: key_hint(key) });
+        }
+        self.is_signed_by(key)
     }
 
     /// Takes the signatures of another copy of the same record; gives how many were new.

@@ -21,7 +21,7 @@ use super::host_key;
 use super::passphrase::Passphrase;
 use super::public_file::{self, KeyRole, PublicFileError, PublicKeyFile};
 use super::signer::FileSigner;
-use super::signer_file::{SignerFile, SignerFileError};
+use super::signer_file::{self, SignerFile, SignerFileError};
 use crate::{input, platform};
 
 pub use super::public_file::public_path;
@@ -57,12 +57,20 @@ pub enum KeyError {
         reason: &'static str,
     },
     /// It is the half that everybody may have.
-    #[error("{} is the public half of a key; the key is {}", path.display(), secret.display())]
+    #[error("{} is the public half of a key, expected the key", path.display())]
     IsPublic {
         /// The file.
         path: PathBuf,
-        /// Where the other half is, by its name.
-        secret: PathBuf,
+        /// The file beside it that stands for the other half.
+        secret: Option<PathBuf>,
+    },
+    /// It is the half that stays with its owner, or stands for it.
+    #[error("{} is no public half of a key, expected {}", path.display(), public.display())]
+    IsSecret {
+        /// The file.
+        path: PathBuf,
+        /// Where the public half is, by its name.
+        public: PathBuf,
     },
     /// The passphrase does not open it.
     #[error("wrong passphrase for key file {}", path.display())]
@@ -89,6 +97,18 @@ pub enum KeyError {
     Encrypt(#[source] pkcs8::Error),
 }
 
+/// Refuses a place that a key, or its public half, has already, before anybody thinks of a passphrase for a new one.
+///
+/// # Errors
+/// When either file is there.
+pub fn refuse_taken_key(path: &Path) -> Result<(), KeyError> {
+    let beside = public_path(path);
+    let taken = [path, &beside].into_iter().find(|path| path.exists());
+    taken.map_or(Ok(()), |path| {
+        Err(KeyError::Write(WriteError::Exists { path: path.to_path_buf() }))
+    })
+}
+
 /// Makes a new key: `path` gets the secret half, encrypted, and [`public_path`] the public one.
 ///
 /// # Errors
@@ -98,10 +118,8 @@ pub fn create_key(
     role: KeyRole,
     passphrase: &Passphrase,
 ) -> Result<PublicKeyFile, KeyError> {
+    refuse_taken_key(path)?;
     let beside = public_path(path);
-    if let Some(taken) = [path, &beside].into_iter().find(|path| path.exists()) {
-        return Err(KeyError::Write(WriteError::Exists { path: taken.to_path_buf() }));
-    }
     let mut secret = Zeroizing::new([0; 32]);
     getrandom::fill(&mut *secret).map_err(KeyError::Random)?;
     let (pem, public_key) = match role {
@@ -137,7 +155,8 @@ impl LockedKey {
             return Err(format("it names a program, expected the key itself"));
         }
         if path.extension().is_some_and(|extension| extension == "pub") {
-            let secret = path.with_extension("key");
+            let beside = ["key", signer_file::EXTENSION].map(|end| path.with_extension(end));
+            let secret = beside.into_iter().find(|path| path.exists());
             return Err(KeyError::IsPublic { path: path.to_path_buf(), secret });
         }
         let pem = read_secret(path)?;
@@ -189,8 +208,12 @@ impl PublicKeyFile {
     /// Reads the public key file at `path`.
     ///
     /// # Errors
-    /// When it is missing, not a public key file, or its key is weak.
+    /// When it is missing, the other half of a key, not a public key file, or its key is weak.
     pub fn open(path: &Path) -> Result<Self, KeyError> {
+        let is_named = |end: &str| path.extension().is_some_and(|extension| extension == end);
+        if is_named("key") || is_named(signer_file::EXTENSION) {
+            return Err(KeyError::IsSecret { path: path.to_path_buf(), public: public_path(path) });
+        }
         Self::read(path).map_err(|source| KeyError::Public { path: path.to_path_buf(), source })
     }
 }

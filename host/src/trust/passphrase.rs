@@ -44,6 +44,9 @@ pub enum PassphraseError {
     /// Not text.
     #[error("the passphrase is not UTF-8 text")]
     NotText,
+    /// Ctrl-C at the question.
+    #[error("interrupted while a passphrase was asked for")]
+    Interrupted,
     /// Typed differently the second time.
     #[error("the two passphrases differ")]
     Differ,
@@ -56,7 +59,7 @@ impl PassphraseSource {
     /// When none can be read, or it is empty.
     pub fn read(self, what: &str) -> Result<Passphrase, PassphraseError> {
         match self {
-            Self::Terminal => ask(&format!("Passphrase for {what}: ")),
+            Self::Terminal => ask(&format!("Passphrase for {what}: "), true),
             Self::Descriptor(number) => {
                 let failed = |source| PassphraseError::Descriptor { number, source };
                 let mut file = platform::open_descriptor(number).map_err(failed)?;
@@ -72,7 +75,7 @@ impl PassphraseSource {
     pub fn choose(self, what: &str) -> Result<Passphrase, PassphraseError> {
         let first = self.read(&format!("{what} (new)"))?;
         if self == Self::Terminal {
-            let second = ask("The same passphrase again: ")?;
+            let second = ask("The same passphrase again: ", false)?;
             if first.as_bytes() != second.as_bytes() {
                 return Err(PassphraseError::Differ);
             }
@@ -101,9 +104,16 @@ impl fmt::Debug for Passphrase {
     }
 }
 
-fn ask(prompt: &str) -> Result<Passphrase, PassphraseError> {
-    let text = rpassword::prompt_password(prompt).map_err(PassphraseError::Terminal)?;
-    Passphrase::new(Zeroizing::new(text))
+/// What was typed ahead of a `fresh` question was meant for somebody else: the next lines of commands that were pasted.
+fn ask(question: &str, fresh: bool) -> Result<Passphrase, PassphraseError> {
+    let line = platform::ask_secret(question, fresh).map_err(|error| {
+        if error.kind() == io::ErrorKind::Interrupted {
+            PassphraseError::Interrupted
+        } else {
+            PassphraseError::Terminal(error)
+        }
+    })?;
+    parse(&line)
 }
 
 /// Reads byte by byte, so that whatever follows the line stays in the pipe for its own reader.

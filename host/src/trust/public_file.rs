@@ -89,6 +89,11 @@ pub enum PublicFileError {
     /// Not what other tools write for a public key.
     #[error("it is not the PEM of an Ed25519 public key (BEGIN PUBLIC KEY), nor 64 hex digits")]
     NotPem,
+    /// What noflake itself writes, where the file of another tool is expected.
+    #[error(
+        "it is a public key file of noflake, expected the PEM of an Ed25519 public key (BEGIN PUBLIC KEY) or 64 hex digits"
+    )]
+    NotForeign,
     /// A key under which anybody can sign.
     #[error("its public key is weak: anybody could sign under it")]
     Weak,
@@ -168,9 +173,12 @@ pub fn read_public_key(named: &str) -> Result<PublicKey, KeyError> {
     let failed = |source| KeyError::Public { path: path.to_path_buf(), source };
     let text = input::read_text(path, MAX_FILE_BYTES)
         .map_err(|source| failed(PublicFileError::Read(source)))?;
-    VerifyingKey::from_public_key_pem(&text)
-        .map(|key| key.to_bytes())
-        .map_err(|_| failed(PublicFileError::NotPem))
+    VerifyingKey::from_public_key_pem(&text).map(|key| key.to_bytes()).map_err(|_| {
+        match PublicKeyFile::parse(&text) {
+            Ok(_) => failed(PublicFileError::NotForeign),
+            Err(_) => failed(PublicFileError::NotPem),
+        }
+    })
 }
 
 /// Refuses keys of small order, and bytes that are no key at all.

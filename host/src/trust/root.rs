@@ -83,6 +83,14 @@ pub enum RootError {
         /// Its hint.
         hint: [u8; HINT_BYTES],
     },
+    /// Devices take root records one by one.
+    #[error("{}", not_next(*version, *before))]
+    NotNext {
+        /// Number of the record.
+        version: u32,
+        /// Number of the one that it was to follow.
+        before: u32,
+    },
     /// Copies of different root records.
     #[error("these are two root records, {this:.16} and {other:.16}, and no copies of one")]
     OtherRecord {
@@ -160,6 +168,17 @@ pub fn read_root(path: &Path) -> Result<LoadedRoot, RootError> {
     let record = verify_first_root(&bytes)
         .map_err(|source| RootError::Trust { path: path.to_path_buf(), source })?;
     Ok(LoadedRoot { bytes, record })
+}
+
+fn not_next(version: u32, before: u32) -> String {
+    match version.checked_sub(1) {
+        Some(0) | None => {
+            format!("root record {version} follows no other, --after names root record {before}")
+        }
+        Some(expected) => format!(
+            "root record {version} follows root record {expected}, --after names root record {before}"
+        ),
+    }
 }
 
 pub(super) fn role_keys(role: RootKeys<'_>) -> Result<RoleKeys, RootError> {

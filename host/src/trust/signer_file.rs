@@ -8,8 +8,8 @@ use firmware_protocol::root::PublicKey;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::files::{Secrecy, WriteError, write_new_file};
-use super::key_file::KeyError;
+use super::files::{Secrecy, write_new_file};
+use super::key_file::{KeyError, refuse_taken_key};
 use super::program::ProgramSigner;
 use super::public_file::{self, KeyRole, PublicKeyFile, public_path};
 use crate::{input, platform};
@@ -121,12 +121,9 @@ impl SignerFile {
         public_key: PublicKey,
         program: Vec<String>,
     ) -> Result<Self, KeyError> {
-        let beside = public_path(path);
-        if let Some(taken) = [path, &beside].into_iter().find(|path| path.exists()) {
-            return Err(KeyError::Write(WriteError::Exists { path: taken.to_path_buf() }));
-        }
+        refuse_taken_key(path)?;
         public_file::refuse_weak(&public_key)
-            .map_err(|source| KeyError::Public { path: beside, source })?;
+            .map_err(|source| KeyError::Public { path: public_path(path), source })?;
         Ok(Self::new(path, program, PublicKeyFile { role, public_key })?)
     }
 
@@ -259,6 +256,7 @@ const MAX_FILE_BYTES: u64 = 16 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use super::super::files::WriteError;
     use super::super::signer::{Signer as _, tests::signer};
     use super::*;
 

@@ -22,6 +22,10 @@ const TELL_MS: u64 = 10_000;
 /// decide whether to wait for it.
 const TELL_HELD_MS: u64 = 1_000;
 
+/// Until the first word about a device that has never answered, in milliseconds: who sees that it is the wrong address or a
+/// switch that is off need not wait for the end.
+const TELL_NEVER_MS: u64 = 2_000;
+
 /// A wait for a device that has gone on long enough to be told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
@@ -65,7 +69,8 @@ impl core::fmt::Display for Waiting {
 
 impl Device {
     /// Finds the device, looks at it and, with `session`, opens a session; with `not_boot`, waits until
-    /// it runs another boot than that. `tell` hears every ten seconds that it still waits.
+    /// it runs another boot than that. `tell` hears every ten seconds that it still waits, and soon that a device has
+    /// never answered.
     ///
     /// # Errors
     /// When none answers until `until_ms`, or another host holds it and goes on doing so.
@@ -78,7 +83,7 @@ impl Device {
     ) -> Result<Opened, DeviceError> {
         let began_ms = self.now_ms();
         let mut tell_ms = began_ms.saturating_add(TELL_MS);
-        let mut was_told_held = false;
+        let (mut was_told_held, mut was_told_never) = (false, false);
         loop {
             let error = match self.try_connect(not_boot, session).await {
                 Ok(Some(opened)) => return Ok(opened),
@@ -101,13 +106,18 @@ impl Device {
                 });
             }
             let (why, so_far_ms) = (error.instead(), now_ms.saturating_sub(began_ms));
-            let is_news = why == Instead::OtherHost && !was_told_held && so_far_ms >= TELL_HELD_MS;
+            let is_held = why == Instead::OtherHost && !was_told_held && so_far_ms >= TELL_HELD_MS;
+            let is_never = why == Instead::Silence
+                && !(self.was_reached || was_told_never)
+                && so_far_ms >= TELL_NEVER_MS;
+            let is_news = is_held || is_never;
             if is_news || now_ms >= tell_ms {
                 let limit_s = until_ms.saturating_sub(began_ms).div_ceil(1_000);
-                let step_ms = if is_news { TELL_HELD_MS } else { TELL_MS };
+                let step_ms = if is_news { 1_000 } else { TELL_MS };
                 let waited_s = so_far_ms / step_ms * (step_ms / 1_000);
                 tell(Waiting { why, waited_s, limit_s });
-                was_told_held |= is_news;
+                was_told_held |= is_held;
+                was_told_never |= is_never;
             }
             if now_ms >= tell_ms {
                 tell_ms = tell_ms.saturating_add(TELL_MS);
@@ -320,7 +330,8 @@ impl DeviceError {
                  keeps that; a new device is enrolled by noflake device enroll --as"
             }
             Self::Impostor { .. } => {
-                "do not go on: find out which device answers there, and who has the other one"
+                "do not go on: find out which device answers there, and who has the other one; if it is the same one with a new \
+                 key, remove its line from known-devices.toml beside this host's key, then noflake device pin"
             }
             Self::Known(error) => error.next(),
             Self::Random(_) => "mend the system's random source",

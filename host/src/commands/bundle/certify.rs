@@ -1,10 +1,12 @@
 //! `noflake bundle certify`: what a run has shown, signed, into the bundle.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use firmware_protocol::certificate::{Certificate, CertifiedVerdict};
 use firmware_protocol::digest::Digest;
+use firmware_protocol::root::PublicKey;
 use serde_json::json;
 
 use crate::bundle::{Attachment, Bundle, CERTIFICATE, HardwareClaim, VerifiedBundle};
@@ -15,7 +17,7 @@ use crate::commands::root::RootArgs;
 use crate::commands::root_record::now_s;
 use crate::commands::signing::{OfRole, SigningKey, borrowed, unlock_all};
 use crate::error::CommandError;
-use crate::evidence::{Integrity, Outcome, RunRecord, RunView};
+use crate::evidence::{Integrity, Outcome, RECORD_FILE, RunRecord, RunView};
 use crate::trust::{certified_hardware, parse_hex, refuse_taken, sign_certificate};
 use crate::verdict::RunVerdict;
 
@@ -27,7 +29,7 @@ use crate::verdict::RunVerdict;
 pub(super) struct Args {
     /// The bundle
     bundle: PathBuf,
-    /// Folder of the run that qualified it
+    /// Folder of the run that qualified it, or a folder of runs: the newest of them that qualified it
     #[arg(long, value_name = "DIR")]
     run: PathBuf,
     /// Key of the qualify role, a .key or .signer file; named as often as its threshold says
@@ -53,22 +55,21 @@ pub(super) struct Args {
     root: RootArgs,
     #[command(flatten)]
     passphrase: PassphraseArgs,
+    /// What a shell makes of `--run runs/*`, beyond the first.
+    #[arg(hide = true)]
+    more: Vec<PathBuf>,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
+    refuse_more(args)?;
     let root = args.root.require(context)?;
     let bundle = Bundle::open(&args.bundle)?.verify(root.record().claims())?;
     let benches = read_bench_keys(&args.signed_by)?;
-    let record = RunRecord::read(&args.run)?;
-    if !benches.is_empty() {
-        let proven = record.view().proven_by(&benches);
-        proven.map_err(|source| CommandError::Unproven { path: args.run.clone(), source })?;
-    }
     let keys = SigningKey::read_all(&args.keys)?;
     let out = args.output.as_ref().unwrap_or(&args.bundle);
     let overwrite = args.force || args.output.is_none();
     refuse_taken(out, overwrite)?;
-    let (plan, verdict) = shown(args, record.view(), &bundle)?;
+    let Shown { path, record, plan, verdict } = newest_shown(&args.run, &benches, &bundle)?;
     let manifest = bundle.manifest();
     let certificate = Certificate {
         product: &manifest.product,
@@ -83,7 +84,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let (run, sheet) = (record.view(), Sheet(&certificate));
     context.output.progress(&format_args!(
         "About to sign this certificate:\n{sheet}\nrun         {} of plan {} {}, version {}",
-        args.run.display(),
+        path.display(),
         run.run.plan.id,
         run.run.plan.version,
         manifest.version,
@@ -101,19 +102,75 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
         "verdict": verdict_word(verdict),
         "level": args.level,
         "epoch": certificate.epoch,
-        "run": args.run,
+        "run": path,
     });
     context.output.result(&human, &machine);
     Ok(())
 }
 
+fn refuse_more(args: &Args) -> Result<(), CommandError> {
+    if args.more.is_empty() {
+        return Ok(());
+    }
+    let problem = "a certificate is made from one run, and several were named".to_owned();
+    let usage =
+        "name that run, or the folder of all of them: the newest that qualified the bundle counts";
+    Err(CommandError::Arguments { problem, usage: usage.to_owned() })
+}
+
+/// A run that a certificate can be made from.
+struct Shown {
+    path: PathBuf,
+    record: RunRecord,
+    plan: Digest,
+    verdict: CertifiedVerdict,
+}
+
+/// The run in the folder `named`, or the newest of the runs in it that fit.
+fn newest_shown(
+    named: &Path,
+    benches: &[PublicKey],
+    bundle: &VerifiedBundle,
+) -> Result<Shown, CommandError> {
+    let mut newest_error = None;
+    for path in runs_in(named) {
+        let shown = RunRecord::read(&path).map_err(CommandError::from).and_then(|record| {
+            if !benches.is_empty() {
+                let proven = record.view().proven_by(benches);
+                proven.map_err(|source| CommandError::Unproven { path: path.clone(), source })?;
+            }
+            let (plan, verdict) = shown(&path, record.view(), bundle)?;
+            Ok(Shown { path, record, plan, verdict })
+        });
+        match shown {
+            Ok(shown) => return Ok(shown),
+            Err(error) => newest_error = newest_error.or(Some(error)),
+        }
+    }
+    let why = "no run is in it".to_owned();
+    Err(newest_error.unwrap_or(CommandError::RunUnfit { path: named.to_path_buf(), why }))
+}
+
+/// A run by itself, or the runs of a folder, the newest first: their names begin with the time.
+fn runs_in(named: &Path) -> Vec<PathBuf> {
+    let is_run = |path: &PathBuf| path.join(RECORD_FILE).exists();
+    let entries = fs::read_dir(named).into_iter().flatten().flatten();
+    let mut runs: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_run).collect();
+    if runs.is_empty() || is_run(&named.to_path_buf()) {
+        return vec![named.to_path_buf()];
+    }
+    runs.sort_by(|one, other| other.cmp(one));
+    runs
+}
+
 /// The plan and the verdict of a run, if it is one that a certificate can be made from.
 fn shown(
-    args: &Args,
+    path: &Path,
     view: &RunView,
     bundle: &VerifiedBundle,
 ) -> Result<(Digest, CertifiedVerdict), CommandError> {
-    let unfit = |why: &str| CommandError::RunUnfit { path: args.run.clone(), why: why.to_owned() };
+    let unfit =
+        |why: &str| CommandError::RunUnfit { path: path.to_path_buf(), why: why.to_owned() };
     let digest = |hex: &str| parse_hex::<32>(hex).map(Digest);
     if !matches!(view.integrity, Integrity::Complete { .. }) {
         return Err(unfit("its record has no end"));
@@ -163,5 +220,27 @@ impl fmt::Display for Sheet<'_> {
         writeln!(f, "plan        {plan}")?;
         writeln!(f, "verdict     {}", verdict_word(*verdict))?;
         write!(f, "level       {level}, epoch {epoch}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_runs_gives_them_newest_first_and_a_run_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["20261130T035020Z-6d80efbe", "20261201T035020Z-00000000", "notes"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+            if name != "notes" {
+                fs::write(folder.path().join(name).join(RECORD_FILE), "").unwrap();
+            }
+        }
+        let runs = runs_in(folder.path());
+        let expected = ["20261201T035020Z-00000000", "20261130T035020Z-6d80efbe"];
+        assert_eq!(runs, expected.map(|name| folder.path().join(name)));
+        assert_eq!(runs_in(&runs[0]), [runs[0].clone()]);
+        let record = runs[0].join(RECORD_FILE);
+        assert_eq!(runs_in(&record), [record]);
     }
 }

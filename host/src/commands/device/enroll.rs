@@ -12,6 +12,7 @@ use crate::commands::root::RootArgs;
 use crate::commands::runtime;
 use crate::commands::target::{TargetArgs, at, in_session};
 use crate::error::CommandError;
+use crate::link::Address;
 use crate::trust::{Acquaintance, Hex, LoadedRoot};
 
 /// Give a device in factory state its root record, or an enrolled one the next root record
@@ -49,12 +50,13 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
         let version = root.record().claims().version;
         let (done, since) = in_words(how, before, version);
         let human = format!(
-            "{}: device {} (product {}) {done} root record {version} ({:.16}){since}.{}",
+            "{}: device {} (product {}) {done} root record {version} ({:.16}){since}.{}{}",
             device.address(),
             facts.serial,
             facts.product,
             root.record().digest(),
             its_key(&device, root.record().claims().life_cycle),
+            what_does_not_last(&device, args.root.older_in_config(version, context)),
         );
         let machine = json!({
             "device": device.address().to_string(),
@@ -92,6 +94,19 @@ fn its_key(device: &Device, life_cycle: LifeCycle) -> String {
              noflake device pin --identity {key} keeps it."
         ),
     }
+}
+
+/// What of it later commands do not go by.
+fn what_does_not_last(device: &Device, older_in_config: Option<u32>) -> String {
+    let device = match device.address() {
+        Address::Simulated { .. } => {
+            "\nThis device lives in this command, and ends with it: noflake sim makes one that stays."
+        }
+        Address::Serial { .. } | Address::Tcp { .. } => "",
+    };
+    let config = older_in_config
+        .map(|older| format!("\nnoflake.toml still names root record {older}: set trust.root."));
+    format!("{device}{}", config.unwrap_or_default())
 }
 
 /// Offers a root record, and says which one it would have to be where flash has lost the one in force.

@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use clap::ValueEnum as _;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
 use super::{print, with_extension};
 use crate::cli::Context;
 use crate::commands::signing;
@@ -16,7 +19,7 @@ use crate::trust::{KeyError, KeyRole, Signer as _, SignerFile, read_public_key};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// What the key is for
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = signing_role())]
     role: KeyRole,
     /// Its public half: a PEM file, or 64 hex digits
     #[arg(long, value_name = "KEY")]
@@ -26,6 +29,15 @@ pub(super) struct Args {
     /// The program and its arguments, behind a --; with a folder in its name, as in ./sign.sh, it is relative to NAME.signer
     #[arg(last = true, required = true)]
     program: Vec<String>,
+}
+
+/// Keys of hosts sign nothing.
+fn signing_role() -> impl TypedValueParser<Value = KeyRole> {
+    let roles = || KeyRole::value_variants().iter().filter(|role| **role != KeyRole::Host);
+    let named = PossibleValuesParser::new(roles().map(|role| role.word()));
+    named.try_map(move |word| {
+        roles().find(|role| role.word() == word).copied().ok_or("no such role")
+    })
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use firmware_protocol::delegation::{Action, Actions, Delegation, MAX_PRODUCTS, MAX_SERIALS};
 use firmware_protocol::trust::key_hint;
 use serde_json::json;
@@ -39,9 +40,9 @@ pub(super) struct Args {
     #[arg(long = "serial", value_name = "PATTERN")]
     serials: Vec<String>,
     /// What it may do; again for more [default: all of them]
-    #[arg(long = "action", value_name = "ACTION", value_parser = action)]
+    #[arg(long = "action", value_name = "ACTION", value_parser = action())]
     actions: Vec<Action>,
-    /// How long it counts
+    /// How long it counts, as 12h, 1d or 4weeks
     #[arg(long = "for", value_name = "TIME", default_value = "1d", value_parser = humantime::parse_duration)]
     lasts: Duration,
     /// Epoch; root records take back those below theirs [default: the lowest that counts]
@@ -62,9 +63,12 @@ pub(super) struct Args {
     passphrase: PassphraseArgs,
 }
 
-fn action(word: &str) -> Result<Action, String> {
-    let found = Action::ALL.into_iter().find(|action| action.word() == word);
-    found.ok_or_else(|| format!("expected one of {}", words(Actions::ALL, ", ")))
+fn action() -> impl TypedValueParser<Value = Action> {
+    let named = PossibleValuesParser::new(Action::ALL.map(Action::word));
+    named.try_map(|word| {
+        let found = Action::ALL.into_iter().find(|action| action.word() == word);
+        found.ok_or("no such action")
+    })
 }
 
 /// The actions by name.
@@ -81,6 +85,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
         let (expected, got) = (KeyRole::Host.word(), role.word());
         return Err(CommandError::WrongRole { path: args.host.clone(), expected, got });
     }
+    refuse_stars(args)?;
     let keys = SigningKey::read_all(&args.keys)?;
     let out = args.output.clone().unwrap_or_else(|| args.host.with_extension("nfd"));
     refuse_taken(&out, args.force)?;
@@ -126,6 +131,21 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     });
     context.output.result(&human, &machine);
     Ok(())
+}
+
+/// Devices take a `*` for more than itself at the end of a serial number only: a delegation with another one would be
+/// signed, and fit nothing.
+fn refuse_stars(args: &Args) -> Result<(), DelegationError> {
+    let refused =
+        |what, got: &String, rule| Err(DelegationError::Pattern { what, got: got.clone(), rule });
+    if let Some(product) = args.products.iter().find(|product| product.contains('*')) {
+        return refused("product", product, "products are named whole, without a *");
+    }
+    let begin = |serial: &str| serial.strip_suffix('*').unwrap_or(serial).to_owned();
+    match args.serials.iter().find(|serial| begin(serial).contains('*')) {
+        Some(serial) => refused("serial number", serial, "a * stands at its end only"),
+        None => Ok(()),
+    }
 }
 
 fn listed<'a, const N: usize>(
