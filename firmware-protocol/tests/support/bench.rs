@@ -125,7 +125,11 @@ impl Bench {
         let (wire, header, payload) = self.out.take()?;
         let payload = payload.to_vec().leak();
         let payload = match header.kind {
-            Kind::Message => payload,
+            Kind::Message => {
+                let is_plain = self.sealed.is_none() || wire != self.wire;
+                assert!(is_plain, "a device spoke in plain sight beside a sealed link");
+                payload
+            }
             Kind::Handshake => {
                 self.handshakes.push(payload.to_vec());
                 return None;
@@ -242,6 +246,11 @@ impl Bench {
         let hello = self.ask(Request::Hello { min: 1, current: 1 });
         let Ok(Reply::Hello { boot_nonce, .. }) = hello else { panic!("{hello:?}") };
         self.boot_nonce = boot_nonce;
+        self.take_session()
+    }
+
+    /// Opens the session, whoever holds it.
+    pub fn take_session(&mut self) -> &mut Self {
         let opened = self.ask(Request::OpenSession { take_over: true, trial_id: 0 });
         let Ok(Reply::Session { session, .. }) = opened else { panic!("{opened:?}") };
         self.session = session;
