@@ -13,7 +13,7 @@ use firmware_protocol::slot::SlotId;
 use firmware_protocol::trust::BodyType;
 use firmware_protocol::version::Version;
 
-use support::bench::{Bench, TERMS};
+use support::bench::{Bench, PLAN, TERMS};
 use support::bundle::{Bundle, encode, envelope, role, root_record, signed_root};
 use support::field::{DONE, field_of, field_record};
 use support::flash::RamFlash;
@@ -227,6 +227,28 @@ fn a_manifest_that_fails_to_read_twice_is_confirmed() {
         let boot_nonce = bench.boot_nonce;
         bench.flash().flaky = Some((support::layout().slots().a.manifest, failing_reads));
         assert_eq!(bench.ask(Request::Confirm { trial_id, boot_nonce }), said);
+    }
+}
+
+/// The same for the trial that is to be opened, and for a slot that is looked at. What flash does not give is no bundle that was
+/// never staged: staged anew it would cost the slot another time.
+#[test]
+fn a_manifest_that_fails_to_read_twice_opens_a_trial_and_is_hashed() {
+    let one = Bundle::new(1, 9000);
+    let open = Request::OpenTrial { bundle: one.digest, plan: PLAN, terms: TERMS };
+    let hash = Request::HashComponent { slot: SlotId::A, area: 0 };
+    for (request, failing_reads) in [(open, 2), (open, u32::MAX), (hash, 2), (hash, u32::MAX)] {
+        let mut bench = Bench::enrolled();
+        let place = bench.layout.slots().a.manifest;
+        bench.staged(&one).flash().flaky = Some((place, failing_reads));
+        match bench.ask(request) {
+            Ok(Reply::Trial { armed: 0, how: How::Done, .. } | Reply::Hash { .. }) => {
+                assert_eq!(failing_reads, 2, "{request:?}");
+            }
+            other => {
+                assert_eq!((other, failing_reads), (Err(Refusal::Flash), u32::MAX), "{request:?}");
+            }
+        }
     }
 }
 
