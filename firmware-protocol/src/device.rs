@@ -184,7 +184,8 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     ///
     /// `clock_ms` counts on from call to call. Where it goes back, no time passed in that call, and time
     /// goes on from there: every step back gives a lease, a boot limit or a session at most what lay
-    /// between two calls.
+    /// between two calls. Where it stands still, so do leases and boot limits; a handshake that nobody ends is over behind
+    /// 100,000 calls in a row in which no time passed.
     ///
     /// Where each call passes a frame that is answered, the fifth one may be lost, if the device has something of its
     /// own to say then; a caller who passes [`Input::Nothing`] behind an answer loses none.
@@ -272,6 +273,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         let passed_ms = clock_ms.saturating_sub(self.clock_ms).min(LONGEST_GAP_MS);
         self.now_ms = self.now_ms.saturating_add(passed_ms);
         self.clock_ms = clock_ms;
+        self.access.count_call(passed_ms, self.now_ms);
     }
 
     /// What the caller's clock will say at `at_ms`.

@@ -14,7 +14,7 @@ use support::Rng;
 use support::bench::Bench;
 use support::bundle::{root_record, signed_root};
 use support::field::{DONE, LINKED, claims, delegation, field_of, field_record, host};
-use support::handshake::{begun, third, try_begin};
+use support::handshake::{begun, ended, third, try_begin};
 
 /// A handshake without a fresh key is none.
 #[test]
@@ -116,6 +116,53 @@ fn handshakes_are_bounded() {
     assert_eq!(seconds(&mut bench, 0, 6), None);
     bench.now_ms = 5_400;
     assert!(seconds(&mut bench, 0, 6).is_some());
+}
+
+/// A handshake that nobody ends is over 2 s behind its begin, whoever notices when: its wire waits 400 ms from then on, and
+/// not an honest host for the stranger of ten minutes ago.
+#[test]
+fn a_wire_waits_from_the_end_of_its_handshake_and_not_from_the_next_one() {
+    for (behind_ms, is_answered) in [(2_399, false), (2_400, true), (600_000, true)] {
+        let mut bench = field_of(&field_record());
+        begun(&mut bench, 0, &LinkSecret::new([66; 32]));
+        bench.now_ms += behind_ms;
+        let begun = try_begin(&mut bench, 0, &host());
+        assert_eq!(begun.is_some(), is_answered, "{behind_ms} ms behind its begin");
+    }
+}
+
+/// Of a clock that stands still, calls take the place: a first message that anybody has said keeps no host out for good, and
+/// that wire comes behind another one.
+#[test]
+fn a_clock_that_stands_still_keeps_no_host_out() {
+    const STILL_CALLS: u32 = 100_000;
+    let pass = |bench: &mut Bench, calls: u32| {
+        for _ in 0..calls {
+            bench.poll(Input::Nothing);
+        }
+    };
+    for (wire, rounds) in [(1, 1), (0, 2)] {
+        let mut bench = field_of(&field_record());
+        begun(&mut bench, 0, &LinkSecret::new([66; 32]));
+        for round in 1..=rounds {
+            // A first message is a call, too.
+            pass(&mut bench, STILL_CALLS - 2);
+            assert!(try_begin(&mut bench, wire, &host()).is_none(), "too soon");
+            let begun = try_begin(&mut bench, wire, &host());
+            assert_eq!(begun.is_some(), round == rounds, "wire {wire}");
+            let said = begun.and_then(|it| ended(&mut bench, wire, &it, &delegation(&claims())));
+            let linked = FromDevice::Reply { id: 0, reply: LINKED };
+            assert_eq!(said, (round == rounds).then_some(linked), "wire {wire}");
+        }
+    }
+    // Where it goes on in between, nothing is over before its time.
+    let mut bench = field_of(&field_record());
+    let begun = begun(&mut bench, 0, &host());
+    for _ in 0..3 {
+        pass(&mut bench, STILL_CALLS - 1);
+        bench.now_ms += 1;
+    }
+    assert!(ended(&mut bench, 0, &begun, &delegation(&claims())).is_some());
 }
 
 /// Also a wire whose handshakes do end, with nothing, keeps no other one out.
