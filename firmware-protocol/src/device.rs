@@ -120,8 +120,9 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     /// An engine for the image that was just started.
     ///
     /// `window` is the memory for blocks in flight: at least two of the largest blocks the device is
-    /// to take, and at least [`crate::trust::MAX_ENVELOPE_BYTES`]. `max_frame_bytes` is the longest
-    /// frame, header included, that the caller's decoders keep.
+    /// to take, and at least [`crate::trust::MAX_ENVELOPE_BYTES`]: with a shorter one the device takes no document at all, and
+    /// refuses the first piece of each as [`Refusal::DocumentTooLong`] with a limit of 0. `max_frame_bytes` is the longest
+    /// frame, header included, that the caller's decoders keep: at least [`crate::message::LEAST_FRAME_BYTES`].
     pub fn new(
         mut flash: F,
         mut board: B,

@@ -260,11 +260,10 @@ fn a_stage_whose_mark_or_manifest_cannot_be_stored_takes_no_block() {
     for place in places {
         let mut bench = Bench::enrolled();
         bench.flash().refuses = Some(place);
-        let erases = bench.flash().erases;
+        let before = bench.flash().erases;
         assert_eq!(bench.stage(&one, false), Err(Refusal::Flash));
-        let is_marked = place != places[0];
-        let erased = bench.flash().erases > erases;
-        assert_eq!(erased, is_marked, "nothing of the slot is erased before it is marked");
+        let (is_erased, is_marked) = (bench.flash().erases > before, place != places[0]);
+        assert_eq!(is_erased, is_marked, "nothing of the slot is erased before it is marked");
         bench.flash().refuses = None;
         let before = bench.flash().mutations();
         assert_eq!(bench.ask(Request::OpenComponent { index: 0 }), Err(Refusal::NoStage));
@@ -340,9 +339,10 @@ fn every_request_that_flash_ends_counts() {
             epoch: 0,
             made_at_s: 0,
         };
-        let document = match request {
-            Request::Enroll => signed_root(&RootRecord { version: 2, ..record.clone() }),
-            _ => envelope(BodyType::BenchReset, &encode(&reset), &[QUALIFY]),
+        let document = if request == Request::Enroll {
+            signed_root(&RootRecord { version: 2, ..record.clone() })
+        } else {
+            envelope(BodyType::BenchReset, &encode(&reset), &[QUALIFY])
         };
         bench.offer(&document).flash().refuses = Some(support::range(0, 0x4000));
         let drawn = [(); 6].map(|()| {

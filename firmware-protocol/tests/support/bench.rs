@@ -63,6 +63,15 @@ impl Bench {
         Self::start(flash, ScriptBoard::new(5), layout, ResetCause::PowerOn, 0)
     }
 
+    /// A device in factory state with a window of this length.
+    pub fn with_window(window_bytes: usize) -> Self {
+        let mut bench = Self::new();
+        let (flash, board, _) = bench.device.take().unwrap().into_parts();
+        let (layout, window) = (bench.layout.clone(), vec![0; window_bytes]);
+        bench.device = Some(Device::new(flash, board, layout, window, 2048, bench.handover, 0));
+        bench
+    }
+
     fn start(
         mut flash: RamFlash,
         board: ScriptBoard,
