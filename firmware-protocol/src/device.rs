@@ -120,8 +120,9 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     /// An engine for the image that was just started.
     ///
     /// `window` is the memory for blocks in flight: at least two of the largest blocks the device is
-    /// to take, and at least [`crate::trust::MAX_ENVELOPE_BYTES`]. `max_frame_bytes` is the longest
-    /// frame, header included, that the caller's decoders keep.
+    /// to take, and at least [`crate::trust::MAX_ENVELOPE_BYTES`]: with a shorter one the device takes no document at all, and
+    /// refuses the first piece of each as [`Refusal::DocumentTooLong`] with a limit of 0. `max_frame_bytes` is the longest
+    /// frame, header included, that the caller's decoders keep: at least [`crate::message::LEAST_FRAME_BYTES`].
     pub fn new(
         mut flash: F,
         mut board: B,
@@ -184,7 +185,8 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
     ///
     /// `clock_ms` counts on from call to call. Where it goes back, no time passed in that call, and time
     /// goes on from there: every step back gives a lease, a boot limit or a session at most what lay
-    /// between two calls.
+    /// between two calls. Where it stands still, so do leases and boot limits; a handshake that nobody ends is over behind
+    /// 100,000 calls in a row in which no time passed.
     ///
     /// Where each call passes a frame that is answered, the fifth one may be lost, if the device has something of its
     /// own to say then; a caller who passes [`Input::Nothing`] behind an answer loses none.
@@ -272,6 +274,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         let passed_ms = clock_ms.saturating_sub(self.clock_ms).min(LONGEST_GAP_MS);
         self.now_ms = self.now_ms.saturating_add(passed_ms);
         self.clock_ms = clock_ms;
+        self.access.count_call(passed_ms, self.now_ms);
     }
 
     /// What the caller's clock will say at `at_ms`.

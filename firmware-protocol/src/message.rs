@@ -17,6 +17,9 @@ mod status;
 use serde::{Deserialize, Serialize};
 
 pub use self::check::{CheckGives, CheckInfo, CheckStatus, Reading};
+use crate::frame::HEADER_BYTES;
+use crate::sealed::TAG_BYTES;
+
 pub use self::chunk::{CHUNK_HEAD_BYTES, Chunk};
 pub use self::reply::{Ack, FromDevice, How, Reply};
 pub use self::request::{Request, ToDevice, TrialTerms};
@@ -31,6 +34,8 @@ pub const PROTOCOL_CURRENT: u8 = 1;
 pub const MAX_REPLY_BYTES: usize = 512;
 /// Most payload bytes of one message to a device, chunks apart.
 pub const MAX_REQUEST_BYTES: usize = 1100;
+/// Shortest longest frame with which a device hears every request: header, payload, and the tag of a sealed link.
+pub const LEAST_FRAME_BYTES: usize = HEADER_BYTES + MAX_REQUEST_BYTES + TAG_BYTES;
 /// Most bytes of a document or block list in one request.
 pub const MAX_PIECE_BYTES: usize = 1024;
 /// Most bytes of the boot record in one reply.

@@ -3,17 +3,19 @@
 
 mod support;
 
+use firmware_protocol::bench_reset::BenchReset;
 use firmware_protocol::boot::{CONFIRMED_CRASH_BUDGET, ResetCause, Start};
 use firmware_protocol::device::{Effect, Input};
 use firmware_protocol::message::{How, Reply, Request};
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::root::RootRecord;
 use firmware_protocol::slot::SlotId;
+use firmware_protocol::trust::BodyType;
 use firmware_protocol::version::Version;
 
-use support::bench::{Bench, TERMS};
-use support::bundle::{Bundle, root_record, signed_root};
-use support::field::{field_of, field_record};
+use support::bench::{Bench, PLAN, TERMS};
+use support::bundle::{Bundle, encode, envelope, role, root_record, signed_root};
+use support::field::{DONE, field_of, field_record};
 use support::flash::RamFlash;
 
 /// A root record that did not hold must not be named by the boot record: the device would be
@@ -214,6 +216,42 @@ fn recovery_takes_a_bundle_whatever_it_may_come_from() {
     assert!(bench.stage(&bundle, false).is_ok());
 }
 
+/// What was tried for a whole trial is not lost to a read that fails: the manifest is read three times before that counts.
+#[test]
+fn a_manifest_that_fails_to_read_twice_is_confirmed() {
+    for (failing_reads, said) in [(2, DONE), (u32::MAX, Err(Refusal::Flash))] {
+        let mut bench = Bench::enrolled();
+        let one = Bundle::new(1, 9000);
+        let trial_id = bench.staged(&one).armed(&one, TERMS);
+        bench.reset();
+        let boot_nonce = bench.boot_nonce;
+        bench.flash().flaky = Some((support::layout().slots().a.manifest, failing_reads));
+        assert_eq!(bench.ask(Request::Confirm { trial_id, boot_nonce }), said);
+    }
+}
+
+/// The same for the trial that is to be opened, and for a slot that is looked at. What flash does not give is no bundle that was
+/// never staged: staged anew it would cost the slot another time.
+#[test]
+fn a_manifest_that_fails_to_read_twice_opens_a_trial_and_is_hashed() {
+    let one = Bundle::new(1, 9000);
+    let open = Request::OpenTrial { bundle: one.digest, plan: PLAN, terms: TERMS };
+    let hash = Request::HashComponent { slot: SlotId::A, area: 0 };
+    for (request, failing_reads) in [(open, 2), (open, u32::MAX), (hash, 2), (hash, u32::MAX)] {
+        let mut bench = Bench::enrolled();
+        let place = bench.layout.slots().a.manifest;
+        bench.staged(&one).flash().flaky = Some((place, failing_reads));
+        match bench.ask(request) {
+            Ok(Reply::Trial { armed: 0, how: How::Done, .. } | Reply::Hash { .. }) => {
+                assert_eq!(failing_reads, 2, "{request:?}");
+            }
+            other => {
+                assert_eq!((other, failing_reads), (Err(Refusal::Flash), u32::MAX), "{request:?}");
+            }
+        }
+    }
+}
+
 /// A slot that changes while the record still calls it something else could be started half-written.
 #[test]
 fn a_stage_whose_mark_or_manifest_cannot_be_stored_takes_no_block() {
@@ -222,7 +260,10 @@ fn a_stage_whose_mark_or_manifest_cannot_be_stored_takes_no_block() {
     for place in places {
         let mut bench = Bench::enrolled();
         bench.flash().refuses = Some(place);
+        let before = bench.flash().erases;
         assert_eq!(bench.stage(&one, false), Err(Refusal::Flash));
+        let (is_erased, is_marked) = (bench.flash().erases > before, place != places[0]);
+        assert_eq!(is_erased, is_marked, "nothing of the slot is erased before it is marked");
         bench.flash().refuses = None;
         let before = bench.flash().mutations();
         assert_eq!(bench.ask(Request::OpenComponent { index: 0 }), Err(Refusal::NoStage));
@@ -276,4 +317,39 @@ fn strangers_draw_few_erases_from_flash_that_fails_in_however_many_sessions() {
     bench.restart(ResetCause::PowerOn).open_session();
     bench.offer(&next);
     assert_eq!(bench.ask(Request::Enroll), Ok(Reply::Done(How::Done)));
+}
+
+/// What a request asks of flash that fails counts whatever was asked: behind four faults the session draws no operation any
+/// more.
+#[test]
+fn every_request_that_flash_ends_counts() {
+    const QUALIFY: u8 = 21;
+    let record = RootRecord { qualify: role(&[QUALIFY], 1), ..root_record() };
+    for request in [Request::Enroll, Request::BenchReset] {
+        let mut bench = Bench::new();
+        bench.open_session().offer(&signed_root(&record));
+        assert_eq!(bench.ask(Request::Enroll), DONE);
+        bench.confirmed(&Bundle::changed(1, 9000, 1024, |it| it.security_version = 9)).rest();
+        let boot_nonce = bench.boot_nonce;
+        let reset = BenchReset {
+            product: "demo",
+            serial: "SN-1",
+            boot_nonce,
+            floor: 4,
+            epoch: 0,
+            made_at_s: 0,
+        };
+        let document = if request == Request::Enroll {
+            signed_root(&RootRecord { version: 2, ..record.clone() })
+        } else {
+            envelope(BodyType::BenchReset, &encode(&reset), &[QUALIFY])
+        };
+        bench.offer(&document).flash().refuses = Some(support::range(0, 0x4000));
+        let drawn = [(); 6].map(|()| {
+            let before = bench.flash().mutations();
+            assert_eq!(bench.ask(request), Err(Refusal::Flash));
+            bench.flash().mutations() > before
+        });
+        assert_eq!(drawn, [true, true, true, true, false, false], "{request:?}");
+    }
 }

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 
 use firmware_protocol::boot::{BootState, CARRIED_BYTES, Carried, Trial};
 use firmware_protocol::digest::Digest;
-use firmware_protocol::flash::{Geometry, Range};
+use firmware_protocol::flash::{Flash, Geometry, Range};
 use firmware_protocol::frame::crc32c;
 use firmware_protocol::record::{
     ENTRY_BYTES, EntryHead, PLACE_BYTES, RecordError, RecordStore, WriteStep, read_entry,
@@ -253,28 +253,33 @@ fn a_blank_entry_with_a_mark_behind_it_is_none_that_was_never_written() {
     }
 }
 
-/// The cells of a mark that a cut left on its way read as set now and as blank at the next look: it is programmed again
-/// before anything is written to the place that it speaks of.
+/// The cells of a mark that a cut left on its way read as set now and as blank at the next look, or the other way round: it
+/// is programmed again before anything is written to the place that it speaks of.
 #[test]
 fn a_mark_that_reads_both_ways_is_programmed_again() {
-    let mut flash = part(8, 256, 0xff, 4096);
-    let ranges = ranges(&flash);
-    let mut store = RecordStore::load(&mut flash, ranges);
-    store.write(&mut flash, &full_state()).unwrap();
-    flash.cut = Some(Cut { operation: flash.mutations(), bytes: 0, weak: true });
-    assert!(store.write(&mut flash, &BootState::default()).is_err());
-    assert!(flash.weak_cells() > 0, "the mark is in doubt");
-    flash.power_on();
-    // It reads as blank at the start, so that the place behind it is used.
-    let mut store = RecordStore::load(&mut flash, ranges);
-    flash.mood = Mood::Turns;
-    flash.log.clear();
-    store.write(&mut flash, &BootState::default()).unwrap();
-    assert_eq!(flash.log[0], range(480, 8), "the mark comes first");
-    for mood in [Mood::Old, Mood::New] {
-        flash.mood = mood;
-        let store = RecordStore::load(&mut flash, ranges);
-        assert_eq!(store.state(), Some(&BootState::default()), "{mood:?}");
+    for looks in [0, 1] {
+        let mut flash = part(8, 256, 0xff, 4096);
+        let ranges = ranges(&flash);
+        let mut store = RecordStore::load(&mut flash, ranges);
+        store.write(&mut flash, &full_state()).unwrap();
+        flash.cut = Some(Cut { operation: flash.mutations(), bytes: 0, weak: true });
+        assert!(store.write(&mut flash, &BootState::default()).is_err());
+        assert!(flash.weak_cells() > 0, "the mark is in doubt");
+        flash.power_on();
+        // It reads as blank at the start, so that the place behind it is used.
+        let mut store = RecordStore::load(&mut flash, ranges);
+        for _ in 0..looks {
+            flash.read(480, &mut [0; 8]).unwrap();
+        }
+        flash.mood = Mood::Turns;
+        flash.log.clear();
+        store.write(&mut flash, &BootState::default()).unwrap();
+        assert_eq!(flash.log[0], range(480, 8), "the mark comes first");
+        for mood in [Mood::Old, Mood::New] {
+            flash.mood = mood;
+            let store = RecordStore::load(&mut flash, ranges);
+            assert_eq!(store.state(), Some(&BootState::default()), "{mood:?}");
+        }
     }
 }
 
@@ -674,6 +679,21 @@ fn a_place_is_not_begun_before_the_mark_that_says_so_is_there() {
     flash.ignores = None;
     assert!(store.write(&mut flash, &BootState::default()).is_ok());
     assert_eq!(RecordStore::load(&mut flash, ranges).state(), Some(&BootState::default()));
+}
+
+/// A seal that says nothing is no seal: what is not sealed was never acknowledged.
+#[test]
+fn a_seal_that_flash_did_not_hold_is_none() {
+    let mut flash = part(8, 256, 0xff, 4096);
+    let ranges = ranges(&flash);
+    let mut store = RecordStore::load(&mut flash, ranges);
+    store.write(&mut flash, &full_state()).unwrap();
+    let seal = range(ranges[0].start + 512 + 448, 8);
+    flash.ignores = Some(seal);
+    assert!(store.write(&mut flash, &BootState::default()).is_err());
+    assert_eq!(flash.log.last(), Some(&seal), "the seal is what failed");
+    assert_eq!(store.state(), Some(&full_state()));
+    assert!(!RecordStore::load(&mut flash, ranges).is_settled());
 }
 
 /// The newest entry says that a trial is over, the one before that it is open: a read that fails once must

@@ -9,7 +9,7 @@ mod support;
 
 use firmware_protocol::boot::BootState;
 use firmware_protocol::flash::{Geometry, Range};
-use firmware_protocol::record::{PLACE_BYTES, RecordStore};
+use firmware_protocol::record::{PLACE_BYTES, RecordStore, WriteStep};
 
 use support::flash::{Cut, Mood, RamFlash};
 use support::{Rng, range};
@@ -170,8 +170,8 @@ impl History {
             self.cut(6, struck);
         }
         self.allowed.push(found);
-        let (state, erases) = (numbered(found), self.flash.erases);
-        if store.state().is_none() || store.write(&mut self.flash, &state).is_ok() {
+        let erases = self.flash.erases;
+        if store.state().is_none() || written(store, &mut self.flash, found) {
             self.allowed = vec![found];
             struck.mended += 1;
         } else if self.flash.erases > erases {
@@ -214,17 +214,30 @@ impl History {
         }
         let before = (self.flash.fails_after, self.flash.read_back_fails, self.flash.erases);
         self.tried += 1;
-        let written = store.write(&mut self.flash, &numbered(self.tried));
+        let is_written = written(store, &mut self.flash, self.tried);
         struck.failed += u32::from(before.0 != self.flash.fails_after);
         struck.unread += u32::from(before.1 != self.flash.read_back_fails);
         struck.cuts += u32::from(self.flash.dead);
         struck.erases += u32::from(self.flash.erases > before.2);
         self.allowed.push(self.tried);
-        if written.is_ok() {
+        if is_written {
             assert_eq!(number_of(store), self.tried);
             self.allowed = vec![self.tried];
         }
         !self.flash.dead
+    }
+}
+
+/// Whether the state of this number is written, at no more than two erases of each block: one that does not become blank
+/// is worn out, and erasing it without end would take the others' time.
+fn written(store: &mut RecordStore, flash: &mut RamFlash, number: u32) -> bool {
+    let most = flash.erases + 2 * flash.blocks.len() as u64;
+    loop {
+        match store.step(flash, &numbered(number)) {
+            Ok(WriteStep::Written) => return true,
+            Ok(_) => assert!(flash.erases <= most, "erases without end"),
+            Err(_) => return false,
+        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! Sealed links and who may do what on them: nothing that is not authenticated changes anything (promise P8), and what a
 //! `field` device takes comes from a host with a delegation that counts (promise P4).
-#![expect(clippy::cast_possible_truncation, reason = "numbers here are small")]
 
 mod support;
 
@@ -8,21 +7,18 @@ use firmware_protocol::boot::ResetCause;
 use firmware_protocol::delegation::{Action, Actions, Delegation};
 use firmware_protocol::device::{Effect, Input};
 use firmware_protocol::digest::Digest;
-use firmware_protocol::frame::{Header, Kind};
+use firmware_protocol::frame::Kind;
 use firmware_protocol::message::{FromDevice, Reply, Request, ToDevice};
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::root::{Epochs, RootRecord};
-use firmware_protocol::sealed::{FIRST_BYTES, Initiator, LinkSecret};
+use firmware_protocol::sealed::LinkSecret;
 use firmware_protocol::trust::BodyType;
 
-use support::Rng;
 use support::bench::{Bench, TERMS};
-use support::bundle::{
-    Bundle, RELEASE, ROOT, encode, envelope, role, root_record, root_signed_by, signed_root,
-};
+use support::bundle::{Bundle, RELEASE, ROOT, encode, envelope, role, root_signed_by, signed_root};
 use support::field::{
     DONE, LINKED, OPERATE, OTHER_OPERATE, claims, delegated, delegation, field_of, field_record,
-    host,
+    host, other_host,
 };
 use support::requests::{Named, in_session};
 
@@ -145,16 +141,6 @@ fn every_request_takes_the_action_that_trust_md_says() {
     }
 }
 
-/// A handshake without a fresh key is none.
-#[test]
-fn a_device_without_random_numbers_makes_no_link() {
-    let mut bench = field_of(&field_record());
-    bench.device().board_mut().random_left = 0;
-    assert_eq!(bench.link(&host(), &delegation(&claims())), Err(Refusal::NoRandom));
-    bench.device().board_mut().random_left = usize::MAX;
-    assert_eq!(bench.link(&host(), &delegation(&claims())), LINKED);
-}
-
 /// Each action is needed for what it names, and for nothing else.
 #[test]
 fn a_session_does_what_its_delegation_names() {
@@ -181,6 +167,40 @@ fn a_session_does_what_its_delegation_names() {
                 }
             }
         }
+    }
+}
+
+/// Chunks carry no word of what they want: they ask for the action of the stage that they belong to.
+#[test]
+fn a_chunk_takes_the_action_of_a_stage() {
+    let mut bench = delegated();
+    let bundle = Bundle::new(1, 9000);
+    assert!(bench.stage(&bundle, false).is_ok());
+    assert!(bench.ask(Request::OpenComponent { index: 0 }).is_ok());
+    let (other, shown) = other_host(Actions::NONE.with(Action::Trial).with(Action::Confirm));
+    let staging = bench.sealed.take();
+    bench.wire = 1;
+    assert!(bench.link(&other, &shown).is_ok());
+    bench.take_session();
+    for (piece, bytes) in bundle.payloads[0][..1024].chunks(512).enumerate() {
+        bench.chunk(0, piece as u64 * 512, bytes);
+    }
+    (bench.wire, bench.sealed) = (0, staging);
+    let asked = bench.take_session().ask(Request::Missing { first_block: 0 });
+    assert!(matches!(asked, Ok(Reply::Missing { missing: 9, .. })), "{asked:?}");
+}
+
+/// Without its root record a device believes nobody, whatever they show: only the root itself can still be believed.
+#[test]
+fn a_device_that_has_lost_its_root_record_lets_nobody_do_anything() {
+    let mut bench = field_of(&field_record());
+    let place = bench.layout.trust()[1];
+    bench.flash().lose(place);
+    let nothing = Ok(Reply::Linked { actions: Actions::NONE });
+    for shown in [b"anything".to_vec(), delegation(&claims())] {
+        assert_eq!(bench.link(&host(), &shown), nothing);
+        bench.take_session();
+        assert_eq!(bench.ask(Request::Rollback { trial_id: 0 }), Err(Refusal::NotAuthenticated));
     }
 }
 
@@ -259,8 +279,7 @@ fn a_session_belongs_to_its_host() {
     assert_eq!(plain(&mut bench, 0), Err(Refusal::StaleSession), "on the same wire");
     assert_eq!(plain(&mut bench, 1), Err(Refusal::StaleSession), "on another wire");
     // Another host of the office, with a delegation as good.
-    let other = LinkSecret::new([52; 32]);
-    let shown = delegation(&Delegation { host: other.public(), ..claims() });
+    let (other, shown) = other_host(Actions::ALL);
     let honest = bench.sealed.take();
     bench.wire = 1;
     assert_eq!(bench.link(&other, &shown), LINKED);
@@ -367,133 +386,4 @@ fn the_next_root_record_needs_no_delegation() {
     let shown = delegation(&claims());
     let refused = Err(Refusal::UntrustedSignature { valid: 0, needed: 1 });
     assert_eq!(bench.link(&host(), &shown), refused, "by the operate key before");
-}
-
-/// A board without a key of its own cannot be talked to in secret, so it does not become a field device.
-#[test]
-fn a_board_without_an_identity_stays_out_of_the_field() {
-    let mut bench = Bench::new();
-    bench.device().board_mut().identity = None;
-    bench.open_session().offer(&signed_root(&field_record()));
-    assert_eq!(bench.ask(Request::Enroll), Err(Refusal::NoIdentity));
-    bench.offer(&signed_root(&root_record()));
-    assert_eq!(bench.ask(Request::Enroll), DONE);
-    let said = first(&mut bench, 0, 1);
-    assert_eq!(said, Some(FromDevice::Reply { id: 0, reply: Err(Refusal::NoIdentity) }));
-}
-
-/// Sends a first message, made of `seed`, on `wire`.
-fn first(bench: &mut Bench, wire: u8, seed: u64) -> Option<FromDevice<'static>> {
-    let mut payload = vec![1];
-    payload.extend(Rng(seed).bytes(FIRST_BYTES));
-    bench.sealed = None;
-    bench.frame(wire, Kind::Handshake, &payload)
-}
-
-/// P8: a handshake costs what is bounded, whoever begins it, and no flood on one wire keeps another one out.
-#[test]
-fn handshakes_are_bounded() {
-    let mut bench = Bench::enrolled();
-    let seconds = |bench: &mut Bench, wire, seed| {
-        bench.handshakes.clear();
-        assert_eq!(first(bench, wire, seed), None);
-        bench.handshakes.pop()
-    };
-    bench.now_ms = 1_000;
-    let second = seconds(&mut bench, 1, 1);
-    assert!(second.is_some());
-    assert_eq!(seconds(&mut bench, 1, 1), second, "the same question again");
-    assert_eq!(seconds(&mut bench, 1, 2), None, "another one too soon");
-    bench.now_ms = 1_100;
-    assert_eq!(seconds(&mut bench, 0, 3), None, "another wire waits");
-    // The wire that floods begins again and again, and gains no time by it.
-    let mut answered = 0;
-    for seed in 100..118 {
-        bench.now_ms += 100;
-        answered += u32::from(seconds(&mut bench, 1, seed).is_some());
-    }
-    assert!((10..=18).contains(&answered), "{answered}");
-    bench.now_ms = 3_000;
-    assert_eq!(seconds(&mut bench, 1, 4), None, "its time is over, and it comes behind others");
-    assert!(seconds(&mut bench, 0, 3).is_some(), "now another wire has its turn");
-    // One whose turn came to nothing waits no longer than another wire takes to ask again.
-    bench.now_ms = 5_000;
-    assert_eq!(seconds(&mut bench, 0, 6), None);
-    bench.now_ms = 5_400;
-    assert!(seconds(&mut bench, 0, 6).is_some());
-}
-
-/// Also a wire whose handshakes do end, with nothing, keeps no other one out.
-#[test]
-fn a_stranger_who_shakes_hands_again_and_again_lets_others_in() {
-    let mut bench = field_of(&field_record());
-    let stranger = LinkSecret::new([66; 32]);
-    let (mut honest, mut strange) = (0, 0);
-    for step in 0..600 {
-        bench.now_ms += 10;
-        // The stranger asks all the time, the host every 300 ms.
-        bench.handshakes.clear();
-        let (mut first, fresh) = ([1; 33], LinkSecret::new([step as u8; 32]));
-        let (initiator, _) = Initiator::begin(&stranger, &fresh, &mut first[1..]).unwrap();
-        bench.sealed = None;
-        bench.frame(1, Kind::Handshake, &first);
-        if let Some(second) = bench.handshakes.pop() {
-            strange += 1;
-            let mut third = [3; 65];
-            initiator.join(&second[1..], &[], &mut third[1..]).unwrap();
-            // Its third message comes as late as it may.
-            bench.now_ms += 1_890;
-            bench.wire = 1;
-            let header = Header { kind: Kind::Handshake, sequence: 0 };
-            let mut frame = [header.to_bytes().as_slice(), &third].concat();
-            bench.sealed = None;
-            let _ = bench.poll_raw(Input::Frame { link: 1, frame: &mut frame });
-        }
-        if step % 30 == 0 {
-            bench.handshakes.clear();
-            first_of(&mut bench, 0, step);
-            honest += u32::from(bench.handshakes.pop().is_some());
-        }
-    }
-    assert!(honest >= 3 && strange >= 3, "{honest} of the host, {strange} of the stranger");
-}
-
-/// Sends a first message on `wire`, each time another one.
-fn first_of(bench: &mut Bench, wire: u8, step: u64) {
-    bench.wire = wire;
-    assert_eq!(first(bench, wire, 10_000 + step), None);
-}
-
-/// Whatever arrives as a handshake: no panic, no answer but to a first message, nothing on flash.
-#[test]
-fn nonsense_in_a_handshake_changes_nothing() {
-    let mut bench = field_of(&field_record());
-    let before = image(&mut bench);
-    let mut rng = Rng(4711);
-    let mut answered = 0;
-    for _ in 0..3_000 {
-        bench.now_ms += 40;
-        let len = [0, 1, 2, 32, 33, 34, 65, 97, 300, 1025][rng.below(10)];
-        let mut payload = rng.bytes(len);
-        if let Some(number) = payload.first_mut() {
-            *number = rng.below(5) as u8;
-        }
-        // Also public keys of small order, which would make the secret known.
-        if payload.len() == 33 && rng.below(2) == 0 {
-            payload[1..].fill(0);
-        }
-        bench.handshakes.clear();
-        bench.frame(rng.below(3) as u8, Kind::Handshake, &payload);
-        if bench.handshakes.pop().is_some() {
-            assert_eq!((payload.len(), payload[0]), (33, 1));
-            assert_ne!(payload[1..], [0; 32], "a key of small order was answered");
-            answered += 1;
-        }
-    }
-    assert!(answered > 10, "{answered}");
-    assert_eq!(image(&mut bench), before);
-    let header = Header { kind: Kind::SealedChunk, sequence: 0 };
-    let mut frame = [header.to_bytes().as_slice(), &[0; 40]].concat();
-    assert_eq!(bench.poll(Input::Frame { link: 0, frame: &mut frame }), None);
-    assert_eq!(bench.link(&host(), &delegation(&claims())), LINKED);
 }

@@ -1,58 +1,30 @@
 //! Hosts and strangers on the sealed links of one device: who keeps what, who gives way to whom, and whose answers are whose
 //! (promise P8; PROTOCOL.md, "Sealed links").
-#![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
 
 mod support;
 
-use firmware_protocol::delegation::{Actions, Delegation};
+use firmware_protocol::boot::ResetCause;
+use firmware_protocol::delegation::Actions;
 use firmware_protocol::device::Input;
-use firmware_protocol::frame::{Header, Kind};
+use firmware_protocol::frame::Kind;
 use firmware_protocol::message::{FromDevice, Reply, Request, ToDevice};
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::root::{Epochs, RootRecord};
-use firmware_protocol::sealed::{Initiator, LinkSecret, THIRD_OVERHEAD_BYTES};
+use firmware_protocol::sealed::LinkSecret;
 use firmware_protocol::slot::SlotId;
 
-use support::bench::Bench;
+use support::bench::{Bench, TERMS};
 use support::bundle::{Bundle, encode, role, signed_root};
 use support::field::{
-    LINKED, OTHER_OPERATE, claims, delegated, delegation, field_of, field_record, host,
+    DONE, LINKED, OTHER_OPERATE, claims, delegated, delegation, field_of, field_record, host,
+    other_host,
 };
+use support::handshake::{begun, ended};
 
 const NOTHING: Result<Reply<'static>, Refusal> = Ok(Reply::Linked { actions: Actions::NONE });
 
 fn stranger() -> LinkSecret {
     LinkSecret::new([66; 32])
-}
-
-/// A handshake on `wire` up to its second message.
-fn begun(bench: &mut Bench, wire: u8, who: &LinkSecret) -> (Initiator, Vec<u8>) {
-    let fresh = LinkSecret::new(bench.fresh.bytes(32).try_into().unwrap());
-    let mut first = [1; 33];
-    let (initiator, _) = Initiator::begin(who, &fresh, &mut first[1..]).unwrap();
-    bench.now_ms += 400;
-    bench.handshakes.clear();
-    let mut frame = [&head()[..], &first].concat();
-    assert_eq!(bench.poll(Input::Frame { link: wire, frame: &mut frame }), None);
-    (initiator, bench.handshakes.pop().unwrap())
-}
-
-/// Its end; the bench is on that link from then on.
-fn ended(
-    bench: &mut Bench,
-    wire: u8,
-    (initiator, second): &(Initiator, Vec<u8>),
-    shown: &[u8],
-) -> Option<FromDevice<'static>> {
-    let mut third = vec![3; 1 + THIRD_OVERHEAD_BYTES + shown.len()];
-    let joined = initiator.join(&second[1..], shown, &mut third[1..]).unwrap();
-    (bench.wire, bench.sealed) = (wire, Some(joined.channel));
-    let mut frame = [&head()[..], &third].concat();
-    bench.poll(Input::Frame { link: wire, frame: &mut frame })
-}
-
-fn head() -> [u8; 5] {
-    Header { kind: Kind::Handshake, sequence: 0 }.to_bytes()
 }
 
 /// The third message arrives while the root record that takes the delegation back is being written: what was judged under
@@ -128,8 +100,7 @@ fn an_answer_belongs_to_the_link_that_asked() {
     let mut bench = delegated();
     bench.confirmed(&Bundle::new(1, 9000));
     let (session, honest) = (bench.session, bench.sealed.take());
-    let other = LinkSecret::new([52; 32]);
-    let shown = delegation(&Delegation { host: other.public(), ..claims() });
+    let (other, shown) = other_host(Actions::ALL);
     let next = begun(&mut bench, 0, &other);
     bench.sealed = honest;
     let hash = Request::HashComponent { slot: SlotId::A, area: 0 };
@@ -157,4 +128,70 @@ fn a_stranger_hears_no_console() {
     bench.device().console(b"secret");
     let heard = (0..5).find_map(|_| bench.step());
     assert!(matches!(heard, Some(FromDevice::Console(b"secret"))), "{heard:?}");
+}
+
+/// The same request id on the same wire is another question, and its answer another one, where another host has come.
+#[test]
+fn an_answer_that_is_kept_is_not_said_on_the_next_link() {
+    let mut bench = delegated();
+    bench.confirmed(&Bundle::new(1, 9000));
+    let (id, session) = (7777, bench.session);
+    let hash = Request::HashComponent { slot: SlotId::A, area: 0 };
+    assert!(matches!(bench.send(0, id, session, hash), Ok(Reply::Hash { .. })));
+    let (other, shown) = other_host(Actions::ALL);
+    assert_eq!(bench.link(&other, &shown), LINKED);
+    let said = bench.send(0, id, 0, Request::Status);
+    assert!(matches!(said, Ok(Reply::Status(_))), "{said:?}");
+}
+
+/// There is room for two links: a third one of a host that may do as much takes the place of the one that is not at work.
+#[test]
+fn a_third_link_leaves_the_one_that_is_at_work() {
+    for at_work in [0, 1] {
+        let mut bench = field_of(&field_record());
+        let mut links = [0, 1].map(|wire| {
+            bench.wire = wire;
+            assert_eq!(bench.link(&host(), &delegation(&claims())), LINKED);
+            bench.sealed.take()
+        });
+        (bench.wire, bench.sealed) = (at_work, links[usize::from(at_work)].take());
+        let working = bench.take_session().sealed.take();
+        bench.wire = 2;
+        assert_eq!(bench.link(&host(), &delegation(&claims())), LINKED);
+        (bench.wire, bench.sealed) = (at_work, working);
+        assert!(bench.ask(Request::Renew).is_ok(), "the one on wire {at_work}");
+    }
+}
+
+/// A caller with few connections keeps the one that this names: no stranger's, and none on which anybody can listen.
+#[test]
+fn the_link_that_is_named_is_a_sealed_one_of_a_host_that_may_change_something() {
+    assert_eq!(Bench::enrolled().device().session_link(), None, "plain");
+    let mut bench = field_of(&field_record());
+    bench.wire = 1;
+    assert_eq!(bench.link(&host(), &[]), NOTHING);
+    assert_eq!(bench.take_session().device().session_link(), None, "without a delegation");
+    assert_eq!(bench.link(&host(), &delegation(&claims())), LINKED);
+    assert_eq!(bench.take_session().device().session_link(), Some(1));
+}
+
+/// The boot behind a reset into a trial is kept for the host of the trial. Somebody who can drive none is let in meanwhile,
+/// for the next root record, and that is not the first session which ends it.
+#[test]
+fn a_stranger_is_let_into_a_reserved_boot_and_does_not_use_it_up() {
+    let mut bench = delegated();
+    let bundle = Bundle::new(1, 9000);
+    bench.staged(&bundle).armed(&bundle, TERMS);
+    let boot_nonce = bench.boot_nonce;
+    assert_eq!(bench.ask(Request::Reset { boot_nonce }), DONE);
+    bench.until_reset();
+    bench.restart(ResetCause::Requested);
+    let open = Request::OpenSession { take_over: false, trial_id: 0 };
+    let stranger = bench.ask(open);
+    let is_limited = matches!(stranger, Ok(Reply::Session { actions: Actions::NONE, .. }));
+    assert!(is_limited, "{stranger:?}");
+    let (other, shown) = other_host(Actions::ALL);
+    assert_eq!(bench.link(&other, &shown), LINKED);
+    let kept = bench.ask(open);
+    assert!(matches!(kept, Err(Refusal::SessionHeld { .. })), "{kept:?}");
 }

@@ -73,6 +73,19 @@ fn a_host_that_numbers_its_requests_as_the_one_before_is_not_given_its_session()
     assert_eq!(bench.send(0, 2, session, Request::Renew), Err(Refusal::StaleSession));
 }
 
+/// Where a session has moved to, the id of the request that opened it says nothing: another host numbers its requests there.
+#[test]
+fn a_session_that_moved_is_not_given_to_who_asks_under_the_id_that_opened_it() {
+    let mut bench = Bench::enrolled();
+    let open = |take_over| Request::OpenSession { take_over, trial_id: 0 };
+    let Ok(Reply::Session { session, .. }) = bench.send(0, 5, 0, open(true)) else {
+        panic!("not opened")
+    };
+    assert!(bench.send(1, 6, session, Request::Renew).is_ok(), "it moves");
+    let other = bench.send(1, 5, 0, open(false));
+    assert!(matches!(other, Err(Refusal::SessionHeld { .. })), "{other:?}");
+}
+
 /// Bytes 0..4 name the session, 4..12 the boot if it has no name yet: whichever part of them fails, no
 /// session opens, and the same request has one as soon as the source works.
 #[test]

@@ -1,21 +1,21 @@
 //! What a device without a clock knows of time: the newest that it has seen signed (TRUST.md, "Time").
-#![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
 
 mod support;
 
 use firmware_protocol::boot::{BootState, ResetCause};
 use firmware_protocol::delegation::Delegation;
 use firmware_protocol::device::Input;
-use firmware_protocol::frame::{Header, Kind};
+use firmware_protocol::frame::Kind;
 use firmware_protocol::message::{FromDevice, Reply, Request, ToDevice};
 use firmware_protocol::record::RecordStore;
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::root::{Epochs, RootRecord};
-use firmware_protocol::sealed::{Initiator, LinkSecret, THIRD_OVERHEAD_BYTES};
 
 use support::bench::{Bench, TERMS};
 use support::bundle::{Bundle, encode, signed_root};
 use support::field::{DONE, LINKED, claims, delegated, delegation, field_of, field_record, host};
+use support::handshake::{begun, third};
+use support::range;
 
 const MADE_S: u64 = 1_700_000_000;
 const DAY_S: u64 = 86_400;
@@ -130,7 +130,8 @@ fn a_delegation_that_is_shown_while_something_is_stored_moves_time() {
     let bundle = Bundle::new(1, 9000);
     bench.offer(&bundle.envelope);
     let shown = of_day(10 * DAY_S);
-    let mut third = third_message(&mut bench, &shown);
+    let begun = begun(&mut bench, 1, &host());
+    let (_, mut third) = third(&begun, &shown);
     assert_eq!(bench.tell(9_000, Request::Stage { again: false }), None, "it is being stored");
     bench.poll_raw(Input::Frame { link: 1, frame: &mut third });
     bench.rest();
@@ -204,7 +205,8 @@ fn a_handshake_while_a_root_record_is_stored_changes_nothing_of_its_time() {
         let made_at_s = MADE_S + DAY_S;
         let next = RootRecord { version: 2, made_at_s, resets_time, ..field_record() };
         bench.open_session().offer(&signed_root(&next));
-        let mut third = third_message(&mut bench, &of_day(0));
+        let begun = begun(&mut bench, 1, &host());
+        let (_, mut third) = third(&begun, &of_day(0));
         let (id, session) = (9_000, bench.session);
         let asked = encode(&ToDevice { id, session, request: Request::Enroll });
         assert_eq!(bench.frame(0, Kind::Message, &asked), None, "it is being stored");
@@ -221,20 +223,16 @@ fn a_handshake_while_a_root_record_is_stored_changes_nothing_of_its_time() {
     }
 }
 
-/// The end of a handshake on the second wire, ready to be said.
-fn third_message(bench: &mut Bench, shown: &[u8]) -> Vec<u8> {
-    bench.now_ms += 1_000;
-    let fresh = LinkSecret::new([7; 32]);
-    let mut first = [1; 33];
-    let (initiator, _) = Initiator::begin(&host(), &fresh, &mut first[1..]).unwrap();
-    bench.handshakes.clear();
-    let head = Header { kind: Kind::Handshake, sequence: 0 }.to_bytes();
-    let mut frame = [head.as_slice(), &first].concat();
-    bench.poll(Input::Frame { link: 1, frame: &mut frame });
-    let second = bench.handshakes.pop().unwrap();
-    let mut third = vec![3; 1 + THIRD_OVERHEAD_BYTES + shown.len()];
-    initiator.join(&second[1..], shown, &mut third[1..]).unwrap();
-    [head.as_slice(), &third].concat()
+/// What a device knows of time stays although flash refuses the root record that was to be stored with it.
+#[test]
+fn an_enrolment_that_fails_forgets_no_time() {
+    let mut bench = field_of(&field_record());
+    bench.host = Some((host(), of_day(3_600)));
+    bench.open_session().offer(&signed_root(&RootRecord { version: 2, ..field_record() }));
+    bench.flash().refuses = Some(range(0, 0x2000));
+    assert_eq!(bench.ask(Request::Enroll), Err(Refusal::Flash));
+    bench.flash().refuses = None;
+    assert_eq!(time_floor_s(&mut bench), MADE_S + 3_600);
 }
 
 /// The last second in which a delegation counts, and the first day that is worth an entry.

@@ -6,8 +6,10 @@ mod support;
 
 use firmware_protocol::boot::{BootRow, CONFIRMED_CRASH_BUDGET, ResetCause, Start};
 use firmware_protocol::device::{Effect, Input};
+use firmware_protocol::digest::Digest;
 use firmware_protocol::frame::Kind;
-use firmware_protocol::message::{Chunk, How, Reply, Request, TrialTerms};
+use firmware_protocol::message::{Chunk, FromDevice, How, Reply, Request, TrialTerms};
+use firmware_protocol::record::RecordStore;
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::slot::{RejectReason, SlotId, SlotState};
 use firmware_protocol::start::hardware_deadline_ms;
@@ -215,6 +217,42 @@ fn recovery_stages_beside_the_confirmed_slot() {
         let reply = bench.stage(&Bundle::new(3, 9000), false);
         assert_eq!(reply, Ok(Reply::Stage { slot, how: How::Done }));
     }
+}
+
+/// A trial whose time is up while something is being stored ends behind that: half an entry is none, and whoever asked for it
+/// is told what has become of it.
+#[test]
+fn the_end_of_a_trial_waits_for_what_is_being_stored() {
+    let mut bench = Bench::enrolled();
+    let bundle = Bundle::new(1, 9000);
+    let trial_id = bench.staged(&bundle).armed(&bundle, TERMS);
+    bench.rest();
+    assert_eq!(bench.tell(9_000, Request::Arm { trial_id, boots: 2 }), None, "it is being stored");
+    bench.now_ms += u64::from(TERMS.lease_ms) + 1;
+    let said = (0..100).find_map(|_| match bench.step() {
+        Some(FromDevice::Reply { id: 9_000, reply }) => Some(reply),
+        _ => None,
+    });
+    assert_eq!(said, Some(Ok(Reply::Trial { trial_id, armed: 2, how: How::Done })));
+    bench.rest();
+    assert_eq!(bench.status().trial, None);
+}
+
+/// The rollback of an earlier trial says nothing of the open one: its host would take that for ended.
+#[test]
+fn a_rollback_that_names_an_earlier_trial_is_refused_while_another_one_is_open() {
+    let mut bench = on_trial(TERMS);
+    let record = bench.layout.record();
+    let mut store = RecordStore::load(bench.flash(), record);
+    let mut state = store.state().unwrap().clone();
+    let open = state.trial.unwrap().trial_id;
+    let (bundle, reason, ended) = (Digest([3; 32]), RejectReason::HostDecided, 700);
+    state.slots.a = SlotState::Rejected { bundle, reason, trial_id: ended };
+    store.write(bench.flash(), &state).unwrap();
+    bench.restart_engine().open_session();
+    let refused = Err(Refusal::WrongTrial { named: ended, open });
+    assert_eq!(bench.ask(Request::Rollback { trial_id: ended }), refused);
+    assert_eq!(bench.status().trial.map(|trial| trial.trial_id), Some(open));
 }
 
 fn retiring() -> Bundle {

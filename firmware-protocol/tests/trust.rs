@@ -9,10 +9,12 @@ use firmware_protocol::manifest::{
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::root::{LifeCycle, RoleKeys, RootRecord, decode_root};
 use firmware_protocol::trust::{
-    BodyType, TrustError, admitted_manifest, key_hint, verify_first_root, verify_manifest,
+    BodyType, DOMAIN, TrustError, admitted_manifest, key_hint, verify_first_root, verify_manifest,
 };
 
-use support::bundle::{Bundle, RELEASE, ROOT, encode, envelope, manifest, role, root_record};
+use support::bundle::{
+    Bundle, RELEASE, ROOT, encode, envelope, envelope_in, manifest, role, root_record,
+};
 
 const NOBODY: TrustError = TrustError::Signatures { valid: 0, needed: 1 };
 
@@ -84,6 +86,23 @@ fn a_signature_counts_only_for_the_type_it_was_made_for() {
     let mut relabelled = bytes;
     relabelled[16] = BodyType::Manifest as u8;
     assert_eq!(verify_manifest(&relabelled, &root), Err(NOBODY));
+}
+
+/// The same keys sign other things too, such as what `key adopt` has a program sign: none of that is a document, whatever
+/// else it looks like.
+#[test]
+fn a_signature_over_anything_but_a_document_of_noflake_counts_for_nothing() {
+    let (own, signed) = (*b"noflake-signed-1", body());
+    assert_eq!(own, DOMAIN);
+    for (domain, expected) in [
+        (own, None),
+        (*b"noflake-adopts-1", Some(Refusal::Malformed)),
+        (*b"noflake-signed-2", Some(Refusal::Malformed)),
+    ] {
+        let bytes = envelope_in(domain, BodyType::Manifest, &signed, &[RELEASE]);
+        let refused = verify_manifest(&bytes, &root_record()).err().map(Refusal::from);
+        assert_eq!(refused, expected);
+    }
 }
 
 #[test]

@@ -27,6 +27,9 @@ const HANDSHAKE_GAP_MS: u64 = 100;
 /// Time in which another wire comes before one whose handshake came to nothing, in milliseconds: hosts say their first
 /// message again every 300 ms.
 const BEHIND_MS: u64 = 400;
+/// Calls in a row in which no time passed, behind which a handshake is over without a clock: far more than there are between
+/// two ticks of one that goes.
+const STILL_CALLS: u32 = 100_000;
 /// Sealed links at a time: one that holds the session, and one for a host that comes.
 const MAX_SEALED_LINKS: usize = 2;
 
@@ -75,6 +78,8 @@ pub(super) struct Access {
     behind: Option<(u8, u64)>,
     /// Where a first message was answered last, and when.
     answered: Option<(u8, u64)>,
+    /// Calls, up to this one, in which no time passed.
+    still_calls: u32,
     links: Vec<SealedLink, MAX_SEALED_LINKS>,
     /// Sealed links that there have been.
     made: u32,
@@ -172,13 +177,29 @@ impl Access {
             now_ms.saturating_sub(it.since_ms) >= HANDSHAKE_MS && !Defence::HandshakeTime.is_off()
         };
         if let Some(late) = self.pending.take_if(is_late) {
-            self.put_behind(late.wire, now_ms);
+            // Whoever notices, and when: nobody waits now for a handshake of long ago.
+            self.put_behind(late.wire, late.since_ms.saturating_add(HANDSHAKE_MS));
         }
     }
 
-    /// A handshake that came to nothing: its wire has had its turn.
-    fn put_behind(&mut self, wire: u8, now_ms: u64) {
-        self.behind = Some((wire, now_ms.saturating_add(BEHIND_MS)));
+    /// Counts a call of the engine. Of a clock that stands still, calls take the place: without them one first message
+    /// would keep everybody out until the device starts again.
+    pub(super) fn count_call(&mut self, passed_ms: u64, now_ms: u64) {
+        self.still_calls = if passed_ms == 0 { self.still_calls.saturating_add(1) } else { 0 };
+        if self.still_calls < STILL_CALLS {
+            return;
+        }
+        self.still_calls = 0;
+        self.answered = None;
+        match self.pending.take() {
+            Some(late) => self.put_behind(late.wire, now_ms),
+            None => self.behind = None,
+        }
+    }
+
+    /// A handshake that came to nothing at `ended_ms`: its wire has had its turn.
+    fn put_behind(&mut self, wire: u8, ended_ms: u64) {
+        self.behind = Some((wire, ended_ms.saturating_add(BEHIND_MS)));
     }
 
     fn begin(&mut self, pending: Pending, now_ms: u64) {

@@ -28,11 +28,8 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         let root = self.root()?;
         let state = self.state();
         let spare = self.spare(&state);
-        self.receiver = None;
-        self.document_bytes = 0;
-        let scratch = self.window.as_mut();
-        let bytes = read_manifest(&mut self.flash, self.layout.slot(spare), scratch)
-            .map_err(|_| Refusal::NotStaged)?;
+        let length = self.load_manifest(spare)?;
+        let bytes = self.window.as_ref().get(..length).unwrap_or_default();
         let envelope = manifest_of(bytes, bundle).ok_or(Refusal::NotStaged)?;
         // Whose and what it is was asked at the stage, and is asked again of what flash gives: a root record that came
         // since may have taken it back, and one decision that went wrong starts nothing by itself.
@@ -112,17 +109,23 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         root: &RootRecord,
     ) -> Result<u64, Refusal> {
         let state = self.state();
-        self.receiver = None;
-        self.document_bytes = 0;
-        let scratch = self.window.as_mut();
-        let place = self.layout.slot(slot);
-        let length = (0..READ_TRIES)
-            .find_map(|_| read_manifest(&mut self.flash, place, scratch).ok().map(<[u8]>::len));
-        let bytes = scratch.get(..length.ok_or(Refusal::Flash)?).unwrap_or_default();
+        let length = self.load_manifest(slot)?;
+        let bytes = self.window.as_ref().get(..length).unwrap_or_default();
         let envelope = manifest_of(bytes, bundle).ok_or(Refusal::Flash)?;
         let manifest = trust::released(&envelope, root)?;
         admission::still_counts(manifest.claims(), &state, root)?;
         Ok(manifest.claims().provenance.built_at_s)
+    }
+
+    /// Reads what a slot has for a manifest to the start of the window, where a transfer or a document gives way to it; gives
+    /// its length.
+    pub(super) fn load_manifest(&mut self, slot: SlotId) -> Result<usize, Refusal> {
+        self.receiver = None;
+        self.document_bytes = 0;
+        let (place, scratch) = (self.layout.slot(slot), self.window.as_mut());
+        let length = (0..READ_TRIES)
+            .find_map(|_| read_manifest(&mut self.flash, place, scratch).ok().map(<[u8]>::len));
+        length.ok_or(Refusal::Flash)
     }
 
     pub(super) fn rollback(

@@ -10,7 +10,6 @@ use crate::message::{
 use crate::planted::Defence;
 use crate::refusal::Refusal;
 use crate::slot::{RejectReason, SlotId};
-use crate::start::read_manifest;
 use crate::trust;
 
 use super::access::{Peer, Via};
@@ -307,11 +306,8 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
         let place = self.layout.slot(slot).areas.get(usize::from(area)).cloned();
         let place = place.ok_or(Refusal::NoSuchItem { index: u32::from(area) })?;
         let bundle = self.state().slots.get(slot).bundle().ok_or(Refusal::NotStaged)?;
-        self.receiver = None;
-        self.document_bytes = 0;
-        let scratch = self.window.as_mut();
-        let bytes = read_manifest(&mut self.flash, self.layout.slot(slot), scratch)
-            .map_err(|_| Refusal::Flash)?;
+        let length = self.load_manifest(slot)?;
+        let bytes = self.window.as_ref().get(..length).unwrap_or_default();
         let found = trust::admitted_manifest(bytes, bundle).map_err(|_| Refusal::Malformed)?;
         let component = found.claims().components.iter().find(|item| item.name == place.name);
         let variant = component.and_then(|component| component.variant_for(slot));

@@ -130,3 +130,40 @@ const fn bit_of(bit: u32) -> u64 {
         None => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn channel() -> Channel {
+        let key = || Key::new(&[7; 32], 0);
+        Channel::new(key(), key())
+    }
+
+    fn sealed(channel: &mut Channel) -> Option<(Header, [u8; TAG_BYTES])> {
+        let mut buffer = [0; TAG_BYTES];
+        channel.seal(Kind::Message, &mut buffer, 0).map(|(header, _)| (header, buffer))
+    }
+
+    /// PROTOCOL.md, "Sealed links": behind 2^31 frames one way a link is over.
+    #[test]
+    fn the_last_number_is_sent_once_and_none_behind_it() {
+        let mut channel = Channel { next: 0x7fff_ffff, ..channel() };
+        let (header, _) = sealed(&mut channel).unwrap();
+        assert_eq!(header.sequence, 0x7fff_ffff);
+        assert_eq!(sealed(&mut channel), None);
+    }
+
+    /// Also from a host that goes on: what it seals as it should is not opened any more.
+    #[test]
+    fn the_last_number_is_opened_and_none_behind_it() {
+        for (number, is_opened) in [(0x7fff_ffff, true), (0x8000_0000, false), (u32::MAX, false)] {
+            let header = Header { kind: Kind::SealedMessage, sequence: number };
+            let (mut sender, mut buffer) = (channel().send, [0; TAG_BYTES]);
+            sender.set_nonce(u64::from(number));
+            sender.encrypt_with_ad_in_place(&header.to_bytes(), &mut buffer, 0).unwrap();
+            let opened = channel().open(header, &mut buffer).map(|(kind, _)| kind);
+            assert_eq!(opened, is_opened.then_some(Kind::Message), "{number:#x}");
+        }
+    }
+}

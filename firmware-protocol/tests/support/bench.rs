@@ -63,6 +63,15 @@ impl Bench {
         Self::start(flash, ScriptBoard::new(5), layout, ResetCause::PowerOn, 0)
     }
 
+    /// A device in factory state with a window of this length.
+    pub fn with_window(window_bytes: usize) -> Self {
+        let mut bench = Self::new();
+        let (flash, board, _) = bench.device.take().unwrap().into_parts();
+        let (layout, window) = (bench.layout.clone(), vec![0; window_bytes]);
+        bench.device = Some(Device::new(flash, board, layout, window, 2048, bench.handover, 0));
+        bench
+    }
+
     fn start(
         mut flash: RamFlash,
         board: ScriptBoard,
@@ -125,7 +134,11 @@ impl Bench {
         let (wire, header, payload) = self.out.take()?;
         let payload = payload.to_vec().leak();
         let payload = match header.kind {
-            Kind::Message => payload,
+            Kind::Message => {
+                let is_plain = self.sealed.is_none() || wire != self.wire;
+                assert!(is_plain, "a device spoke in plain sight beside a sealed link");
+                payload
+            }
             Kind::Handshake => {
                 self.handshakes.push(payload.to_vec());
                 return None;
@@ -242,6 +255,11 @@ impl Bench {
         let hello = self.ask(Request::Hello { min: 1, current: 1 });
         let Ok(Reply::Hello { boot_nonce, .. }) = hello else { panic!("{hello:?}") };
         self.boot_nonce = boot_nonce;
+        self.take_session()
+    }
+
+    /// Opens the session, whoever holds it.
+    pub fn take_session(&mut self) -> &mut Self {
         let opened = self.ask(Request::OpenSession { take_over: true, trial_id: 0 });
         let Ok(Reply::Session { session, .. }) = opened else { panic!("{opened:?}") };
         self.session = session;

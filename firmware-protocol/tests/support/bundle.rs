@@ -45,7 +45,12 @@ pub fn root_record() -> RootRecord {
 
 /// An envelope of `body`, signed by the keys of `signers`.
 pub fn envelope(kind: BodyType, body: &[u8], signers: &[u8]) -> Vec<u8> {
-    let mut signed = DOMAIN.to_vec();
+    envelope_in(DOMAIN, kind, body, signers)
+}
+
+/// As [`envelope`], of this domain.
+pub fn envelope_in(domain: [u8; 16], kind: BodyType, body: &[u8], signers: &[u8]) -> Vec<u8> {
+    let mut signed = domain.to_vec();
     signed.push(kind as u8);
     signed.extend((body.len() as u32).to_le_bytes());
     signed.extend(body);

@@ -42,6 +42,13 @@ pub fn delegation(claims: &Delegation<'_>) -> Vec<u8> {
     envelope(BodyType::Delegation, &encode(claims), &[OPERATE])
 }
 
+/// Another host of the same office, and its delegation for `actions`.
+pub fn other_host(actions: Actions) -> (LinkSecret, Vec<u8>) {
+    let host = LinkSecret::new([52; 32]);
+    let shown = delegation(&Delegation { host: host.public(), actions, ..claims() });
+    (host, shown)
+}
+
 /// A device in `field` under this record, and no session.
 pub fn field_of(record: &RootRecord) -> Bench {
     let mut bench = Bench::new();

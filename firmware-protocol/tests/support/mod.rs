@@ -13,6 +13,7 @@ pub mod bench;
 pub mod bundle;
 pub mod field;
 pub mod flash;
+pub mod handshake;
 pub mod requests;
 pub mod table;
 

@@ -123,8 +123,8 @@ fn step(unit: &mut Unit<'_>, number: u8, status: &Status, goal: Goal) -> Result<
         return match goal {
             Goal::Staged(_) if staged => Ok(false),
             _ if staged => match open_trial(unit, release) {
-                // Its manifest was lost since.
-                Err(Stop::Refused(Refusal::NotStaged)) => {
+                // Its manifest was lost since, or cannot be read: a stage stores it anew.
+                Err(Stop::Refused(Refusal::NotStaged | Refusal::Flash)) => {
                     stage(unit, release, false).map(|()| true)
                 }
                 opened => opened.map(|()| true),

@@ -1,0 +1,232 @@
+//! Handshakes: how many there are, whose turn it is, and that each is of its own (PROTOCOL.md, "Sealed links").
+#![expect(clippy::cast_possible_truncation, reason = "numbers here are small")]
+
+mod support;
+
+use firmware_protocol::delegation::{Actions, Delegation};
+use firmware_protocol::device::Input;
+use firmware_protocol::frame::{Header, Kind};
+use firmware_protocol::message::{FromDevice, Reply, Request};
+use firmware_protocol::refusal::Refusal;
+use firmware_protocol::sealed::{FIRST_BYTES, LinkSecret};
+
+use support::Rng;
+use support::bench::Bench;
+use support::bundle::{root_record, signed_root};
+use support::field::{DONE, LINKED, claims, delegation, field_of, field_record, host};
+use support::handshake::{begun, ended, third, try_begin};
+
+/// A handshake without a fresh key is none.
+#[test]
+fn a_device_without_random_numbers_makes_no_link() {
+    let mut bench = field_of(&field_record());
+    bench.device().board_mut().random_left = 0;
+    assert_eq!(bench.link(&host(), &delegation(&claims())), Err(Refusal::NoRandom));
+    bench.device().board_mut().random_left = usize::MAX;
+    assert_eq!(bench.link(&host(), &delegation(&claims())), LINKED);
+}
+
+/// A board without a key of its own cannot be talked to in secret, so it does not become a field device.
+#[test]
+fn a_board_without_an_identity_stays_out_of_the_field() {
+    let mut bench = Bench::new();
+    bench.device().board_mut().identity = None;
+    bench.open_session().offer(&signed_root(&field_record()));
+    assert_eq!(bench.ask(Request::Enroll), Err(Refusal::NoIdentity));
+    bench.offer(&signed_root(&root_record()));
+    assert_eq!(bench.ask(Request::Enroll), DONE);
+    let said = first(&mut bench, 0, 1);
+    assert_eq!(said, Some(FromDevice::Reply { id: 0, reply: Err(Refusal::NoIdentity) }));
+}
+
+/// The device's half of a handshake is a new one each time: with one key for all, a link's key would follow from the host's
+/// half, which a host may repeat.
+#[test]
+fn every_handshake_has_a_key_of_its_own() {
+    let mut bench = field_of(&field_record());
+    let [(_, one), (_, two)] = [(); 2].map(|()| begun(&mut bench, 0, &host()));
+    assert_ne!(one[1..33], two[1..33]);
+}
+
+/// Who may do nothing, and who shows what does not count, has had the turn of that wire.
+#[test]
+fn a_wire_whose_host_may_do_nothing_waits_400_ms() {
+    let elsewhere = Delegation { serials: ["SN-2"].into_iter().collect(), ..claims() };
+    for (shown, said) in [
+        (Vec::new(), Ok(Reply::Linked { actions: Actions::NONE })),
+        (delegation(&elsewhere), Err(Refusal::DelegationDevice)),
+    ] {
+        let mut bench = field_of(&field_record());
+        assert_eq!(bench.link(&host(), &shown), said);
+        bench.sealed = None;
+        bench.now_ms += 399;
+        assert!(try_begin(&mut bench, 0, &host()).is_none(), "{said:?}");
+        bench.now_ms += 1;
+        assert!(try_begin(&mut bench, 0, &host()).is_some(), "{said:?}");
+    }
+}
+
+/// Why a delegation does not count is said to the host that has shown it, and to nobody who listens.
+#[test]
+fn a_delegation_is_refused_in_secret() {
+    let mut bench = field_of(&field_record());
+    let begun = begun(&mut bench, 0, &host());
+    let elsewhere = Delegation { serials: ["SN-2"].into_iter().collect(), ..claims() };
+    let (_, mut frame) = third(&begun, &delegation(&elsewhere));
+    let said = bench.poll_raw(Input::Frame { link: 0, frame: &mut frame });
+    assert_eq!(said, Some(Kind::SealedMessage));
+}
+
+/// Sends a first message, made of `seed`, on `wire`.
+fn first(bench: &mut Bench, wire: u8, seed: u64) -> Option<FromDevice<'static>> {
+    let mut payload = vec![1];
+    payload.extend(Rng(seed).bytes(FIRST_BYTES));
+    bench.sealed = None;
+    bench.frame(wire, Kind::Handshake, &payload)
+}
+
+/// P8: a handshake costs what is bounded, whoever begins it, and no flood on one wire keeps another one out.
+#[test]
+fn handshakes_are_bounded() {
+    let mut bench = Bench::enrolled();
+    let seconds = |bench: &mut Bench, wire, seed| {
+        bench.handshakes.clear();
+        assert_eq!(first(bench, wire, seed), None);
+        bench.handshakes.pop()
+    };
+    bench.now_ms = 1_000;
+    let second = seconds(&mut bench, 1, 1);
+    assert!(second.is_some());
+    assert_eq!(seconds(&mut bench, 1, 1), second, "the same question again");
+    assert_eq!(seconds(&mut bench, 1, 2), None, "another one too soon");
+    bench.now_ms = 1_100;
+    assert_eq!(seconds(&mut bench, 0, 3), None, "another wire waits");
+    // The wire that floods begins again and again, and gains no time by it.
+    let mut answered = 0;
+    for seed in 100..118 {
+        bench.now_ms += 100;
+        answered += u32::from(seconds(&mut bench, 1, seed).is_some());
+    }
+    assert!((10..=18).contains(&answered), "{answered}");
+    bench.now_ms = 3_000;
+    assert_eq!(seconds(&mut bench, 1, 4), None, "its time is over, and it comes behind others");
+    assert!(seconds(&mut bench, 0, 3).is_some(), "now another wire has its turn");
+    // One whose turn came to nothing waits no longer than another wire takes to ask again.
+    bench.now_ms = 5_000;
+    assert_eq!(seconds(&mut bench, 0, 6), None);
+    bench.now_ms = 5_400;
+    assert!(seconds(&mut bench, 0, 6).is_some());
+}
+
+/// A handshake that nobody ends is over 2 s behind its begin, whoever notices when: its wire waits 400 ms from then on, and
+/// not an honest host for the stranger of ten minutes ago.
+#[test]
+fn a_wire_waits_from_the_end_of_its_handshake_and_not_from_the_next_one() {
+    for (behind_ms, is_answered) in [(2_399, false), (2_400, true), (600_000, true)] {
+        let mut bench = field_of(&field_record());
+        begun(&mut bench, 0, &LinkSecret::new([66; 32]));
+        bench.now_ms += behind_ms;
+        let begun = try_begin(&mut bench, 0, &host());
+        assert_eq!(begun.is_some(), is_answered, "{behind_ms} ms behind its begin");
+    }
+}
+
+/// Of a clock that stands still, calls take the place: a first message that anybody has said keeps no host out for good, and
+/// that wire comes behind another one.
+#[test]
+fn a_clock_that_stands_still_keeps_no_host_out() {
+    const STILL_CALLS: u32 = 100_000;
+    let pass = |bench: &mut Bench, calls: u32| {
+        for _ in 0..calls {
+            bench.poll(Input::Nothing);
+        }
+    };
+    for (wire, rounds) in [(1, 1), (0, 2)] {
+        let mut bench = field_of(&field_record());
+        begun(&mut bench, 0, &LinkSecret::new([66; 32]));
+        for round in 1..=rounds {
+            // A first message is a call, too.
+            pass(&mut bench, STILL_CALLS - 2);
+            assert!(try_begin(&mut bench, wire, &host()).is_none(), "too soon");
+            let begun = try_begin(&mut bench, wire, &host());
+            assert_eq!(begun.is_some(), round == rounds, "wire {wire}");
+            let said = begun.and_then(|it| ended(&mut bench, wire, &it, &delegation(&claims())));
+            let linked = FromDevice::Reply { id: 0, reply: LINKED };
+            assert_eq!(said, (round == rounds).then_some(linked), "wire {wire}");
+        }
+    }
+    // Where it goes on in between, nothing is over before its time.
+    let mut bench = field_of(&field_record());
+    let begun = begun(&mut bench, 0, &host());
+    for _ in 0..3 {
+        pass(&mut bench, STILL_CALLS - 1);
+        bench.now_ms += 1;
+    }
+    assert!(ended(&mut bench, 0, &begun, &delegation(&claims())).is_some());
+}
+
+/// Also a wire whose handshakes do end, with nothing, keeps no other one out.
+#[test]
+fn a_stranger_who_shakes_hands_again_and_again_lets_others_in() {
+    let mut bench = field_of(&field_record());
+    let stranger = LinkSecret::new([66; 32]);
+    let (mut honest, mut strange) = (0, 0);
+    for step in 0..600 {
+        bench.now_ms += 10;
+        // The stranger asks all the time, the host every 300 ms.
+        bench.sealed = None;
+        if let Some(begun) = try_begin(&mut bench, 1, &stranger) {
+            strange += 1;
+            let (_, mut frame) = third(&begun, &[]);
+            // Its third message comes as late as it may.
+            bench.now_ms += 1_890;
+            let _ = bench.poll_raw(Input::Frame { link: 1, frame: &mut frame });
+        }
+        if step % 30 == 0 {
+            bench.handshakes.clear();
+            first_of(&mut bench, 0, step);
+            honest += u32::from(bench.handshakes.pop().is_some());
+        }
+    }
+    assert!(honest >= 3 && strange >= 3, "{honest} of the host, {strange} of the stranger");
+}
+
+/// Sends a first message on `wire`, each time another one.
+fn first_of(bench: &mut Bench, wire: u8, step: u64) {
+    bench.wire = wire;
+    assert_eq!(first(bench, wire, 10_000 + step), None);
+}
+
+/// Whatever arrives as a handshake: no panic, no answer but to a first message, nothing on flash.
+#[test]
+fn nonsense_in_a_handshake_changes_nothing() {
+    let mut bench = field_of(&field_record());
+    let before = bench.flash().bytes.clone();
+    let mut rng = Rng(4711);
+    let mut answered = 0;
+    for _ in 0..3_000 {
+        bench.now_ms += 40;
+        let len = [0, 1, 2, 32, 33, 34, 65, 97, 300, 1025][rng.below(10)];
+        let mut payload = rng.bytes(len);
+        if let Some(number) = payload.first_mut() {
+            *number = rng.below(5) as u8;
+        }
+        // Also public keys of small order, which would make the secret known.
+        if payload.len() == 33 && rng.below(2) == 0 {
+            payload[1..].fill(0);
+        }
+        bench.handshakes.clear();
+        bench.frame(rng.below(3) as u8, Kind::Handshake, &payload);
+        if bench.handshakes.pop().is_some() {
+            assert_eq!((payload.len(), payload[0]), (33, 1));
+            assert_ne!(payload[1..], [0; 32], "a key of small order was answered");
+            answered += 1;
+        }
+    }
+    assert!(answered > 10, "{answered}");
+    assert_eq!(bench.flash().bytes, before);
+    let header = Header { kind: Kind::SealedChunk, sequence: 0 };
+    let mut frame = [header.to_bytes().as_slice(), &[0; 40]].concat();
+    assert_eq!(bench.poll(Input::Frame { link: 0, frame: &mut frame }), None);
+    assert_eq!(bench.link(&host(), &delegation(&claims())), LINKED);
+}
