@@ -9,8 +9,8 @@ use crate::boot_record::RecordFileError;
 use crate::bundle::{BundleError, CreateError, FormatError, SpecError};
 use crate::evidence::RecordError;
 use crate::trust::{
-    CertificateError, DelegationError, EncodeError, KeyError, Kind, ProgramError, RootError,
-    SignerError, SignerFileError, StatementError, WriteError,
+    CertificateError, DelegationError, EncodeError, KeyError, Kind, KnownDevicesError,
+    ProgramError, RootError, SignerError, SignerFileError, StatementError, WriteError,
 };
 
 /// For a run that no certificate can be made from.
@@ -111,6 +111,9 @@ impl CommandError {
             Self::Certificate(error) => after_certificate(error),
             Self::Delegation(error) => after_delegation(error),
             Self::Statement(error) => after_statement(error),
+            Self::KnownDevices(KnownDevicesError::Held { .. }) => {
+                Some("end the other noflake, then run the same command again")
+            }
             Self::KnownDevices(_) => Some("mend the file, or its folder's rights"),
             Self::NotCertified { source, .. } => Some(after_not_certified(source)),
             Self::Evidence(error) => Some(error.next()),

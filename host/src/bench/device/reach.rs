@@ -8,6 +8,7 @@ use crate::bench::refused;
 use crate::driver::{Driver, DriverError};
 use crate::link::{Address, Link, LinkError};
 use crate::session::{Answer, Patience};
+use crate::trust::KnownDevicesError;
 
 /// Between two attempts to reach a device, in milliseconds.
 pub(super) const RETRY_MS: u64 = 50;
@@ -304,6 +305,9 @@ impl DeviceError {
             }
             Self::Impostor { .. } => {
                 "do not go on: find out which device answers there, and who has the other one"
+            }
+            Self::Known(KnownDevicesError::Held { .. }) => {
+                "end the other noflake, then run the same command again"
             }
             Self::Known(_) => {
                 "mend the file, or its folder's rights, then run the same command again"
