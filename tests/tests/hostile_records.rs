@@ -1,5 +1,6 @@
 //! Records of runs that were written to be read: their chain holds, every line is short enough, and what they say is meant
 //! to cost whoever looks at them.
+#![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
 
 use std::time::{Duration, SystemTime};
 

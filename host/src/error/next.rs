@@ -7,6 +7,7 @@ use firmware_protocol::trust::TrustError;
 use super::CommandError;
 use crate::boot_record::RecordFileError;
 use crate::bundle::{BundleError, CreateError, FormatError, SpecError};
+use crate::config::ConfigError;
 use crate::evidence::RecordError;
 use crate::trust::{
     CertificateError, DelegationError, EncodeError, KeyError, Kind, KnownDevicesError,
@@ -32,6 +33,14 @@ impl CommandError {
         }
         if let Some(SignerError::Program { key, source }) = self.signer() {
             return Some(after_program(key, source));
+        }
+        if let Self::Config(ConfigError::Foreign { path, .. } | ConfigError::Shared { path, .. }) =
+            self
+        {
+            let path = path.display();
+            return Some(format!(
+                "read it, and name it with --config {path} if it says what you want; or name one of your own"
+            ));
         }
         if let Self::Arguments { usage, .. } = self {
             return Some(usage.clone());
@@ -111,10 +120,7 @@ impl CommandError {
             Self::Certificate(error) => after_certificate(error),
             Self::Delegation(error) => after_delegation(error),
             Self::Statement(error) => after_statement(error),
-            Self::KnownDevices(KnownDevicesError::Held { .. }) => {
-                Some("end the other noflake, then run the same command again")
-            }
-            Self::KnownDevices(_) => Some("mend the file, or its folder's rights"),
+            Self::KnownDevices(error) => Some(after_known_devices(error)),
             Self::NotCertified { source, .. } => Some(after_not_certified(source)),
             Self::Evidence(error) => Some(error.next()),
             Self::Report(_) => Some("make room; noflake report show renders the record again"),
@@ -168,6 +174,12 @@ fn after_signer_file(error: &SignerFileError) -> String {
     match error {
         SignerFileError::Changeable { path, .. } => {
             format!("if nobody changed it: chmod go-w {}", path.display())
+        }
+        SignerFileError::Foreign { path, .. } => {
+            format!(
+                "read it, and make it yours if it does what you want: chown $USER {}",
+                path.display()
+            )
         }
         SignerFileError::Read { .. } => {
             "name a signer file, as noflake key adopt makes it".to_owned()
@@ -237,6 +249,14 @@ const fn after_delegation(error: &DelegationError) -> Option<&'static str> {
             Some("have noflake key delegate make it anew")
         }
         DelegationError::TooMany { .. } | DelegationError::TooLong { .. } => None,
+    }
+}
+
+const fn after_known_devices(error: &KnownDevicesError) -> &'static str {
+    if matches!(error, KnownDevicesError::Held { .. }) {
+        "end the other noflake, then run the same command again"
+    } else {
+        "mend the file, or its folder's rights"
     }
 }
 
