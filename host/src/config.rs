@@ -1,13 +1,17 @@
 //! `noflake.toml`: what a folder's commands have in common. Flags win over it.
+//!
+//! It says which root record vouches for bundles and which program signs, so one that is found, and not named, counts only
+//! when nobody else can have written it (TRUST.md, "Whose noflake.toml").
 
 use std::env;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::input;
+use crate::{input, platform};
 
 /// Name of the configuration file.
 pub const FILE_NAME: &str = "noflake.toml";
@@ -57,18 +61,47 @@ pub enum ConfigError {
         /// Where and why.
         source: Box<toml::de::Error>,
     },
+    /// It was found, and is somebody else's.
+    #[error(
+        "configuration {} is not used unless it is named: {} belongs to user {owner}, expected you or root",
+        path.display(), place.display()
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// The file or its folder.
+        place: PathBuf,
+        /// The owner's number.
+        owner: u32,
+    },
+    /// It was found, and somebody else can have written it.
+    #[error(
+        "configuration {} is not used unless it is named: {} can be changed by others, its mode is {mode:04o}, expected no \
+         write for others",
+        path.display(), place.display()
+    )]
+    Shared {
+        /// The file.
+        path: PathBuf,
+        /// The file or its folder.
+        place: PathBuf,
+        /// The mode of that.
+        mode: u32,
+    },
 }
 
 impl Config {
     /// Reads `named`, or the nearest `noflake.toml` from the working folder upwards, or nothing.
     ///
     /// # Errors
-    /// When the file cannot be read or is not a configuration.
+    /// When the file cannot be read or is not a configuration, or was found and others can have written it.
     pub fn load(named: Option<&Path>) -> Result<Self, ConfigError> {
-        match named.map(Path::to_path_buf).or_else(find) {
-            Some(path) => Self::read(&path),
-            None => Ok(Self::default()),
+        if let Some(named) = named {
+            return Self::read(named);
         }
+        let Some(path) = find() else { return Ok(Self::default()) };
+        refuse_foreign(&path)?;
+        Self::read(&path)
     }
 
     fn read(path: &Path) -> Result<Self, ConfigError> {
@@ -101,6 +134,30 @@ fn find() -> Option<PathBuf> {
     let path = working.ancestors().map(|folder| folder.join(FILE_NAME)).find(|path| path.is_file());
     // Below the working folder a relative path reads better in every message.
     path.map(|path| path.strip_prefix(&working).map(Path::to_path_buf).unwrap_or(path))
+}
+
+/// Refuses a file that was found if it, or the folder in which it could be replaced, is in others' hands.
+fn refuse_foreign(path: &Path) -> Result<(), ConfigError> {
+    let failed = |source| ConfigError::Read { path: path.to_path_buf(), source };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    // A link counts as well as what it leads to: paths in the file are relative to where the link is.
+    let link = fs::symlink_metadata(path).map_err(failed)?;
+    let file = fs::metadata(path).map_err(failed)?;
+    let around = fs::metadata(folder).map_err(failed)?;
+    for (place, metadata) in [(path, &link), (path, &file), (folder, &around)] {
+        if let Some(owner) = platform::foreign_owner(metadata) {
+            let (path, place) = (path.to_path_buf(), place.to_path_buf());
+            return Err(ConfigError::Foreign { path, place, owner });
+        }
+    }
+    for (place, metadata) in [(path, &file), (folder, &around)] {
+        if let Some(mode) = platform::shared_mode(metadata) {
+            let (path, place) = (path.to_path_buf(), place.to_path_buf());
+            return Err(ConfigError::Shared { path, place, mode });
+        }
+    }
+    Ok(())
 }
 
 const MAX_CONFIG_BYTES: u64 = 64 * 1024;

@@ -8,6 +8,7 @@
 //! `docs/EVIDENCE.md`. Every text is escaped when it is stored and again when it is read, so a
 //! [`RunView`] never holds a character that could steer a terminal.
 
+mod bounds;
 mod chain;
 mod checkpoint;
 mod entry;

@@ -43,6 +43,9 @@ pub const PLAN_BYTES_MAX: usize = 256 * 1024;
 /// Most checks in a plan, all stages together.
 pub const CHECKS_MAX: usize = 256;
 
+/// Longest id of a stage or a check, in bytes.
+pub const ID_MAX_BYTES: usize = 64;
+
 /// The text of the built-in plan, for `report` and for users who want a plan to start from.
 pub const DEFAULT_DEPLOY: &str = include_str!("plan/default_deploy.toml");
 

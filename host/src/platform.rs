@@ -3,16 +3,16 @@
 //! Nothing else in this crate asks what it runs on.
 
 pub use system::{
-    QuietKeys, UNPLUGGED, ask_secret, ask_to_end, changeable_mode, exposed_mode, host_name,
-    open_at_once, open_descriptor, public_temporary, read_at, secret_temporary, stop_signal,
-    survive_file_limit,
+    QuietKeys, UNPLUGGED, ask_secret, ask_to_end, changeable_mode, exposed_mode, foreign_owner,
+    host_name, open_at_once, open_descriptor, public_temporary, read_at, secret_temporary,
+    shared_mode, stop_signal, survive_file_limit,
 };
 
 #[cfg(unix)]
 mod system {
     use std::fs::{File, Metadata, OpenOptions, Permissions};
     use std::io::{self, Read as _, Write as _};
-    use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+    use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
     use std::path::Path;
     use std::sync::OnceLock;
 
@@ -46,6 +46,28 @@ mod system {
     pub fn changeable_mode(metadata: &Metadata) -> Option<u32> {
         let mode = metadata.permissions().mode() & 0o777;
         (mode & 0o022 != 0).then_some(mode)
+    }
+
+    /// The mode of a file or folder, when somebody can write there who is not its owner. A group that has the owner's number
+    /// is the owner's own, as most systems make one for each user. In a folder with the sticky bit everybody keeps what is theirs.
+    #[must_use]
+    pub fn shared_mode(metadata: &Metadata) -> Option<u32> {
+        let mode = metadata.permissions().mode() & 0o1777;
+        let is_own_group = metadata.uid() != 0 && metadata.gid() == metadata.uid();
+        let by_others = if is_own_group { 0o002 } else { 0o022 };
+        let is_sticky = metadata.is_dir() && mode & 0o1000 != 0;
+        (mode & by_others != 0 && !is_sticky).then_some(mode)
+    }
+
+    /// The number of the owner, when that is neither who runs this, nor root, nor who became root by `sudo`.
+    #[must_use]
+    pub fn foreign_owner(metadata: &Metadata) -> Option<u32> {
+        let (owner, user) = (metadata.uid(), rustix::process::geteuid());
+        let by_sudo = std::env::var("SUDO_UID").ok().filter(|_| user.is_root());
+        let is_own = owner == 0
+            || owner == user.as_raw()
+            || by_sudo.and_then(|number| number.parse().ok()) == Some(owner);
+        (!is_own).then_some(owner)
     }
 
     /// Asks a process that was started here to end, so that it can leave the terminal as it was.
@@ -285,6 +307,18 @@ mod system {
     /// Always `None`: the folder's access list says who may write.
     #[must_use]
     pub const fn changeable_mode(_metadata: &Metadata) -> Option<u32> {
+        None
+    }
+
+    /// Always `None`: the folder's access list says who may write.
+    #[must_use]
+    pub const fn shared_mode(_metadata: &Metadata) -> Option<u32> {
+        None
+    }
+
+    /// Always `None`: owners have no numbers here.
+    #[must_use]
+    pub const fn foreign_owner(_metadata: &Metadata) -> Option<u32> {
         None
     }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::cli::{Ended, run};
+use crate::cli::{Ended, Running, noflake, run};
 use crate::site::Site;
 
 /// The folder; every key in it has the same passphrase.
@@ -25,7 +25,14 @@ impl Office {
 
     /// Runs a command that asks for a passphrase.
     pub fn say(&self, arguments: &[&str]) -> Ended {
-        run(self.site.folder(), "secret\n", &[arguments, &["--passphrase-fd", "0"]].concat())
+        self.start(arguments).wait()
+    }
+
+    /// Starts a command that asks for a passphrase.
+    pub fn start(&self, arguments: &[&str]) -> Running {
+        let mut command = noflake();
+        command.args(arguments).args(["--passphrase-fd", "0"]);
+        Running::spawn(self.site.folder(), command, "secret\n")
     }
 
     /// Runs a command that does not.

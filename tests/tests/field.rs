@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fs;
 
+use integration::cli::Running;
 use integration::field::FieldOffice;
 use integration::office::Office;
 use integration::proxy::{At, Proxy};
@@ -123,6 +124,28 @@ fn a_host_speaks_with_devices_that_it_knows() {
         .says("this host   REFUSED  it may look, and bring the next root record")
         .says("noflake key delegate");
     let _ = works.deploy(&bundle, &address, "field.nfr", "t").code(0);
+}
+
+/// The file that says whom a host knows is read, changed and replaced: no command loses what another one kept.
+#[test]
+fn devices_that_are_enrolled_side_by_side_are_all_known_afterwards() {
+    let works = FieldOffice::new();
+    let _ = works.delegate("t", &[]).code(0);
+    let device = Simulator::start(
+        &works.office.site,
+        &SimOptions { count: 12, ..SimOptions::tcp().factory() },
+    );
+    let enroll = |index| {
+        let address = device.address_of(index);
+        let enroll = ["device", "enroll", "-d", &address, "--root", "field.nfr", "--as", "t.key"];
+        works.office.start(&enroll)
+    };
+    let enrolling: Vec<Running> = (0..12).map(enroll).collect();
+    for one in enrolling {
+        let _ = one.wait().code(0).says("took root record 1");
+    }
+    let known = fs::read_to_string(works.office.site.path("known-devices.toml")).unwrap();
+    assert_eq!(known.lines().filter(|line| line.contains(" = ")).count(), 12, "{known}");
 }
 
 /// The root is rotated: the old release key is refused, and what is installed runs on.

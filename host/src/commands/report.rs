@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use firmware_protocol::root::PublicKey;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::evidence_key::refuse_other_role;
 use crate::cli::Context;
 use crate::error::CommandError;
 use crate::evidence::{Integrity, RunRecord};
+use crate::output::Format;
 use crate::report::{run_json, run_text, signed_json, signed_text};
 use crate::trust::PublicKeyFile;
 
@@ -62,7 +63,11 @@ fn show(args: &ShowArgs, context: &Context) -> Result<(), CommandError> {
     for run in &args.runs {
         let record = RunRecord::read(run)?;
         let view = record.view();
-        let mut machine = run_json(view);
+        // A long run is not built up a second time for whoever wants words.
+        let mut machine = match context.output.format() {
+            Format::Json => run_json(view),
+            Format::Human => Value::Null,
+        };
         if let Some(machine) = machine.as_object_mut() {
             machine.insert("evidence".to_owned(), json!(run));
         }

@@ -86,7 +86,9 @@ impl CommandError {
         match self {
             Self::Config(error) => match error {
                 ConfigError::Read { source, .. } => of_system(source),
-                ConfigError::Syntax { .. } => Exit::Usage,
+                ConfigError::Syntax { .. }
+                | ConfigError::Foreign { .. }
+                | ConfigError::Shared { .. } => Exit::Usage,
             },
             Self::Key(error) => of_key(error),
             Self::Signer(error) => of_signer(error),
@@ -195,6 +197,7 @@ fn of_signer_file(error: &SignerFileError) -> Exit {
             of_system(source)
         }
         SignerFileError::Changeable { .. }
+        | SignerFileError::Foreign { .. }
         | SignerFileError::Syntax { .. }
         | SignerFileError::Value { .. }
         | SignerFileError::HostKey { .. } => Exit::Usage,

@@ -7,6 +7,7 @@ use firmware_protocol::trust::TrustError;
 use super::CommandError;
 use crate::boot_record::RecordFileError;
 use crate::bundle::{BundleError, CreateError, FormatError, SpecError};
+use crate::config::ConfigError;
 use crate::evidence::RecordError;
 use crate::plan::AsksTooMuch;
 use crate::trust::{
@@ -33,6 +34,14 @@ impl CommandError {
         }
         if let Some(SignerError::Program { key, source }) = self.signer() {
             return Some(after_program(key, source));
+        }
+        if let Self::Config(ConfigError::Foreign { path, .. } | ConfigError::Shared { path, .. }) =
+            self
+        {
+            let path = path.display();
+            return Some(format!(
+                "read it, and name it with --config {path} if it says what you want; or name one of your own"
+            ));
         }
         if let Self::Arguments { usage, .. } = self {
             return Some(usage.clone());
@@ -206,6 +215,12 @@ fn after_signer_file(error: &SignerFileError) -> String {
     match error {
         SignerFileError::Changeable { path, .. } => {
             format!("if nobody changed it: chmod go-w {}", path.display())
+        }
+        SignerFileError::Foreign { path, .. } => {
+            format!(
+                "read it, and make it yours if it does what you want: chown $USER {}",
+                path.display()
+            )
         }
         SignerFileError::Read { .. } => {
             "name a signer file, as noflake key adopt makes it".to_owned()

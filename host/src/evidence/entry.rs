@@ -4,6 +4,7 @@
 //! check kind changes nothing here. The order of entries is the order of events.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::step::{Ending, Phase, Step};
 use crate::measurement::Measurement;
@@ -211,12 +212,27 @@ pub struct CheckStart {
 }
 
 /// One limit, in the plan's words.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Validator {
     /// `ge le gt lt eq ne re not_re in not_in`, or one of them after `marginal_`.
     pub op: String,
-    /// What the value is held against; a list for `in` and `not_in`.
-    pub value: serde_json::Value,
+    /// As JSON: a list in a record from somewhere takes sixteen times its text once it is parsed.
+    value_json: Box<str>,
+}
+
+impl Validator {
+    /// A limit; `value` is a list for `in` and `not_in`.
+    #[must_use]
+    pub fn new(op: String, value: &Value) -> Self {
+        Self { op, value_json: value.to_string().into() }
+    }
+
+    /// What the value is held against.
+    #[must_use]
+    pub fn value(&self) -> Value {
+        // Written by `new`, so it parses.
+        serde_json::from_str(&self.value_json).unwrap_or_default()
+    }
 }
 
 /// How much a note matters.

@@ -212,7 +212,7 @@ impl CheckView {
 
 /// A map that gives its values back in the order in which they came.
 ///
-/// Not a list that is searched: a crafted record of 64 MiB names a million checks.
+/// Not a list that is searched: a record of 64 MiB has hundreds of thousands of lines, each about one of these.
 #[derive(Debug)]
 struct InOrder<K, V>(BTreeMap<K, (usize, V)>);
 

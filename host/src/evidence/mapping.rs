@@ -201,9 +201,17 @@ fn read_measurement(step: Step, artifact: MeasurementArtifact) -> Result<Entry, 
         return Ok(Entry::StepMeasurement { step, measurement });
     };
     let check = CheckId { stage: stage_name(step)?, check };
+    if !validators.iter().all(|validator| is_limit(&validator.value)) {
+        return Err("limits that are flags, numbers, texts, or lists of these");
+    }
     let validators =
-        validators.into_iter().map(|v| Validator { op: v.name, value: v.value }).collect();
+        validators.into_iter().map(|limit| Validator::new(limit.name, &limit.value)).collect();
     Ok(Entry::CheckMeasurement { check, attempt, measurement, validators })
+}
+
+fn is_limit(value: &Value) -> bool {
+    let is_plain = |value: &Value| !value.is_array() && !value.is_object();
+    is_plain(value) || value.as_array().is_some_and(|listed| listed.iter().all(is_plain))
 }
 
 fn validator_artifacts(
@@ -211,7 +219,7 @@ fn validator_artifacts(
     validators: Vec<Validator>,
 ) -> Result<Vec<ValidatorArtifact>, EvidenceError> {
     let artifact = |validator: Validator| match ValidatorType::from_op(&validator.op) {
-        Some(kind) => Ok(ValidatorArtifact { name: validator.op, kind, value: validator.value }),
+        Some(kind) => Ok(ValidatorArtifact { kind, value: validator.value(), name: validator.op }),
         None => Err(EvidenceError::UnknownLimit { check: check.check.clone(), op: validator.op }),
     };
     validators.into_iter().map(artifact).collect()
@@ -367,10 +375,22 @@ mod tests {
             check: sample::check("rail-3v3"),
             attempt: 1,
             measurement: sample::volts(3.3),
-            validators: vec![Validator { op: "about".to_owned(), value: 3.into() }],
+            validators: vec![Validator::new("about".to_owned(), &3.into())],
         };
         let error = to_artifact(entry, None).expect_err("is unknown");
         assert!(error.to_string().starts_with("limit `about` of check `rail-3v3`"), "{error}");
+    }
+
+    #[test]
+    fn a_limit_is_plain_or_a_list_and_nothing_deeper() {
+        for (value, expected) in [
+            (serde_json::json!(3), true),
+            (serde_json::json!(["a", 1, true]), true),
+            (serde_json::json!([["a"]]), false),
+            (serde_json::json!({ "a": 1 }), false),
+        ] {
+            assert_eq!(is_limit(&value), expected, "{value}");
+        }
     }
 
     #[test]

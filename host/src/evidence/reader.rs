@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use firmware_protocol::planted::Defence;
 use serde_json::Value;
 
+use super::bounds::Bounds;
 use super::chain::Chain;
 use super::checkpoint::{self, Checkpoint, Checkpoints};
 use super::error::{Fault, RecordError};
@@ -59,8 +60,7 @@ impl RunRecord {
 
     fn parse(bytes: &[u8], signatures: &[u8]) -> Result<Self, Spoilt> {
         let signed = Checkpoints::parse(signatures);
-        let mut reader =
-            Reader { chain: Chain::new(), view: ViewBuilder::default(), signed_lines: 0 };
+        let mut reader = Reader::new();
         let mut checkpoints = signed.held.iter().peekable();
         let mut rest = bytes;
         while let Some(length) = rest.iter().position(|byte| *byte == b'\n') {
@@ -121,11 +121,17 @@ impl Spoilt {
 
 struct Reader {
     chain: Chain,
+    bounds: Bounds,
     view: ViewBuilder,
     signed_lines: u64,
 }
 
 impl Reader {
+    fn new() -> Self {
+        let (bounds, view) = (Bounds::default(), ViewBuilder::default());
+        Self { chain: Chain::new(), bounds, view, signed_lines: 0 }
+    }
+
     fn take(&mut self, line: &[u8]) -> Result<(), Fault> {
         if line.len() > LINE_MAX_BYTES {
             let expected = format!("at most {LINE_MAX_BYTES} bytes");
@@ -192,6 +198,7 @@ impl Reader {
         let entry = mapping::from_artifact(line.artifact, line.metadata)
             .map_err(|expected| self.fault(expected, excerpt(raw)))?;
         if let Some(entry) = entry {
+            self.bounds.admit(&entry).map_err(|expected| self.fault(expected, excerpt(raw)))?;
             self.view.push(entry, at);
         }
         Ok(())
@@ -251,6 +258,7 @@ mod tests {
 
     use super::*;
     use crate::evidence::{Entry, Pace, Recorder, RunFolder, sample};
+    use crate::plan::CHECKS_MAX;
     use crate::trust::{Signer as _, test_signer};
     use crate::verdict::CheckVerdict;
 
@@ -533,10 +541,10 @@ mod tests {
         ));
     }
 
-    /// A million names in one record must not cost a million squared.
+    /// What a line names takes more memory than the line, so no record names more than a plan can.
     #[test]
-    fn a_record_that_names_very_many_checks_is_read_in_one_pass() {
-        let many = (0..20_000).map(|n| {
+    fn a_record_that_names_more_stages_than_a_plan_is_refused_at_the_first_one_too_many() {
+        let many = (0..=CHECKS_MAX).map(|n| {
             let entry = Entry::CheckEnd {
                 check: crate::evidence::CheckId { stage: format!("s{n}"), check: "c".to_owned() },
                 verdict: CheckVerdict::Pass,
@@ -544,6 +552,9 @@ mod tests {
             };
             (sample::at(0), entry)
         });
-        assert_eq!(parse(&record_of(many)).expect("is valid").view.stages.len(), 20_000);
+        let bytes = record_of(many);
+        let fault = parse(&bytes).expect_err("is one too many");
+        assert_eq!(fault.line, lines(&bytes));
+        assert_eq!(fault.expected, "at most 256 stages, as in a plan");
     }
 }

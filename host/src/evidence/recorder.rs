@@ -212,6 +212,8 @@ impl Recorder {
 }
 
 /// The steps that have begun and not ended; the innermost owns what the device says.
+///
+/// A list that is searched: a run has two of them open, and what a record names at most is bounded ([`super::bounds`]).
 #[derive(Debug, Clone, Default)]
 pub(super) struct OpenSteps(Vec<Step>);
 

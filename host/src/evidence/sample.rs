@@ -158,9 +158,7 @@ fn rail() -> Vec<Entry> {
             check: check("rail-3v3"),
             attempt: 2,
             measurement: volts(3.31),
-            validators: limits
-                .map(|(op, value)| Validator { op: op.into(), value: value.into() })
-                .into(),
+            validators: limits.map(|(op, value)| Validator::new(op.into(), &value.into())).into(),
         },
         attempt("rail-3v3", 2, AttemptVerdict::Pass, ""),
         check_end("rail-3v3", CheckVerdict::Pass, ""),

@@ -3,6 +3,7 @@
 
 use toml::de::{DeTable, DeValue};
 
+use super::ID_MAX_BYTES;
 use super::duration::{self, DURATION_FORM};
 use super::error::Problems;
 use crate::measurement::Pattern;
@@ -82,12 +83,12 @@ impl<'d> Section<'d> {
     /// An id: stable, printable everywhere, and safe in a file name.
     pub(super) fn required_id(&mut self, key: &'static str) -> Option<String> {
         let (id, at) = self.required_text(key)?;
-        let is_id = (1..=64).contains(&id.len())
+        let is_id = (1..=ID_MAX_BYTES).contains(&id.len())
             && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
         if !is_id {
             self.problem_at(
                 at,
-                format!("`{key}` must be 1 to 64 letters, digits, `-`, `_` or `.`, got \"{id}\""),
+                format!("`{key}` must be 1 to {ID_MAX_BYTES} letters, digits, `-`, `_` or `.`, got \"{id}\""),
             );
         }
         is_id.then(|| id.to_owned())

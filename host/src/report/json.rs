@@ -64,7 +64,7 @@ fn check(check: &CheckView) -> Value {
 fn attempt(number: u32, attempt: &AttemptView) -> Value {
     let values = attempt.measurements.iter().map(|judged| {
         let limits = judged.validators.iter();
-        let limits = limits.map(|limit| json!({ "op": limit.op, "value": limit.value }));
+        let limits = limits.map(|limit| json!({ "op": limit.op, "value": limit.value() }));
         json!({
             "name": judged.measurement.name,
             "value": judged.measurement.value,

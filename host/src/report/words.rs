@@ -130,7 +130,7 @@ fn limit(validator: &Validator) -> String {
         "not_in" => "none of",
         other => other,
     };
-    format!("{band}{sign} {}", json(&validator.value))
+    format!("{band}{sign} {}", json(&validator.value()))
 }
 
 fn json(value: &Json) -> String {
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn limits_read_like_a_sentence_and_keep_the_marginal_band_apart() {
-        let validator = |(op, value): (&str, Json)| Validator { op: op.to_owned(), value };
+        let validator = |(op, value): (&str, Json)| Validator::new(op.to_owned(), &value);
         let judged = JudgedMeasurement {
             measurement: sample::volts(3.3),
             validators: [

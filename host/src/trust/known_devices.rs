@@ -2,8 +2,11 @@
 //! impostor (TRUST.md, "Whose device").
 
 use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use firmware_protocol::sealed::LinkKey;
 use serde::{Deserialize, Serialize};
@@ -15,6 +18,10 @@ use crate::input;
 
 /// Longest file that is read, in bytes: some ten thousand devices.
 const MAX_FILE_BYTES: u64 = 2 * 1024 * 1024;
+/// How often a lock that somebody else holds is asked for; all together ten seconds, and a device is kept in milliseconds.
+const LOCK_TRIES: u32 = 500;
+/// Pause between two of these.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Why the known devices cannot be read or kept.
 #[derive(Debug, Error)]
@@ -58,6 +65,20 @@ pub enum KnownDevicesError {
         /// The key that it is known by.
         known: LinkKey,
     },
+    /// Whether somebody else is changing it cannot be told.
+    #[error("failed to lock {}", path.display())]
+    Lock {
+        /// The file that is locked.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Somebody else is changing it, and does not come to an end.
+    #[error("{} is held by another process", path.display())]
+    Held {
+        /// The file that is locked.
+        path: PathBuf,
+    },
     /// It does not encode.
     #[error("failed to encode the known devices")]
     Encode(#[source] toml::ser::Error),
@@ -71,9 +92,10 @@ impl KnownDevicesError {
     #[must_use]
     pub const fn next(&self) -> &'static str {
         match self {
-            Self::Write(_) => {
+            Self::Write(_) | Self::Lock { .. } => {
                 "make room on that disk, or mend the folder's rights, then run the same command again"
             }
+            Self::Held { .. } => "end the other noflake, then run the same command again",
             Self::Read { .. }
             | Self::Syntax { .. }
             | Self::Identity { .. }
@@ -162,8 +184,10 @@ impl KnownDevices {
     /// Keeps the key of a device, in memory and in the file; what the file has got in the meantime stays, and no key is replaced.
     ///
     /// # Errors
-    /// When the device is known by another key, or the file cannot be read or written.
+    /// When the device is known by another key, or the file cannot be locked, read or written.
     pub fn keep(&mut self, serial: &str, identity: &LinkKey) -> Result<(), KnownDevicesError> {
+        // Held until the new file has its name: of two commands side by side, each has to see what the other one kept.
+        let _lock = lock(&self.path.with_extension("lock"))?;
         let mut newest = Self::read(&self.path)?;
         if let Acquaintance::Other(known) = newest.meet(serial, identity) {
             let (path, serial) = (self.path.clone(), serial.to_owned());
@@ -182,6 +206,24 @@ impl KnownDevices {
         *self = newest;
         Ok(())
     }
+}
+
+/// Locks the file beside the known devices, whose own file is replaced and so is no place for a lock. It stays there: to remove
+/// it would give the next two commands a lock each.
+fn lock(path: &Path) -> Result<File, KnownDevicesError> {
+    let failed = |source| KnownDevicesError::Lock { path: path.to_path_buf(), source };
+    let mut options = OpenOptions::new();
+    // To write, because some network file systems want that of who locks.
+    let opened = options.read(true).write(true).create(true).truncate(false).open(path);
+    let file = opened.map_err(failed)?;
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        }
+    }
+    Err(KnownDevicesError::Held { path: path.to_path_buf() })
 }
 
 #[cfg(test)]
@@ -205,6 +247,22 @@ mod tests {
         assert_eq!(known.meet("SN-1", &[1; 32]), Acquaintance::Known);
         assert_eq!(known.meet("SN \"2\"", &[2; 32]), Acquaintance::Known);
         assert_eq!(known.meet("SN-3", &[1; 32]), Acquaintance::Other([3; 32]));
+    }
+
+    #[test]
+    fn devices_that_are_kept_at_the_same_time_are_all_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("known-devices.toml");
+        thread::scope(|scope| {
+            for number in 0..16 {
+                let path = &path;
+                scope.spawn(move || {
+                    let mut known = KnownDevices::read(path).unwrap();
+                    known.keep(&format!("SN-{number}"), &[number; 32]).unwrap();
+                });
+            }
+        });
+        assert_eq!(KnownDevices::read(&path).unwrap().keys().count(), 16);
     }
 
     #[test]

@@ -33,6 +33,14 @@ pub enum SignerFileError {
         /// Its mode.
         mode: u32,
     },
+    /// Its owner could, too.
+    #[error("{} can be changed by its owner, user {owner}, expected you or root", path.display())]
+    Foreign {
+        /// The signer file or its program.
+        path: PathBuf,
+        /// The owner's number.
+        owner: u32,
+    },
     /// Not the text of a signer file.
     #[error("{} is not a signer file", path.display())]
     Syntax {
@@ -242,6 +250,9 @@ fn read_program(path: &Path) -> Result<Vec<String>, SignerFileError> {
 }
 
 fn refuse_changeable(path: &Path, metadata: &fs::Metadata) -> Result<(), SignerFileError> {
+    if let Some(owner) = platform::foreign_owner(metadata) {
+        return Err(SignerFileError::Foreign { path: path.to_path_buf(), owner });
+    }
     match platform::changeable_mode(metadata) {
         Some(mode) => Err(SignerFileError::Changeable { path: path.to_path_buf(), mode }),
         None => Ok(()),

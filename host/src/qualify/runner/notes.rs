@@ -149,7 +149,7 @@ pub(super) const fn ending_of(outcome: Outcome) -> Ending {
 fn validators(limits: &Limits) -> Vec<Validator> {
     match serde_json::to_value(limits) {
         Ok(serde_json::Value::Object(set)) => {
-            set.into_iter().map(|(op, value)| Validator { op, value }).collect()
+            set.into_iter().map(|(op, value)| Validator::new(op, &value)).collect()
         }
         Ok(_) | Err(_) => Vec::new(),
     }

@@ -174,7 +174,7 @@ fn properties(check: &CheckView) -> Element {
     if let Some(shown) = check.shown_measurement() {
         properties.push(property("value", &shown.measurement.value));
         properties.push(property("unit", &shown.measurement.unit));
-        let limit = |v: &crate::evidence::Validator| property(format!("limit.{}", v.op), &v.value);
+        let limit = |v: &crate::evidence::Validator| property(format!("limit.{}", v.op), v.value());
         properties.extend(shown.validators.iter().map(limit));
     }
     Element::new("properties").around(properties)
