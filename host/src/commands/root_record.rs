@@ -3,21 +3,21 @@
 use std::fmt;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use firmware_protocol::root::{
-    CertificateNeed, Epochs, LifeCycle, Policy, PublicKey, RoleKeys, RootRecord,
-};
-use firmware_protocol::trust::key_hint;
+use firmware_protocol::root::{CertificateNeed, Epochs, LifeCycle, Policy, RoleKeys, RootRecord};
 use serde_json::{Value, json};
 
+use super::clock::now_s;
 use super::signing::SigningKey;
 use super::{NewFileArgs, PassphraseArgs};
 use crate::cli::Context;
 use crate::error::CommandError;
 use crate::evidence::utc_from_unix_s;
 use crate::link::shell_word;
-use crate::trust::{Hex, RootDraft, RootSpec, Secrecy, Signed, read_root, replace_file};
+use crate::trust::{
+    Hex, RootDraft, RootSpec, Secrecy, Signed, hint, hints, read_root, replace_file,
+};
 
 /// Make root records and gather their signatures, on as many machines as there are holders
 ///
@@ -130,7 +130,7 @@ fn sign(args: &SignArgs, context: &Context) -> Result<(), CommandError> {
     let key = SigningKey::read(&args.key)?;
     context.output.progress(&format_args!("About to sign this root record:\n{}", Sheet(&draft)));
     let signer = key.unlock(args.passphrase, None, context)?;
-    let hint = Hex(&key_hint(&signer.public_key())).to_string();
+    let hint = hint(&signer.public_key());
     let did = if draft.sign(signer.as_ref(), after.as_ref())? {
         let bytes = draft.bytes()?;
         replace_file(&args.file, Secrecy::Public, true, |file| file.write_all(&bytes))?;
@@ -218,16 +218,12 @@ fn report(
 }
 
 fn signed_line(name: &str, signed: &Signed) -> String {
-    let by = if signed.by.is_empty() { "nobody".to_owned() } else { hints(&signed.by) };
+    let by = if signed.by.is_empty() { "nobody".to_owned() } else { hints(&signed.by).join(", ") };
     let missing = match signed.missing() {
         0 => String::new(),
-        missing => format!("; {missing} more of {}", hints(&signed.not_by)),
+        missing => format!("; {missing} more of {}", hints(&signed.not_by).join(", ")),
     };
     format!("{name:<11} {by} ({} of {} needed){missing}", signed.by.len(), signed.needed)
-}
-
-fn hints(keys: &[PublicKey]) -> String {
-    keys.iter().map(|key| Hex(&key_hint(key)).to_string()).collect::<Vec<_>>().join(", ")
 }
 
 fn role_json(role: &RoleKeys) -> Value {
@@ -236,9 +232,6 @@ fn role_json(role: &RoleKeys) -> Value {
 }
 
 fn signed_json(signed: &Signed) -> Value {
-    let hints = |keys: &[PublicKey]| -> Vec<String> {
-        keys.iter().map(|key| Hex(&key_hint(key)).to_string()).collect()
-    };
     json!({
         "by": hints(&signed.by),
         "not_by": hints(&signed.not_by),
@@ -275,7 +268,7 @@ impl fmt::Display for Sheet<'_> {
         let roles =
             [("root", root), ("release", release), ("qualify", qualify), ("operate", operate)];
         for (name, role) in roles.into_iter().filter(|(_, role)| !role.is_unused()) {
-            writeln!(f, "{name:<11} {} of {}", role.threshold, hints(&role.keys))?;
+            writeln!(f, "{name:<11} {} of {}", role.threshold, hints(&role.keys).join(", "))?;
         }
         let Epochs { release, qualify, operate } = epochs;
         writeln!(
@@ -338,9 +331,4 @@ pub(super) const fn life_cycle_word(life_cycle: LifeCycle) -> &'static str {
 
 fn word(path: &Path) -> String {
     shell_word(&path.display().to_string())
-}
-
-/// The date of a root record that is made now.
-pub(super) fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
 }

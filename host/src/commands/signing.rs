@@ -4,13 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use firmware_protocol::root::{PublicKey, RoleKeys};
-use firmware_protocol::trust::key_hint;
 
 use super::{PassphraseArgs, runtime};
 use crate::cli::Context;
 use crate::error::CommandError;
 use crate::link::shell_word;
-use crate::trust::{Hex, KeyError, NamedKey, ProgramSigner, Signer, SignerError, SignerFile};
+use crate::trust::{KeyError, NamedKey, ProgramSigner, Signer, SignerError, SignerFile, hint};
 
 /// A role of a root record that the keys have to be of.
 #[derive(Debug, Clone, Copy)]
@@ -134,7 +133,7 @@ fn refuse_other_role(
     let key = signer.public_key();
     match of_role.filter(|of| !of.keys.keys.contains(&key)) {
         Some(OfRole { role, .. }) => {
-            let hint = Hex(&key_hint(&key)).to_string();
+            let hint = hint(&key);
             Err(CommandError::NotOfRole { path: path.to_path_buf(), hint, role })
         }
         None => Ok(()),
