@@ -1,19 +1,21 @@
 //! `noflake root`: makes root records, and gathers the signatures of their holders (TRUST.md, "A new root record").
 
-use std::fmt;
+mod change;
+mod sheet;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use firmware_protocol::root::{CertificateNeed, Epochs, LifeCycle, Policy, RoleKeys, RootRecord};
+use firmware_protocol::root::{CertificateNeed, LifeCycle, Policy, RoleKeys, RootRecord};
 use serde_json::{Value, json};
 
+use self::change::changes;
+use self::sheet::Sheet;
 use super::clock::now_s;
 use super::signing::SigningKey;
 use super::{NewFileArgs, PassphraseArgs};
 use crate::cli::Context;
 use crate::error::CommandError;
-use crate::evidence::utc_from_unix_s;
 use crate::link::shell_word;
 use crate::trust::{
     Hex, RootDraft, RootSpec, Secrecy, Signed, hint, hints, read_root, replace_file,
@@ -128,7 +130,8 @@ fn sign(args: &SignArgs, context: &Context) -> Result<(), CommandError> {
     let after = args.after.load()?;
     let mut draft = RootDraft::read(&args.file)?;
     let key = SigningKey::read(&args.key)?;
-    context.output.progress(&format_args!("About to sign this root record:\n{}", Sheet(&draft)));
+    let sheet = Sheet { draft: &draft, after: after.as_ref() };
+    context.output.progress(&format_args!("About to sign this root record:\n{sheet}"));
     let signer = key.unlock(args.passphrase, None, context)?;
     let hint = hint(&signer.public_key());
     let did = if draft.sign(signer.as_ref(), after.as_ref())? {
@@ -175,7 +178,7 @@ fn report(
     if !did.is_empty() {
         lines.push(format!("{did} {}.", path.display()));
     }
-    lines.push(Sheet(draft).to_string());
+    lines.push(Sheet { draft, after }.to_string());
     lines.push(signed_line("signed by", &own));
     if let (Some(after), Some(before)) = (after, &before) {
         lines.push(signed_line(&format!("of record {}", after.version), before));
@@ -208,6 +211,7 @@ fn report(
             "operate": record.epochs.operate,
         },
         "policy": policy_json(&record.policy),
+        "changes": after.map(|after| changes(after, record)),
         "signed": signed_json(&own),
         "signed_before": before.as_ref().map(signed_json),
         "complete": missing == 0 && (record.version == 1 || before.is_some()),
@@ -238,70 +242,6 @@ fn signed_json(signed: &Signed) -> Value {
         "needed": signed.needed,
         "missing": signed.missing(),
     })
-}
-
-/// A root record for people.
-struct Sheet<'a>(&'a RootDraft);
-
-impl fmt::Display for Sheet<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let RootRecord {
-            version,
-            root,
-            release,
-            qualify,
-            operate,
-            life_cycle,
-            policy,
-            epochs,
-            made_at_s,
-            resets_time,
-        } = self.0.record();
-        writeln!(f, "root record {version} ({})", life_cycle_word(*life_cycle))?;
-        writeln!(f, "digest      {}", self.0.digest())?;
-        let resets = if *resets_time {
-            ", and devices take that for now, whatever they have seen"
-        } else {
-            ""
-        };
-        writeln!(f, "made        {}{resets}", utc_from_unix_s(*made_at_s))?;
-        let roles =
-            [("root", root), ("release", release), ("qualify", qualify), ("operate", operate)];
-        for (name, role) in roles.into_iter().filter(|(_, role)| !role.is_unused()) {
-            writeln!(f, "{name:<11} {} of {}", role.threshold, hints(&role.keys).join(", "))?;
-        }
-        let Epochs { release, qualify, operate } = epochs;
-        writeln!(
-            f,
-            "epochs      from {release} of bundles, {qualify} of certificates, {operate} of delegations"
-        )?;
-        let Policy { max_boots, max_boot_ms, max_lease_ms, .. } = policy;
-        writeln!(
-            f,
-            "security    versions from {}, at most {} above what was confirmed",
-            policy.lowest_security_version, policy.max_security_step
-        )?;
-        writeln!(f, "certificate {}", certificate_words(policy.certificate))?;
-        let time = |ms: u32| humantime::format_duration(Duration::from_millis(u64::from(ms)));
-        write!(
-            f,
-            "trials      at most {max_boots} boots, {} each, lease {}",
-            time(*max_boot_ms),
-            time(*max_lease_ms)
-        )
-    }
-}
-
-fn certificate_words(need: CertificateNeed) -> String {
-    match need {
-        CertificateNeed::Never => "not needed".to_owned(),
-        CertificateNeed::BeforeConfirm { level } => {
-            format!("of level {level} or higher, before a trial is confirmed")
-        }
-        CertificateNeed::BeforeStage { level } => {
-            format!("of level {level} or higher, before anything is staged")
-        }
-    }
 }
 
 fn policy_json(policy: &Policy) -> Value {
