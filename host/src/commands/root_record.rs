@@ -42,7 +42,7 @@ enum Command {
 /// Write down a root record that nobody has signed yet
 #[derive(Debug, clap::Args)]
 struct DraftArgs {
-    /// What it is to say, a TOML file: keys and thresholds of root and release, policy
+    /// What it is to say, a TOML file; behind another root record, what is to change
     spec: PathBuf,
     #[command(flatten)]
     after: AfterArgs,
