@@ -9,7 +9,7 @@ mod run;
 mod source;
 
 pub use self::device::{
-    Device, DeviceError, HostIdentity, Instead, Meets, Opened, Opening, RecordBytes, Waiting,
+    Device, DeviceError, HostIdentity, Instead, Meets, Opened, Opening, RecordBytes, Shows, Waiting,
 };
 pub use self::facts::{device_facts, place, status_facts};
 pub use self::run::{Progressed, RunError, RunSetup, run};

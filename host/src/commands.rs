@@ -19,6 +19,7 @@ mod deployment;
 mod evidence_key;
 mod host_key;
 mod point;
+mod recover_command;
 mod root;
 mod runtime;
 mod signing;

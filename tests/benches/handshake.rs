@@ -9,7 +9,7 @@ use firmware_protocol::sealed::LinkSecret;
 use integration::bench::{median, print_table, row};
 use integration::simulator::{SimOptions, Simulator};
 use integration::site::Site;
-use noflake::bench::{Device, HostIdentity, Meets, Opening};
+use noflake::bench::{Device, HostIdentity, Meets, Opening, Shows};
 use noflake::link::LinkStart;
 use noflake::session::Credentials;
 use noflake::trust::KnownDevices;
@@ -27,10 +27,12 @@ fn main() {
             secret: LinkSecret::new([9; 32]),
             delegation: Vec::new(),
             devices: None,
+            shown_to: None,
         },
         known: KnownDevices::read(&site.path("known-devices.toml")).unwrap(),
         unshown: None,
         meets: Meets::Strangers,
+        shows: Shows::KeptBack,
     };
     let (mut plain_ms, mut sealed_ms) = (Vec::new(), Vec::new());
     for number in 0..REPEATS {

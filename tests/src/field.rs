@@ -40,12 +40,28 @@ impl FieldOffice {
 
     /// A root record of two in three holders, signed by two of them.
     pub fn root(&self, name: &str, release: &str, after: Option<&str>) {
+        self.root_saying(name, release, ("o", ""), after);
+    }
+
+    /// As [`FieldOffice::root`], with another operate key, and with more in its policy and behind it.
+    pub fn root_saying(
+        &self,
+        name: &str,
+        release: &str,
+        (operate, more): (&str, &str),
+        after: Option<&str>,
+    ) {
         let roles = [
             role("root", &["a", "b", "c"], 2),
             role("release", &[release], 1),
-            role("operate", &["o"], 1),
+            role("operate", &[operate], 1),
         ];
-        let spec = format!("{}[policy]\nlife_cycle = \"field\"\n", roles.concat());
+        let spec = format!(
+            "{}[policy]
+life_cycle = \"field\"
+{more}",
+            roles.concat()
+        );
         let _ = self.office.root(name, &spec, &["a.key", "c.key"], after);
     }
 

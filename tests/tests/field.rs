@@ -50,7 +50,8 @@ fn a_delegation_has_an_end_a_host_and_devices() {
     let trust = ["device", "status", "--trust", "-d", &address, "--as", "t.key"];
     let told = works.office.say(&trust).code(0).says("life cycle  good");
     let _ = told.says(
-        "this host   REFUSED  it may only look: the delegation is not for this device's serial number",
+        "this host   REFUSED  it may only look: the device refused the delegation: the delegation is not for this \
+         device's serial number",
     );
     let _ = works.delegate("u", &["--force", "-o", "t.nfd"]).code(0);
     deploy().code(2).says("was made for another host's key").is_one_clear_error();
@@ -89,12 +90,19 @@ fn a_host_speaks_with_devices_that_it_knows() {
     let told = works.office.say(&[&trust[..], &["--as", "t.key"]].concat()).code(0);
     let _ = told.says("device      REFUSED  it has proven key").says("and is known by 1717");
     let impostor = works.deploy(&bundle, &address, "field.nfr", "t").code(5);
-    let _ =
-        impostor.says("what answers is not known here; it proves key").says("noflake device pin");
+    let _ = impostor
+        .says(": refused: this is not the device ")
+        .says("and is known by 1717")
+        .says("do not go on")
+        .says_not("the device refused")
+        .says_not("noflake device pin");
 
     fs::remove_file(&known).unwrap();
     let stranger = works.deploy(&bundle, &address, "field.nfr", "t").code(5);
-    let _ = stranger.says("is not known here; it proves key").says("noflake device pin");
+    let _ = stranger
+        .says(&format!(": refused: device {serial} is not known here; it proves key"))
+        .says_not("the device refused")
+        .says("noflake device pin");
     let pin = ["device", "pin", "-d", &address, "--as", "t.key"];
     let _ = works.office.say(&pin).code(5).says("is not known here");
     let wrong = "18".repeat(32);

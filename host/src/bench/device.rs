@@ -5,7 +5,7 @@ mod reach;
 mod record;
 mod root;
 
-pub use self::acquaint::{HostIdentity, Meets};
+pub use self::acquaint::{HostIdentity, Meets, Shows};
 pub(super) use self::reach::{FLASH_FAILED, STAGE_AGAIN};
 pub use self::reach::{Instead, Waiting};
 pub use self::record::RecordBytes;
@@ -63,6 +63,9 @@ pub enum DeviceError {
     /// The device refused.
     #[error("the device refused: {0}")]
     Refused(Refusal),
+    /// The device lets this host do nothing with the delegation that it was shown.
+    #[error("the device refused the delegation: {0}")]
+    DelegationRefused(Refusal),
     /// The device answered something else.
     #[error("the device answered out of turn to {0}")]
     OutOfTurn(&'static str),

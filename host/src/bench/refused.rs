@@ -25,15 +25,8 @@ pub(super) const fn next_on_link(refusal: Refusal) -> Option<&'static str> {
         Refusal::NotAuthenticated => {
             "add --as HOST.key, with the delegation HOST.nfd beside it: noflake key delegate makes one"
         }
-        Refusal::NotDelegated { .. }
-        | Refusal::DelegationHost
-        | Refusal::DelegationProduct
-        | Refusal::DelegationDevice => {
+        Refusal::NotDelegated { .. } => {
             "have whoever holds the operate key make a delegation for this: noflake key delegate"
-        }
-        Refusal::DelegationOver { .. } => {
-            "have whoever holds the operate key make one that ends later: noflake key delegate; if the device is ahead of \
-             the calendar, noflake device status --trust says what to do"
         }
         Refusal::NotOnABench => {
             "deploy a bundle with a newer security version; what is in the field never goes back"
@@ -44,6 +37,21 @@ pub(super) const fn next_on_link(refusal: Refusal) -> Option<&'static str> {
         Refusal::NoIdentity => "the device's firmware has to keep a key: see Board::identity",
         _ => return None,
     })
+}
+
+/// The next safe command after the device has refused a delegation.
+#[expect(clippy::wildcard_enum_match_arm, reason = "a new one is the remedy for all the rest")]
+pub(super) const fn next_of_delegation(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::DelegationOver { .. } => {
+            "have whoever holds the operate key make one that ends later: noflake key delegate; if the device is ahead of \
+             the calendar, noflake device status --trust says what to do"
+        }
+        _ => {
+            "have whoever holds the operate key make a new one for this host and device: noflake key delegate; noflake \
+             device status --trust says more"
+        }
+    }
 }
 
 /// The next safe command after a refusal in a run.
@@ -87,13 +95,13 @@ pub(super) const fn next(refusal: Refusal) -> &'static str {
         Refusal::Flash => FLASH_FAILED,
         Refusal::NotStaged | Refusal::NoStage | Refusal::Incomplete { .. } => STAGE_AGAIN,
         Refusal::Malformed => "noflake bundle verify; copy the bundle again if that finds anything",
+        Refusal::DelegationHost
+        | Refusal::DelegationProduct
+        | Refusal::DelegationDevice
+        | Refusal::DelegationOver { .. } => next_of_delegation(refusal),
         Refusal::NotEnrolled
         | Refusal::NotAuthenticated
         | Refusal::NotDelegated { .. }
-        | Refusal::DelegationHost
-        | Refusal::DelegationProduct
-        | Refusal::DelegationDevice
-        | Refusal::DelegationOver { .. }
         | Refusal::NotOnABench
         | Refusal::ResetDevice
         | Refusal::FloorNotLower { .. }

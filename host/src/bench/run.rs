@@ -207,7 +207,9 @@ async fn connect(
 ) -> Result<Saw, DeviceError> {
     let mut tell = |waiting| show(Progressed::Waiting(waiting));
     let opened = device.connect(until_ms, not_boot, session, &mut tell).await?;
-    if session {
+    // A device that has lost its root record believes no delegation: the loss is what stands in the way.
+    let is_told_of_loss = not_boot.is_none() && opened.facts.root_is_lost;
+    if session && !is_told_of_loss {
         device.may(Action::ALL)?;
     }
     Ok(Saw::Connected {
@@ -229,6 +231,7 @@ fn refusal_of(error: &DeviceError) -> Option<Refusal> {
             Some(*refusal)
         }
         DeviceError::Driver(_)
+        | DeviceError::DelegationRefused(_)
         | DeviceError::OutOfTurn(_)
         | DeviceError::TooSlow { .. }
         | DeviceError::Version { .. }
@@ -241,8 +244,13 @@ fn refusal_of(error: &DeviceError) -> Option<Refusal> {
 }
 
 fn failed(error: &DeviceError, bundle: &VerifiedBundle) -> Saw {
-    if matches!(error, DeviceError::Impostor { .. } | DeviceError::Stranger { .. }) {
-        return Saw::Refused { reason: sentence(error), is_stale: false, next: error.next() };
+    if matches!(
+        error,
+        DeviceError::Impostor { .. }
+            | DeviceError::Stranger { .. }
+            | DeviceError::DelegationRefused(_)
+    ) {
+        return Saw::NotMet { reason: sentence(error), next: error.next() };
     }
     match refusal_of(error) {
         Some(Refusal::SessionHeld { .. } | Refusal::Busy) | None => {
@@ -266,6 +274,7 @@ fn missing(error: &DeviceError) -> Missing {
         DeviceError::NotReached { source, .. } => missing(source),
         DeviceError::Driver(_)
         | DeviceError::Refused(_)
+        | DeviceError::DelegationRefused(_)
         | DeviceError::OutOfTurn(_)
         | DeviceError::TooSlow { .. }
         | DeviceError::Impostor { .. }
@@ -396,6 +405,7 @@ async fn answer(device: &mut Device, bundle: &VerifiedBundle, ask: Ask) -> Saw {
                 Saw::Lost { reason, .. } => Saw::Seen(Seen::LinkError { reason }),
                 Saw::Refused { reason, is_stale: false, .. } => Saw::Seen(Seen::Refused { reason }),
                 Saw::Refused { .. }
+                | Saw::NotMet { .. }
                 | Saw::Connected { .. }
                 | Saw::Hashes(_)
                 | Saw::Staged(_)

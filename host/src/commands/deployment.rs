@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
 use super::evidence_key::{EvidenceKey, EvidenceKeyArgs, sign_end};
+use super::recover_command::RecoverCommand;
 use super::root::RootArgs;
 use super::runtime;
 use super::target::TargetArgs;
@@ -23,7 +24,7 @@ use crate::evidence::{
     SignedBy, Verb,
 };
 use crate::input;
-use crate::link::{Address, shell_word};
+use crate::link::Address;
 use crate::plan::Plan;
 use crate::progress::Screen;
 use crate::qualify::observation::{DeviceFacts, StatusFacts};
@@ -77,7 +78,7 @@ struct Begun {
 pub(super) struct Deployment {
     bundle: VerifiedBundle,
     root: LoadedRoot,
-    root_path: PathBuf,
+    recover: RecoverCommand,
     verb: Verb,
     plan: Plan,
     plan_path: String,
@@ -120,7 +121,6 @@ impl Deployment {
         context: &Context,
     ) -> Result<Self, CommandError> {
         let root = args.root.require(context)?;
-        let root_path = args.root.path(context)?.unwrap_or_default();
         let bundle = Bundle::open(bundle)?.verify(root.record().claims())?;
         check_payloads(&bundle)?;
         let (plan, plan_path) = load_plan(&bundle, plan)?;
@@ -129,13 +129,16 @@ impl Deployment {
             Some(runs) => runs.clone(),
             None => context.config()?.runs.unwrap_or_else(|| PathBuf::from("runs")),
         };
+        let root_path = args.root.path(context)?.unwrap_or_default();
+        let host_key = args.target.host_key();
+        let recover = RecoverCommand::new(&root_path, bundle.bundle().path(), host_key);
         let screen = Screen::new(context.output.format());
         let (again, take_over) = (args.again, args.target.take_over());
         let evidence_key = args.evidence_key.open(args.target.passphrase(), context)?;
         Ok(Self {
             bundle,
             root,
-            root_path,
+            recover,
             verb,
             plan,
             plan_path,
@@ -167,16 +170,6 @@ impl Deployment {
     /// Version of the bundle.
     pub(super) fn version(&self) -> String {
         self.bundle.manifest().version.to_string()
-    }
-
-    /// The command that brings the device at `address` back with the same bundle.
-    fn recover_command(&self, address: &Address) -> String {
-        format!(
-            "noflake device recover -d {} --root {} --bundle {}",
-            shell_word(&address.to_string()),
-            shell_word(&self.root_path.display().to_string()),
-            shell_word(&self.bundle.bundle().path().display().to_string())
-        )
     }
 
     /// Deploys to `devices`, each with its own evidence and verdict, and prints what came of each.
@@ -350,7 +343,7 @@ fn order(shared: &Deployment, address: &Address) -> Order {
         plan: shared.plan.clone(),
         again: shared.again,
         take_over: shared.take_over,
-        recover: shared.recover_command(address),
+        recover: shared.recover.at(address),
     }
 }
 

@@ -1,10 +1,13 @@
 //! Which devices a command works with.
 
+use std::path::Path;
+
+use firmware_protocol::refusal::Refusal;
 use tokio::sync::watch;
 
 use super::PassphraseArgs;
 use super::host_key::HostKeyArgs;
-use crate::bench::{Device, HostIdentity, Meets, Opened, Opening, Waiting};
+use crate::bench::{Device, DeviceError, HostIdentity, Meets, Opened, Opening, Shows, Waiting};
 use crate::cli::Context;
 use crate::error::CommandError;
 use crate::link::{Address, Link, LinkStart};
@@ -12,6 +15,9 @@ use crate::trust::LoadedRoot;
 
 /// Patience with a device that a person waits for, in milliseconds.
 pub(super) const CONNECT_MS: u64 = 8_000;
+
+/// The manners of a command that only looks.
+pub(super) const LOOKS: (Meets, Shows) = (Meets::Known, Shows::KeptBack);
 
 /// Devices of a command.
 #[derive(Debug, clap::Args)]
@@ -40,12 +46,12 @@ impl TargetArgs {
         context: &Context,
         root: Option<&LoadedRoot>,
     ) -> Result<Vec<Opening>, CommandError> {
-        self.openings_for(Meets::Known, context, root)
+        self.openings_for((Meets::Known, Shows::Needed), context, root)
     }
 
     fn openings_for(
         &self,
-        meets: Meets,
+        manners: (Meets, Shows),
         context: &Context,
         root: Option<&LoadedRoot>,
     ) -> Result<Vec<Opening>, CommandError> {
@@ -57,7 +63,7 @@ impl TargetArgs {
         if names.is_empty() {
             return Err(CommandError::NotNamed { what, flag, key });
         }
-        let host = self.host.identity(meets, context)?;
+        let host = self.host.identity(manners, context)?;
         let openings: Vec<Opening> = names
             .iter()
             .map(|name| self.opening(name, root, host.clone()))
@@ -80,6 +86,11 @@ impl TargetArgs {
         self.take_over
     }
 
+    /// The key of this host, where the command line names it.
+    pub(super) fn host_key(&self) -> Option<&Path> {
+        self.host.named()
+    }
+
     /// Where the passphrases of keys come from.
     pub(super) const fn passphrase(&self) -> PassphraseArgs {
         self.host.passphrase()
@@ -94,20 +105,20 @@ impl TargetArgs {
         context: &Context,
         root: Option<&LoadedRoot>,
     ) -> Result<Device, CommandError> {
-        self.one_for(Meets::Known, context, root)
+        self.one_for((Meets::Known, Shows::Needed), context, root)
     }
 
-    /// As [`TargetArgs::one`], for a command that may get to know the device.
+    /// As [`TargetArgs::one`], for a command that gets to know the device, or can do without the delegation.
     ///
     /// # Errors
     /// When none or several are named, or the name is no address.
     pub(super) fn one_for(
         &self,
-        meets: Meets,
+        manners: (Meets, Shows),
         context: &Context,
         root: Option<&LoadedRoot>,
     ) -> Result<Device, CommandError> {
-        let mut openings = self.openings_for(meets, context, root)?;
+        let mut openings = self.openings_for(manners, context, root)?;
         match (openings.pop(), openings.is_empty()) {
             (Some(opening), true) => Ok(Device::new(opening)),
             (Some(_), false) | (None, _) => Err(CommandError::OneDevice),
@@ -145,8 +156,40 @@ pub(super) async fn reach(
     let address = device.address().clone();
     let mut tell =
         |waiting: Waiting| context.output.progress(&format_args!("{address}: {waiting}"));
+    let before = device.opening().host.as_ref().map(Showing::of);
     let opened = device.connect(until_ms, None, session, &mut tell).await;
+    if let (Some(before), Some(host)) = (before, &device.opening().host)
+        && let Some(turn) = before.turn(host)
+    {
+        context.output.progress(&format_args!("{address}: {turn}"));
+    }
     opened.map_err(|source| at(device, source))
+}
+
+/// What a host does with its delegation, to be held against what it does later.
+struct Showing {
+    shows: Shows,
+    unshown: Option<String>,
+}
+
+impl Showing {
+    fn of(host: &HostIdentity) -> Self {
+        Self { shows: host.shows, unshown: host.unshown.clone() }
+    }
+
+    /// What has come to be otherwise, for people; whoever asked for all of it is told in its place.
+    fn turn(&self, now: &HostIdentity) -> Option<String> {
+        let unshown = now.unshown.as_ref().filter(|_| now.unshown != self.unshown);
+        match unshown {
+            _ if now.meets == Meets::Everybody => None,
+            Some(why) => Some(format!("{why}; goes on without it")),
+            None if now.shows != self.shows => Some(
+                "the device has no place for a host that shows no delegation, so it is shown"
+                    .to_owned(),
+            ),
+            None => None,
+        }
+    }
 }
 
 /// Does some work in a session, and gives the session back whatever comes of the work: or the next command would take
@@ -166,7 +209,9 @@ pub(super) async fn in_session<T>(
         _ = interrupts.changed() => Err(CommandError::Interrupted { address }),
         worked = async {
             let opened = reach(device, true, context).await?;
-            work(device, opened).await
+            let is_lost = opened.facts.root_is_lost;
+            let worked = work(device, opened).await;
+            if is_lost { told_of_loss(device, worked).await } else { worked }
         } => worked,
     };
     tokio::select! {
@@ -178,7 +223,21 @@ pub(super) async fn in_session<T>(
     worked
 }
 
+/// A device of the field that has lost its root record believes no delegation, and can say only that it wants one: the loss
+/// is what there is to mend.
+async fn told_of_loss<T>(
+    device: &mut Device,
+    worked: Result<T, CommandError>,
+) -> Result<T, CommandError> {
+    let Err(CommandError::Device { source, .. }) = &worked else { return worked };
+    let DeviceError::Refused(Refusal::NotAuthenticated) = **source else { return worked };
+    match device.root_version().await {
+        Ok(Some(version)) => Err(at(device, DeviceError::Refused(Refusal::RootLost { version }))),
+        Ok(None) | Err(_) => worked,
+    }
+}
+
 /// Names the device that an error came from.
-pub(super) fn at(device: &Device, source: crate::bench::DeviceError) -> CommandError {
+pub(super) fn at(device: &Device, source: DeviceError) -> CommandError {
     CommandError::Device { address: device.address().clone(), source: Box::new(source) }
 }

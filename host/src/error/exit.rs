@@ -263,6 +263,7 @@ fn of_delegation(error: &DelegationError) -> Exit {
         DelegationError::Statement(error) => of_statement(error),
         DelegationError::OtherHost { .. }
         | DelegationError::Over { .. }
+        | DelegationError::Ahead { .. }
         | DelegationError::Read { .. }
         | DelegationError::Envelope { .. }
         | DelegationError::TooMany { .. }
@@ -363,6 +364,7 @@ fn of_device(error: &DeviceError) -> Exit {
         // The scenario is a file of the user's, and no device.
         DeviceError::Driver(DriverError::Link(LinkError::Simulated { .. })) => Exit::Usage,
         DeviceError::Refused(_)
+        | DeviceError::DelegationRefused(_)
         | DeviceError::Impostor { .. }
         | DeviceError::Stranger { .. }
         | DeviceError::Driver(DriverError::Transfer(TransferError::Refused(_))) => Exit::Refused,

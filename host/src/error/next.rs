@@ -230,6 +230,10 @@ const fn after_delegation(error: &DelegationError) -> Option<&'static str> {
         DelegationError::OtherHost { .. } | DelegationError::Over { .. } => {
             Some("have whoever holds the operate key make a new one: noflake key delegate")
         }
+        DelegationError::Ahead { .. } => Some(
+            "set this machine's clock; if that is right, have whoever holds the operate key set theirs and make a new one: \
+             noflake key delegate",
+        ),
         DelegationError::Read { .. } | DelegationError::Envelope { .. } => {
             Some("have noflake key delegate make it anew")
         }

@@ -23,6 +23,8 @@ pub struct Credentials {
     pub delegation: Vec<u8>,
     /// Keys of the devices that it speaks with; `None` for whoever answers. Nothing is shown to any other.
     pub devices: Option<Vec<LinkKey>>,
+    /// Keys of the devices among them that are shown the delegation; `None` for all.
+    pub shown_to: Option<Vec<LinkKey>>,
 }
 
 /// What a handshake has come to.
@@ -55,6 +57,7 @@ pub(super) enum Sealing {
         payload: Vec<u8>,
         delegation: Vec<u8>,
         devices: Option<Vec<LinkKey>>,
+        shown_to: Option<Vec<LinkKey>>,
         /// What has answered that is not known.
         stranger: Option<LinkKey>,
         retry_us: u64,
@@ -102,6 +105,7 @@ impl Sealing {
             payload: payload.clone(),
             delegation: shown.delegation.clone(),
             devices: shown.devices.clone(),
+            shown_to: shown.shown_to.clone(),
             stranger: None,
             retry_us: now_us.saturating_add(RETRY_US),
             until_us: now_us.saturating_add(silence_us),
@@ -148,7 +152,7 @@ impl Sealing {
 
     /// Takes what may be the second message.
     fn hear_second(&mut self, now_us: u64, kind: Kind, payload: &[u8]) -> Outcome {
-        let Self::First { initiator, delegation, devices, stranger, .. } = self else {
+        let Self::First { initiator, delegation, devices, shown_to, stranger, .. } = self else {
             return Outcome::Foreign;
         };
         if kind == Kind::Message {
@@ -162,16 +166,28 @@ impl Sealing {
             *self = Self::Over;
             return Outcome::Ended(Err(LinkRefused::Device(refusal)));
         }
-        let joined = match (kind, payload.split_first()) {
-            (Kind::Handshake, Some((&SECOND, second))) => third(initiator, second, delegation),
-            _ => None,
+        let (Kind::Handshake, Some((&SECOND, second))) = (kind, payload.split_first()) else {
+            return Outcome::Foreign;
         };
-        let Some((said, channel, device)) = joined else { return Outcome::Foreign };
+        // Who answers is known behind the second message only, so the third one is made without the delegation first.
+        let Some((alone, channel, device)) = third(initiator, second, &[]) else {
+            return Outcome::Foreign;
+        };
+        let is_among =
+            |keys: &Option<Vec<LinkKey>>| keys.as_ref().is_none_or(|keys| keys.contains(&device));
         // Somebody else may answer faster than the device that is meant: that one is waited for.
-        if devices.as_ref().is_some_and(|known| !known.contains(&device)) {
+        if !is_among(devices) {
             *stranger = Some(device);
             return Outcome::Foreign;
         }
+        let (said, channel) = if is_among(shown_to) {
+            match third(initiator, second, delegation) {
+                Some((said, channel, _)) => (said, channel),
+                None => return Outcome::Foreign,
+            }
+        } else {
+            (alone, channel)
+        };
         *self = Self::Third { channel, device, until_us: now_us.saturating_add(LINKED_US) };
         Outcome::Say(said)
     }

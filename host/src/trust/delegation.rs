@@ -69,6 +69,17 @@ pub enum DelegationError {
         /// Now, by this machine's clock.
         now_s: u64,
     },
+    /// Somebody's clock is wrong.
+    #[error("delegation {} was made {} from now, by this machine's clock", path.display(), humantime::format_duration(
+        std::time::Duration::from_secs(made_at_s.saturating_sub(*now_s))))]
+    Ahead {
+        /// The file.
+        path: PathBuf,
+        /// When it was made, by the clock of whoever did.
+        made_at_s: u64,
+        /// Now, by this machine's clock.
+        now_s: u64,
+    },
 }
 
 /// Signs a delegation; what comes back is what a device under `root` takes.

@@ -67,9 +67,9 @@ fn run() -> Outcome {
             fooled.code.unwrap_or(-1)
         ));
     }
-    let _ = fooled.code(5).says("what answers is not known here");
+    let _ = fooled.code(5).says("this is not the device");
     Outcome::Refused(format!(
-        "the clone and the one in between: exit 5 behind {} frames of a handshake's begin; no delegation, no byte of the \
+        "the clone and the one in between: exit 5 behind {} frames of a handshake's begin and a question in the open; no delegation, no byte of the \
          bundle",
         said.len()
     ))

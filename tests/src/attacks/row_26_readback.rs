@@ -71,7 +71,7 @@ fn run() -> Outcome {
             "the host has sent the bundle to a clone made of the dump".to_owned(),
         );
     }
-    let _ = refused.code(5).says("what answers is not known here");
+    let _ = refused.code(5).says("this is not the device");
     Outcome::Refused(format!(
         "{} bytes without a key of host, device or signer; {} signed documents in them, none a delegation, none opens \
          another device; a clone made of them is not known to the host (exit 5)",

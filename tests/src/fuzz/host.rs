@@ -23,6 +23,7 @@ pub(super) fn link(bytes: &[u8]) -> bool {
                 secret: LinkSecret::new([1; 32]),
                 delegation: vec![0; 100],
                 devices: None,
+                shown_to: None,
             };
             session.link(0, &shown, &LinkSecret::new([2; 32]));
         }

@@ -210,7 +210,7 @@ impl<'y> Unit<'y> {
             let number = random.between(0, VERSIONS.len() as u64);
             let number = usize::try_from(number).unwrap_or(0);
             let (version, is_good) = VERSIONS[number];
-            let outcome = self.deploy_until_judged(number, fleets).await?;
+            let outcome = Box::pin(self.deploy_until_judged(number, fleets)).await?;
             *fleets.outcomes.entry(format!("{outcome:?}")).or_default() += 1;
             let digest = Some(self.yard.bundles[number].bundle().digest().0);
             let was_running = confirmed == digest;

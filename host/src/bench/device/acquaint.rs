@@ -22,18 +22,10 @@ pub struct HostIdentity {
     pub known: KnownDevices,
     /// Whom it speaks with.
     pub meets: Meets,
+    /// What it does with its delegation.
+    pub shows: Shows,
     /// Why it shows no delegation, where it has none that could be shown.
     pub unshown: Option<String>,
-}
-
-impl HostIdentity {
-    /// The same host without its delegation, which was refused.
-    #[must_use]
-    pub fn without_delegation(mut self, why: String) -> Self {
-        self.credentials.delegation.clear();
-        self.unshown = Some(why);
-        self
-    }
 }
 
 /// Whom a host speaks with on a sealed link.
@@ -45,6 +37,19 @@ pub enum Meets {
     Strangers,
     /// Whoever answers, impostors too: to tell of them, and to do nothing.
     Everybody,
+}
+
+/// What a host does with its delegation. Whatever that is, it is shown only to what proves the key of a device that the host
+/// knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shows {
+    /// It is shown, and nothing is done without it.
+    Needed,
+    /// It is shown, and where the device refuses it the host goes on without it.
+    Wanted,
+    /// It is not shown: looking takes none. Only a device that has no place for a host without one is shown it, as where it
+    /// is wanted.
+    KeptBack,
 }
 
 impl Device {
@@ -103,8 +108,13 @@ impl Device {
             (None, Meets::Known) => Some(host.known.keys().collect()),
             (None, Meets::Strangers) | (_, Meets::Everybody) => None,
         };
+        shown.shown_to = match host.shows {
+            Shows::Needed | Shows::Wanted => Some(host.known.keys().collect()),
+            Shows::KeptBack => Some(Vec::new()),
+        };
         if Defence::KnownDevices.is_off() {
             shown.devices = None;
+            shown.shown_to = None;
         }
         let mut fresh = [0; 32];
         getrandom::fill(&mut fresh).map_err(DeviceError::Random)?;
@@ -116,10 +126,51 @@ impl Device {
         self.note_failure(linked.as_ref().err());
         self.is_torn = linked.is_err();
         self.linked = Some(linked?.map_err(|refused| match refused {
+            LinkRefused::Device(refusal) if is_about_delegation(refusal) => {
+                DeviceError::DelegationRefused(refusal)
+            }
             LinkRefused::Device(refusal) => DeviceError::Refused(refusal),
             LinkRefused::Stranger(identity) => DeviceError::Stranger { serial: None, identity },
         })?);
+        self.note_unshown();
         Ok(())
+    }
+
+    /// A device of the field that the host does not know was not shown its delegation, and lets it do nothing.
+    fn note_unshown(&mut self) {
+        let Some(Linked { device, actions: Actions::NONE }) = self.linked else { return };
+        let Some(host) = &mut self.opening.host else { return };
+        let has_one = !host.credentials.delegation.is_empty() && host.shows != Shows::KeptBack;
+        if has_one && !host.known.keys().any(|known| known == device) {
+            host.unshown = Some("its delegation is shown to devices that it knows only".to_owned());
+        }
+    }
+
+    /// Whether the next attempt does something else with the delegation than the one that ended so, and may come to more.
+    pub(super) fn shows_otherwise(&mut self, error: &DeviceError) -> bool {
+        let Some(host) = &mut self.opening.host else { return false };
+        match (error, host.shows) {
+            (DeviceError::DelegationRefused(_), Shows::Wanted) => {
+                host.credentials.delegation.clear();
+                host.unshown = Some(error.to_string());
+                true
+            }
+            // Hosts that may do something have all its links, and it would give none of them to one that may do nothing.
+            (DeviceError::Refused(Refusal::NotAuthenticated), Shows::KeptBack) => {
+                host.shows = Shows::Wanted;
+                !host.credentials.delegation.is_empty()
+            }
+            _ => false,
+        }
+    }
+
+    /// Names a stranger by the serial number that it gives in the open: under a known one it is an impostor.
+    pub(super) async fn named(&mut self, error: DeviceError) -> DeviceError {
+        let DeviceError::Stranger { serial: None, identity } = error else { return error };
+        match (self.serial_in_the_open().await, &self.opening.host) {
+            (Ok(serial), Some(host)) => unlike(host, serial, identity),
+            (Ok(_) | Err(_), _) => error,
+        }
     }
 
     /// Asks the device who it is, and holds that against the key that it has proven, and against what it was before.
@@ -156,12 +207,30 @@ impl Device {
         if met == serial {
             return Ok(());
         }
-        let (serial, identity) = (serial.to_owned(), *identity);
-        Err(match host.known.meet(&serial, &identity) {
-            Acquaintance::Other(known) => DeviceError::Impostor { serial, identity, known },
-            Acquaintance::Known | Acquaintance::Unknown => {
-                DeviceError::Stranger { serial: Some(serial), identity }
-            }
-        })
+        Err(unlike(host, serial.to_owned(), *identity))
     }
+}
+
+/// What is wrong with a device that gives this serial number and proves this key, which is not the one that is meant.
+fn unlike(host: &HostIdentity, serial: String, identity: LinkKey) -> DeviceError {
+    match host.known.meet(&serial, &identity) {
+        Acquaintance::Other(known) => DeviceError::Impostor { serial, identity, known },
+        Acquaintance::Known | Acquaintance::Unknown => {
+            DeviceError::Stranger { serial: Some(serial), identity }
+        }
+    }
+}
+
+/// What a device says in a handshake of the delegation that it was shown; of a bundle the same words mean something else.
+const fn is_about_delegation(refusal: Refusal) -> bool {
+    matches!(
+        refusal,
+        Refusal::Malformed
+            | Refusal::UntrustedSignature { .. }
+            | Refusal::BelowEpoch { .. }
+            | Refusal::DelegationProduct
+            | Refusal::DelegationHost
+            | Refusal::DelegationDevice
+            | Refusal::DelegationOver { .. }
+    )
 }

@@ -83,7 +83,10 @@ impl Device {
             let error = match self.try_connect(not_boot, session).await {
                 Ok(Some(opened)) => return Ok(opened),
                 Ok(None) => DeviceError::OutOfTurn("identify: the boot before still runs"),
-                Err(error) if error.is_final(self.was_reached) => return Err(error),
+                Err(error) if self.shows_otherwise(&error) => continue,
+                Err(error) if error.is_final(self.was_reached) => {
+                    return Err(Box::pin(self.named(error)).await);
+                }
                 Err(error) => error,
             };
             let now_ms = self.now_ms();
@@ -192,6 +195,13 @@ impl Device {
         self.driver()?.enter(session);
         self.session = Some((boot, session));
         Ok(())
+    }
+
+    /// The serial number that answers where nothing is sealed: anybody could say it.
+    pub(super) async fn serial_in_the_open(&mut self) -> Result<String, DeviceError> {
+        self.fresh_driver().await?;
+        let answer = self.ask_briefly(Request::Identify).await?;
+        Ok(identity(&answer)?.serial.to_owned())
     }
 
     async fn ask_briefly(&mut self, request: Request<'_>) -> Result<Answer, DeviceError> {
@@ -309,6 +319,7 @@ impl DeviceError {
                 "mend the file, or its folder's rights, then run the same command again"
             }
             Self::Random(_) => "mend the system's random source",
+            Self::DelegationRefused(refusal) => refused::next_of_delegation(*refusal),
             Self::Refused(refusal) => match refused::next_on_link(*refusal) {
                 Some(next) => next,
                 None => "noflake device status --explain",
@@ -324,6 +335,7 @@ impl DeviceError {
             Self::OutOfTurn(_) => Instead::BootBefore,
             Self::Driver(_)
             | Self::Refused(_)
+            | Self::DelegationRefused(_)
             | Self::TooSlow { .. }
             | Self::Version { .. }
             | Self::NotReached { .. }
@@ -358,6 +370,7 @@ impl DeviceError {
             | Self::Held(_)
             | Self::Refused(Refusal::SessionHeld { .. } | Refusal::Busy) => false,
             Self::Refused(_)
+            | Self::DelegationRefused(_)
             | Self::Version { .. }
             | Self::Impostor { .. }
             | Self::Stranger { .. }

@@ -4,7 +4,7 @@ use firmware_protocol::message::How;
 use firmware_protocol::refusal::Refusal;
 use serde_json::json;
 
-use crate::bench::{Device, DeviceError, Meets, Opened};
+use crate::bench::{Device, DeviceError, Meets, Opened, Shows};
 use crate::cli::Context;
 use crate::commands::root::RootArgs;
 use crate::commands::runtime;
@@ -27,8 +27,9 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     let root = args.root.require(context)?;
-    // A simulated device is made anew for this command: it must begin in factory state.
-    let mut device = args.target.one_for(Meets::Strangers, context, None)?;
+    // A simulated device is made anew for this command: it must begin in factory state. A root record is proven by its own
+    // signatures; a delegation only takes the device over from another host.
+    let mut device = args.target.one_for((Meets::Strangers, Shows::Wanted), context, None)?;
     runtime::block_on(async {
         let mut interrupts = runtime::interrupts();
         let enrol = async |device: &mut Device, opened: Opened| {

@@ -3,6 +3,7 @@
 use humantime::parse_duration;
 use serde_json::json;
 
+use crate::bench::{Meets, Shows};
 use crate::cli::Context;
 use crate::commands::runtime;
 use crate::commands::target::{TargetArgs, at, reach};
@@ -23,7 +24,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
-    let mut device = args.target.one(context, None)?;
+    // A device of the field sends its console to a host with a delegation only, where it is not on the wire anyway.
+    let mut device = args.target.one_for((Meets::Known, Shows::Wanted), context, None)?;
     runtime::block_on(async {
         let mut interrupts = runtime::interrupts();
         // On a network link console text goes to the host that holds the session.

@@ -3,7 +3,7 @@
 use firmware_protocol::sealed::LinkKey;
 use serde_json::json;
 
-use crate::bench::{DeviceError, Meets};
+use crate::bench::{DeviceError, Meets, Shows};
 use crate::cli::Context;
 use crate::commands::runtime;
 use crate::commands::target::{TargetArgs, at, reach};
@@ -28,7 +28,7 @@ fn identity(hex: &str) -> Result<LinkKey, String> {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
-    let mut device = args.target.one_for(Meets::Strangers, context, None)?;
+    let mut device = args.target.one_for((Meets::Strangers, Shows::KeptBack), context, None)?;
     if device.opening().host.is_none() {
         let (what, flag, key) = ("host key", "--as", "trust.host_key");
         return Err(CommandError::NotNamed { what, flag, key });

@@ -7,7 +7,7 @@ use crate::cli::Context;
 use crate::commands::NewFileArgs;
 use crate::commands::root::RootArgs;
 use crate::commands::runtime;
-use crate::commands::target::{TargetArgs, at, reach};
+use crate::commands::target::{LOOKS, TargetArgs, at, reach};
 use crate::error::CommandError;
 use crate::link::shell_word;
 
@@ -27,7 +27,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<(), CommandError> {
     // A simulated device is made anew for this command, enrolled as for device status.
-    let mut device = args.target.one(context, args.root.load(context)?.as_ref())?;
+    let root = args.root.load(context)?;
+    let mut device = args.target.one_for(LOOKS, context, root.as_ref())?;
     let (serial, record) = runtime::block_on(async {
         let opened = reach(&mut device, false, context).await?;
         let record = device.record_bytes().await.map_err(|source| at(&device, source))?;

@@ -9,20 +9,19 @@ mod trusted;
 use std::path::PathBuf;
 
 use firmware_protocol::message::{RootStatus, Status, Wear};
-use firmware_protocol::refusal::Refusal;
 use firmware_protocol::root::LifeCycle;
 use firmware_protocol::slot::SlotId;
 use serde_json::{Value, json};
 
 use self::explain::is_lost;
 use self::recorded::RecordedArgs;
-use crate::bench::{Device, DeviceError, Meets, Opened};
+use crate::bench::{Meets, Opened, Shows};
 use crate::cli::Context;
 use crate::commands::point::Point;
 use crate::commands::root::RootArgs;
 use crate::commands::root_record::life_cycle_word;
 use crate::commands::runtime;
-use crate::commands::target::{TargetArgs, at, reach};
+use crate::commands::target::{LOOKS, TargetArgs, at, reach};
 use crate::error::{CommandError, Exit};
 use crate::qualify::observation::{DeviceFacts, StatusFacts, Where, short_digest};
 
@@ -36,6 +35,8 @@ pub(super) struct IdentifyArgs {
 }
 
 /// Show what a device holds and runs, and why
+///
+/// This changes nothing, and shows no delegation to the device; --trust and --against do.
 ///
 /// With --against, every component of the running slot is hashed and held against a bundle: drift is
 /// named component by component, and the command ends with 1. With --explain --record FILE, a boot
@@ -52,7 +53,8 @@ pub(super) struct Args {
     /// Say in words why the device runs what it runs, and the next safe command
     #[arg(long, conflicts_with = "against")]
     explain: bool,
-    /// Say whom the device believes, whether it is the one it says it is, and what this host may do with it
+    /// Say whom the device believes, whether it is the one it says it is, and what this host may do with it; a device
+    /// that is known is shown the delegation for it, as by deploy
     #[arg(long, conflicts_with = "against")]
     trust: bool,
     #[command(flatten)]
@@ -61,7 +63,7 @@ pub(super) struct Args {
 
 pub(super) fn identify(args: &IdentifyArgs, context: &Context) -> Result<(), CommandError> {
     let root = args.root.load(context)?;
-    let mut device = args.target.one(context, root.as_ref())?;
+    let mut device = args.target.one_for(LOOKS, context, root.as_ref())?;
     runtime::block_on(async {
         let opened = reach(&mut device, false, context).await?;
         let root = device.root_status().await.map_err(|source| at(&device, source))?;
@@ -76,9 +78,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> 
         return Ok(Exit::Success);
     }
     let named = args.root.load(context)?;
-    // A stranger or an impostor is to be told of, and not only refused.
-    let meets = if args.trust { Meets::Everybody } else { Meets::Known };
-    let mut device = args.target.one_for(meets, context, named.as_ref())?;
+    let manners = match &args.against {
+        // The device hashes for hosts only that may drive a trial.
+        Some(_) => (Meets::Known, Shows::Needed),
+        // A stranger, an impostor or a refused delegation is to be told of, and not only refused.
+        None if args.trust => (Meets::Everybody, Shows::Wanted),
+        None => LOOKS,
+    };
+    let mut device = args.target.one_for(manners, context, named.as_ref())?;
     runtime::block_on(async {
         if let Some(bundle) = &args.against {
             let root = named.ok_or(CommandError::NotNamed {
@@ -88,20 +95,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> 
             })?;
             return against::run(&mut device, bundle, &root, context).await;
         }
-        let reached = reach(&mut device, false, context).await;
-        let opened = match reached.map_err(|error| (refused_delegation(&error), error)) {
-            Ok(opened) => opened,
-            // What it says of the delegation is what was asked for; everything else it tells without one.
-            Err((Some(refusal), _)) if args.trust => {
-                device.close().await;
-                let mut opening = device.opening().clone();
-                opening.host =
-                    opening.host.map(|host| host.without_delegation(refusal.to_string()));
-                device = Device::new(opening);
-                reach(&mut device, false, context).await?
-            }
-            Err((_, error)) => return Err(error),
-        };
+        let opened = reach(&mut device, false, context).await?;
         let status = device.status().await.map_err(|source| at(&device, source))?;
         let wear = device.wear().await.map_err(|source| at(&device, source))?;
         let root = device.root_status().await.map_err(|source| at(&device, source))?;
@@ -132,23 +126,6 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> 
         context.output.result(&lines.join("\n"), &machine);
         Ok(Exit::Success)
     })?
-}
-
-/// What the device has against the delegation that it was shown.
-#[expect(clippy::wildcard_enum_match_arm, reason = "the rest is about no delegation")]
-fn refused_delegation(error: &CommandError) -> Option<Refusal> {
-    let CommandError::Device { source, .. } = error else { return None };
-    let DeviceError::Refused(refusal) = **source else { return None };
-    match refusal {
-        Refusal::Malformed
-        | Refusal::UntrustedSignature { .. }
-        | Refusal::BelowEpoch { .. }
-        | Refusal::DelegationProduct
-        | Refusal::DelegationHost
-        | Refusal::DelegationDevice
-        | Refusal::DelegationOver { .. } => Some(refusal),
-        _ => None,
-    }
 }
 
 fn identity_lines(facts: &DeviceFacts, root: Option<&RootStatus>) -> Vec<String> {

@@ -134,6 +134,13 @@ pub enum Saw {
         /// What to do about it.
         next: &'static str,
     },
+    /// What answered is not the device that is meant, or takes no word from this host: nothing was asked of it.
+    NotMet {
+        /// Why, as a sentence.
+        reason: String,
+        /// What to do about it.
+        next: &'static str,
+    },
     /// The link or the tool failed, or nobody answered.
     Lost {
         /// What was missing.
@@ -191,7 +198,9 @@ impl Saw {
     /// What it means, for messages.
     pub(super) fn in_words(&self) -> String {
         match self {
-            Self::Refused { reason, .. } | Self::Lost { reason, .. } => reason.clone(),
+            Self::Refused { reason, .. }
+            | Self::NotMet { reason, .. }
+            | Self::Lost { reason, .. } => reason.clone(),
             Self::Seen(seen) => seen.word().to_owned(),
             Self::Connected { .. }
             | Self::Hashes(_)

@@ -244,7 +244,8 @@ impl Runner {
             | Saw::Trial { .. }
             | Saw::Done
             | Saw::Seen(_)
-            | Saw::Refused { .. } => {
+            | Saw::Refused { .. }
+            | Saw::NotMet { .. } => {
                 let next = "check power and cable, then noflake device status --explain";
                 self.end(now_ms, Outcome::NeedsService, message, Some(next));
             }

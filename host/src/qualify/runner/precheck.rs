@@ -5,6 +5,7 @@
 )]
 
 use firmware_protocol::planted::Defence;
+use firmware_protocol::root::LifeCycle;
 
 use crate::evidence::{Entry, Moment, NoteSeverity, Outcome, Phase, Verb};
 use crate::plan::SlotRole;
@@ -25,8 +26,14 @@ impl Runner {
     }
 
     fn cannot_reach(&mut self, now_ms: u64, saw: &Saw) {
-        if let Saw::Refused { reason, next, is_stale: false } = saw {
-            let message = format!("the device refused: {reason}");
+        let refused = match saw {
+            Saw::Refused { reason, next, is_stale: false } => {
+                Some((format!("the device refused: {reason}"), next))
+            }
+            Saw::NotMet { reason, next } => Some((reason.clone(), next)),
+            _ => None,
+        };
+        if let Some((message, next)) = refused {
             self.end(now_ms, Outcome::Refused, message, Some(next));
             return;
         }
@@ -52,6 +59,10 @@ impl Runner {
         self.expect.confirmed = status.active;
         if let Some((reason, next)) = self.mismatch(facts) {
             self.end_seeing(now_ms, Outcome::Refused, reason, Some(&next), facts);
+            return;
+        }
+        // In the field it believes nobody before it has that record again: no trial can be dealt with either.
+        if facts.life_cycle == LifeCycle::Field && self.refuse_without_root(now_ms, facts) {
             return;
         }
         if let Some(trial) = status.trial {

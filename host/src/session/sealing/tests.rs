@@ -18,6 +18,7 @@ fn begun() -> (Sealing, Vec<u8>) {
         secret: secret(1),
         delegation: b"delegation".to_vec(),
         devices: Some(vec![secret(MEANT).public()]),
+        shown_to: None,
     };
     let mut sealing = Sealing::default();
     let first = sealing.begin(0, 2_000_000, &shown, &secret(2)).unwrap();
@@ -60,6 +61,34 @@ fn a_rogue_that_answers_first_learns_nothing_and_ends_nothing() {
     let ended = sealing.hear(2_000, header, linked);
     let device = secret(MEANT).public();
     assert!(matches!(ended, Outcome::Ended(Ok(it)) if it.device == device));
+}
+
+/// The host speaks with whoever answers, and keeps its delegation to itself.
+#[test]
+fn a_device_that_is_not_known_is_linked_with_and_shown_no_delegation() {
+    for (known, expected) in [(MEANT, &b"delegation"[..]), (ROGUE, b"")] {
+        let shown = Credentials {
+            secret: secret(1),
+            delegation: b"delegation".to_vec(),
+            devices: None,
+            shown_to: Some(vec![secret(known).public()]),
+        };
+        let mut sealing = Sealing::default();
+        let first = sealing.begin(0, 2_000_000, &shown, &secret(2)).unwrap();
+        let (device, second) = answered(MEANT, &first);
+        let Outcome::Say(third) = hear(&mut sealing, Kind::Handshake, second) else {
+            panic!("whoever answers is answered")
+        };
+        let mut said = [0; 10];
+        let Joined { mut channel, written, .. } = device.join(&third[1..], &mut said).unwrap();
+        assert_eq!(&said[..written], expected);
+        let mut linked = word(Ok(Reply::Linked { actions: Actions::NONE }));
+        let len = linked.len();
+        linked.resize(len + TAG_BYTES, 0);
+        let (header, _) = channel.seal(Kind::Message, &mut linked, len).unwrap();
+        let ended = sealing.hear(2_000, header, linked);
+        assert!(matches!(ended, Outcome::Ended(Ok(it)) if it.device == secret(MEANT).public()));
+    }
 }
 
 /// Where nobody else answers, the stranger is told of by its key.
