@@ -14,6 +14,7 @@ pub mod root_record;
 #[cfg(feature = "sim")]
 pub mod sim;
 
+mod clock;
 mod deployment;
 mod evidence_key;
 mod host_key;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::cli::{self, Ended, Running};
-use crate::office::Office;
+use crate::office::{Office, role};
 use crate::simulator::{SimOptions, Simulator};
 
 /// An office with keys of every role and the root record `field.nfr`, for the life cycle `field`: two of the holders a, b and c,
@@ -34,12 +34,12 @@ impl FieldOffice {
             ("host", "u"),
         ];
         let works = Self { office: Office::new(&keys) };
-        works.root("field", "r", &[]);
+        works.root("field", "r", None);
         works
     }
 
     /// A root record of two in three holders, signed by two of them.
-    pub fn root(&self, name: &str, release: &str, after: &[&str]) {
+    pub fn root(&self, name: &str, release: &str, after: Option<&str>) {
         self.root_saying(name, release, ("o", ""), after);
     }
 
@@ -49,20 +49,20 @@ impl FieldOffice {
         name: &str,
         release: &str,
         (operate, more): (&str, &str),
-        after: &[&str],
+        after: Option<&str>,
     ) {
+        let roles = [
+            role("root", &["a", "b", "c"], 2),
+            role("release", &[release], 1),
+            role("operate", &[operate], 1),
+        ];
         let spec = format!(
-            "[root]\nkeys = [\"a.pub\", \"b.pub\", \"c.pub\"]\nthreshold = 2\n[release]\nkeys = [\"{release}.pub\"]\n\
-             threshold = 1\n[operate]\nkeys = [\"{operate}.pub\"]\nthreshold = 1\n[policy]\nlife_cycle = \"field\"\n{more}"
+            "{}[policy]
+life_cycle = \"field\"
+{more}",
+            roles.concat()
         );
-        let (file, record) = (format!("{name}.toml"), format!("{name}.nfr"));
-        fs::write(self.office.site.path(&file), spec).unwrap();
-        let draft = ["root", "draft", &file, "-o", &record];
-        let _ = self.office.noflake(&[&draft[..], after].concat()).code(0);
-        for key in ["a.key", "c.key"] {
-            let sign = ["root", "sign", &record, "--key", key];
-            let _ = self.office.say(&[&sign[..], after].concat()).code(0);
-        }
+        let _ = self.office.root(name, &spec, &["a.key", "c.key"], after);
     }
 
     /// Delegates to a host, for the example's product; gives what the command said.

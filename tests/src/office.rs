@@ -5,6 +5,12 @@ use std::fs;
 use crate::cli::{Ended, Running, noflake, run};
 use crate::site::Site;
 
+/// The keys of a role in the words of a root record.
+pub fn role(name: &str, keys: &[&str], threshold: u8) -> String {
+    let keys: Vec<String> = keys.iter().map(|key| format!("{key}.pub")).collect();
+    format!("[{name}]\nkeys = {keys:?}\nthreshold = {threshold}\n")
+}
+
 /// The folder; every key in it has the same passphrase.
 #[derive(Debug)]
 pub struct Office {
@@ -38,6 +44,21 @@ impl Office {
     /// Runs a command that does not.
     pub fn noflake(&self, arguments: &[&str]) -> Ended {
         run(self.site.folder(), "", arguments)
+    }
+
+    /// Writes down and signs the root record `name.nfr`, by its words, behind another one if that is named; gives what the last
+    /// of the signers was told.
+    pub fn root(&self, name: &str, spec: &str, by: &[&str], after: Option<&str>) -> Ended {
+        let (words, record) = (format!("{name}.toml"), format!("{name}.nfr"));
+        self.site.write(&words, spec);
+        let after = after.map_or(vec![], |after| vec!["--after", after]);
+        let draft = ["root", "draft", &words, "-o", &record];
+        let mut told = self.noflake(&[&draft[..], &after].concat()).code(0);
+        for key in by {
+            let sign = ["root", "sign", &record, "--key", key];
+            told = self.say(&[&sign[..], &after].concat()).code(0);
+        }
+        told
     }
 
     /// The example under a version of its own, signed by a release key; gives its file.

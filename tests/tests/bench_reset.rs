@@ -4,7 +4,7 @@
 use std::fs;
 
 use integration::cli::Ended;
-use integration::office::Office;
+use integration::office::{Office, role};
 use integration::simulator::{SimOptions, Simulator};
 
 /// An office with a qualify role, and root records of both life cycles.
@@ -22,14 +22,10 @@ impl Works {
     }
 
     fn root(&self, name: &str, life_cycle: &str) {
-        let role = |role, key| format!("[{role}]\nkeys = [\"{key}.pub\"]\nthreshold = 1\n");
         let roles = [("root", "a"), ("release", "r"), ("qualify", "q"), ("operate", "o")];
-        let roles: String = roles.into_iter().map(|(name, key)| role(name, key)).collect();
-        let (spec, record) = (format!("{name}.toml"), format!("{name}.nfr"));
-        let text = format!("{roles}[policy]\nlife_cycle = \"{life_cycle}\"\n");
-        fs::write(self.office.site.path(&spec), text).unwrap();
-        let _ = self.office.noflake(&["root", "draft", &spec, "-o", &record]).code(0);
-        let _ = self.office.say(&["root", "sign", &record, "--key", "a.key"]).code(0);
+        let roles = roles.map(|(name, key)| role(name, &[key], 1)).concat();
+        let spec = format!("{roles}[policy]\nlife_cycle = \"{life_cycle}\"\n");
+        let _ = self.office.root(name, &spec, &["a.key"], None);
     }
 
     /// The example of a version, and of a security version.

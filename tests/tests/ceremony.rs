@@ -1,12 +1,11 @@
 //! Root records by their holders, each with a key of their own, by files alone: two of three make the first one, and
 //! replace a lost holder and a release key. A device follows, and goes on running what it runs.
-#![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
 
 use std::fs;
 use std::path::Path;
 
 use integration::cli::{Ended, run};
-use integration::office::Office;
+use integration::office::{Office, role};
 use integration::simulator::{SimOptions, Simulator};
 
 /// Two spare holders and two release keys.
@@ -26,11 +25,8 @@ fn sign(office: &Office, file: &str, key: &str, after: &[&str]) -> Ended {
 
 /// Two of these have to sign.
 fn spec(office: &Office, name: &str, holders: [&str; 3], release: &str) {
-    let keys = holders.map(|holder| format!("\"{holder}.pub\"")).join(", ");
-    let text = format!(
-        "[root]\nkeys = [{keys}]\nthreshold = 2\n[release]\nkeys = [\"{release}.pub\"]\nthreshold = 1\n"
-    );
-    fs::write(office.site.path(name), text).unwrap();
+    let text = [role("root", &holders, 2), role("release", &[release], 1)].concat();
+    office.site.write(name, &text);
 }
 
 fn with_root(folder: &Path, arguments: &[&str], root: &str) -> Ended {

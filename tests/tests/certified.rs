@@ -4,7 +4,7 @@
 use std::fs;
 
 use integration::cli::Ended;
-use integration::office::Office;
+use integration::office::{Office, role};
 use integration::simulator::{SimOptions, Simulator};
 
 /// A folder with keys of three roles, and the root records of a bench and of the field.
@@ -26,12 +26,10 @@ impl Works {
     }
 
     fn root(&self, name: &str, policy: &str) {
-        let role = |role, key| format!("[{role}]\nkeys = [\"{key}.pub\"]\nthreshold = 1\n");
-        let roles = [role("root", "a"), role("release", "r"), role("qualify", "q")].concat();
-        let (spec, record) = (format!("{name}.toml"), format!("{name}.nfr"));
-        fs::write(self.office.site.path(&spec), format!("{roles}[policy]\n{policy}")).unwrap();
-        let _ = self.noflake(&["root", "draft", &spec, "-o", &record]).code(0);
-        let _ = self.office.say(&["root", "sign", &record, "--key", "a.key"]).code(0);
+        let roles = [("root", "a"), ("release", "r"), ("qualify", "q")];
+        let roles = roles.map(|(name, key)| role(name, &[key], 1)).concat();
+        let spec = format!("{roles}[policy]\n{policy}");
+        let _ = self.office.root(name, &spec, &["a.key"], None);
     }
 
     /// Qualifies a bundle on a simulated device of the bench; gives the folder of the run.

@@ -18,7 +18,7 @@ use noflake::trust::{
 
 /// The next root record of an office, which ends every delegation so far.
 const EPOCH_1: &str = "[epochs]\noperate = 1\n";
-const AFTER: [&str; 2] = ["--after", "field.nfr"];
+const AFTER: Option<&str> = Some("field.nfr");
 
 /// `noflake device ...` as the technician.
 fn device(works: &FieldOffice, address: &str, more: &[&str]) -> Ended {
@@ -35,7 +35,7 @@ fn enroll(works: &FieldOffice, address: &str, record: &str) -> Ended {
 fn a_root_record_that_ends_the_hosts_own_delegation_is_taken_and_found_again() {
     let works = FieldOffice::new();
     let _ = works.delegate("t", &[]).code(0);
-    works.root_saying("field-2", "r", ("o", EPOCH_1), &AFTER);
+    works.root_saying("field-2", "r", ("o", EPOCH_1), AFTER);
     let unit = works.enrolled(&SimOptions::tcp().factory());
     let address = unit.address();
     let cable = Proxy::start(&unit.socket(), At::Nothing);
@@ -74,7 +74,7 @@ fn a_root_record_that_ends_the_hosts_own_delegation_is_taken_and_found_again() {
 fn a_delegation_that_cannot_be_shown_keeps_nobody_from_looking_or_bringing_a_root_record() {
     let works = FieldOffice::new();
     let bundle = works.office.bundle("2.0.0", "r");
-    works.root("field-2", "r2", &AFTER);
+    works.root("field-2", "r2", AFTER);
     let unit = works.enrolled(&SimOptions::tcp().factory());
     let address = unit.address();
     let _ = works.delegate("t", &["--for", "0s"]).code(0);
@@ -122,10 +122,10 @@ fn what_is_wrong_with_a_delegation_is_not_told_of_the_bundle() {
     fs::write(&path, bytes).unwrap();
     refused("0 of 1 needed signatures are by trusted keys and correct");
     let _ = works.delegate("t", &["--force"]).code(0);
-    works.root_saying("field-2", "r", ("o", EPOCH_1), &AFTER);
+    works.root_saying("field-2", "r", ("o", EPOCH_1), AFTER);
     let _ = enroll(&works, &address, "field-2.nfr").code(0);
     refused("signed in epoch 0, the device's root record lets 1 and later count");
-    works.root_saying("field-3", "r", ("o2", ""), &["--after", "field-2.nfr"]);
+    works.root_saying("field-3", "r", ("o2", ""), Some("field-2.nfr"));
     let _ = enroll(&works, &address, "field-3.nfr").code(0);
     refused("0 of 1 needed signatures are by trusted keys and correct");
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use ed25519_dalek::SigningKey;
 use integration::cli::{Ended, wait_for};
-use integration::office::Office;
+use integration::office::{Office, role};
 use integration::simulator::{SimOptions, Simulator};
 use rustix::process::{Pid, Signal, test_kill_process};
 
@@ -41,18 +41,15 @@ fn set_program(office: &Office, script: &str) {
 
 /// The root record `name.nfr` of holders a (in a file) and b (elsewhere), who both sign.
 fn root(office: &Office, name: &str, policy: &str) {
-    let role =
-        |role, keys, threshold| format!("[{role}]\nkeys = {keys}\nthreshold = {threshold}\n");
-    let spec = [
-        role("root", "[\"a.pub\", \"b.pub\", \"c.pub\"]", 2),
-        role("release", "[\"r.pub\"]", 1),
-        role("qualify", "[\"q.pub\"]", 1),
-        role("operate", "[\"o.pub\"]", 1),
+    let roles = [
+        role("root", &["a", "b", "c"], 2),
+        role("release", &["r"], 1),
+        role("qualify", &["q"], 1),
+        role("operate", &["o"], 1),
     ];
-    let (file, record) = (format!("{name}.toml"), format!("{name}.nfr"));
-    office.site.write(&file, &format!("{}[policy]\n{policy}", spec.concat()));
-    let _ = office.noflake(&["root", "draft", &file, "-o", &record]).code(0);
-    let _ = office.say(&["root", "sign", &record, "--key", "a.key"]).code(0).says("1 more of");
+    let spec = format!("{}[policy]\n{policy}", roles.concat());
+    let _ = office.root(name, &spec, &["a.key"], None).says("1 more of");
+    let record = format!("{name}.nfr");
     let signed = office.noflake(&["root", "sign", &record, "--key", "b.signer"]).code(0);
     let _ = signed
         .says("About to sign this root record")

@@ -158,7 +158,7 @@ fn a_rotated_root_refuses_the_old_release_key_and_stops_nothing() {
     let device = works.enrolled(&SimOptions::tcp().factory());
     let address = device.address();
     let _ = works.deploy(&two, &address, "field.nfr", "t").code(0);
-    works.root("field-2", "r2", &["--after", "field.nfr"]);
+    works.root("field-2", "r2", Some("field.nfr"));
     let enroll = ["device", "enroll", "-d", &address, "--root", "field-2.nfr", "--as", "t.key"];
     let _ = works.office.say(&enroll).code(0).says("takes the place of root record 1");
     let _ = works.deploy(&three, &address, "field.nfr", "t").code(5).says("trusted keys");

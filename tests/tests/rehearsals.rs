@@ -1,39 +1,17 @@
 //! What TRUST.md says to do when something has happened to a key, a holder or a device, done once before it happens: by files and
 //! commands alone, against devices of the field.
-#![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
 
-use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
 use integration::field::FieldOffice;
+use integration::office::role;
 use integration::simulator::{SimOptions, Simulator};
 
 fn enroll(works: &FieldOffice, device: &Simulator, root: &str) -> integration::cli::Ended {
     let address = device.address();
     works.office.say(&["device", "enroll", "-d", &address, "--root", root, "--as", "t.key"])
 }
-
-/// A root record by its own words, behind another one, signed by these.
-fn root_of(works: &FieldOffice, name: &str, spec: &str, after: &str, by: &[&str]) {
-    let (file, record) = (format!("{name}.toml"), format!("{name}.nfr"));
-    fs::write(works.office.site.path(&file), spec).unwrap();
-    let draft = ["root", "draft", &file, "--after", after, "-o", &record];
-    let _ = works.office.noflake(&draft).code(0);
-    for key in by {
-        let sign = ["root", "sign", &record, "--key", key, "--after", after];
-        let _ = works.office.say(&sign).code(0);
-    }
-}
-
-fn spec(holders: &str, operate: &str, more: &str) -> String {
-    format!(
-        "[root]\nkeys = [{holders}]\nthreshold = 2\n[release]\nkeys = [\"r.pub\"]\nthreshold = 1\n\
-         [operate]\nkeys = [\"{operate}.pub\"]\nthreshold = 1\n{more}[policy]\nlife_cycle = \"field\"\n"
-    )
-}
-
-const HOLDERS: &str = "\"a.pub\", \"b.pub\", \"c.pub\"";
 
 /// Holder a is gone with the key. The other two put d in their place, on a device that is in the field already.
 #[test]
@@ -42,13 +20,16 @@ fn a_holder_is_lost() {
     let _ = works.delegate("t", &[]).code(0);
     let device = works.enrolled(&SimOptions::tcp().factory());
     let _ = works.office.say(&["key", "generate", "--role", "root", "d"]).code(0);
-    let without = spec("\"b.pub\", \"c.pub\", \"d.pub\"", "o", "");
-    root_of(&works, "one", &without, "field.nfr", &["c.key", "d.key"]);
+    let without = role("root", &["b", "c", "d"], 2);
+    let next = |name, spec: &str, by: &[&str], after| {
+        let _ = works.office.root(name, spec, by, Some(after));
+    };
+    next("one", &without, &["c.key", "d.key"], "field.nfr");
     let _ = enroll(&works, &device, "one.nfr").code(5).says("enrolled under another root record");
-    root_of(&works, "two", &without, "field.nfr", &["b.key", "c.key"]);
+    next("two", &without, &["b.key", "c.key"], "field.nfr");
     let _ = enroll(&works, &device, "two.nfr").code(0).says("takes the place of root record 1");
     // From then on the lost key signs nothing: a with b is one of two.
-    root_of(&works, "three", &spec(HOLDERS, "o", ""), "two.nfr", &["a.key", "b.key"]);
+    next("three", &role("root", &["a", "b", "c"], 2), &["a.key", "b.key"], "two.nfr");
     let _ = enroll(&works, &device, "three.nfr").code(5).says("enrolled under another root record");
     let bundle = works.office.bundle("2.0.0", "r");
     let _ = works.deploy(&bundle, &device.address(), "two.nfr", "t").code(0);
@@ -66,8 +47,8 @@ fn a_key_is_revoked() {
     let address = device.address();
     let _ = works.deploy(&bundle, &address, "field.nfr", "u").code(0);
     let _ = works.office.say(&["key", "generate", "--role", "operate", "o2"]).code(0);
-    let revoked = spec(HOLDERS, "o2", "[epochs]\noperate = 1\n");
-    root_of(&works, "two", &revoked, "field.nfr", &["a.key", "b.key"]);
+    let revoked = format!("{}[epochs]\noperate = 1\n", role("operate", &["o2"], 1));
+    let _ = works.office.root("two", &revoked, &["a.key", "b.key"], Some("field.nfr"));
     let _ = enroll(&works, &device, "two.nfr").code(0);
     for host in ["t", "u"] {
         let refused = works.deploy(&bundle, &address, "two.nfr", host).code(5);
@@ -105,8 +86,8 @@ fn a_device_was_away_during_two_rotations() {
     let address = device.address();
     let old = works.office.bundle("2.0.0", "r");
     let _ = works.deploy(&old, &address, "field.nfr", "t").code(0);
-    works.root("field-2", "r", &["--after", "field.nfr"]);
-    works.root("field-3", "r2", &["--after", "field-2.nfr"]);
+    works.root("field-2", "r", Some("field.nfr"));
+    works.root("field-3", "r2", Some("field-2.nfr"));
     let newest = works.office.bundle("3.0.0", "r2");
     let _ = works.deploy(&newest, &address, "field-3.nfr", "t").code(5).says("trusted keys");
     let skipped = enroll(&works, &device, "field-3.nfr").code(5);

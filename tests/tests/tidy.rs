@@ -67,7 +67,7 @@ const ROOMS: [(&str, &[&str], &str); 9] = [
         "SystemTime::now",
         &[
             "host/src/trace.rs",
-            "host/src/commands/root_record.rs",
+            "host/src/commands/clock.rs",
             "host/src/commands/deployment.rs",
             "host/src/bench/run.rs",
         ],

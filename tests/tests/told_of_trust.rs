@@ -52,7 +52,7 @@ fn status_says_whether_a_deploy_would_be_let_in_and_what_is_missing() {
 
     // A newer record of the device does not keep a deploy out.
     let _ = works.delegate("t", &[]).code(0);
-    works.root("field-2", "r", &["--after", "field.nfr"]);
+    works.root("field-2", "r", Some("field.nfr"));
     let enroll = ["device", "enroll", "-d", &address, "--root", "field-2.nfr", "--as", "t.key"];
     let _ = works.office.say(&enroll).code(0).says("by which it is known here");
     let _ = told(&works, &address, "field.nfr")

@@ -71,7 +71,13 @@ pub(super) const fn next_of_delegation(refusal: Refusal) -> &'static str {
 }
 
 /// The next safe command after a refusal in a run.
-#[expect(clippy::wildcard_enum_match_arm, reason = "the rest is explained by the device's status")]
+///
+/// Every refusal is named: with a new one `clippy::wildcard_enum_match_arm` asks here what is to be done about it. For that the
+/// last arm, which an open enum has to have, stands alone.
+#[expect(
+    clippy::match_same_arms,
+    reason = "the lint does not look into an arm of several patterns"
+)]
 pub(super) const fn next(refusal: Refusal) -> &'static str {
     match refusal {
         Refusal::UntrustedSignature { .. } => {
@@ -105,12 +111,43 @@ pub(super) const fn next(refusal: Refusal) -> &'static str {
         Refusal::Flash => FLASH_FAILED,
         Refusal::NotStaged | Refusal::NoStage | Refusal::Incomplete { .. } => STAGE_AGAIN,
         Refusal::Malformed => "noflake bundle verify; copy the bundle again if that finds anything",
-        _ => match next_on_link(refusal) {
+        Refusal::DelegationHost
+        | Refusal::DelegationProduct
+        | Refusal::DelegationDevice
+        | Refusal::DelegationOver { .. } => next_of_delegation(refusal),
+        Refusal::NotEnrolled
+        | Refusal::NotAuthenticated
+        | Refusal::NotDelegated { .. }
+        | Refusal::NotOnABench
+        | Refusal::ResetDevice
+        | Refusal::FloorNotLower { .. }
+        | Refusal::NoIdentity => match next_on_link(refusal) {
             Some(next) => next,
-            None => "noflake device status --explain",
+            None => SEE_STATUS,
         },
+        Refusal::Unknown { .. }
+        | Refusal::ProtocolVersion { .. }
+        | Refusal::Busy
+        | Refusal::NoSession
+        | Refusal::SessionHeld { .. }
+        | Refusal::StaleSession
+        | Refusal::NoRandom
+        | Refusal::AlreadyEnrolled
+        | Refusal::DocumentPiece { .. }
+        | Refusal::DocumentTooLong { .. }
+        | Refusal::TrialOpen { .. }
+        | Refusal::NoTrial
+        | Refusal::WrongTrial { .. }
+        | Refusal::WrongBoot
+        | Refusal::NotInTrial
+        | Refusal::NoSuchItem { .. }
+        | Refusal::InRecovery
+        | Refusal::RootVersion { .. } => SEE_STATUS,
+        _ => SEE_STATUS,
     }
 }
+
+const SEE_STATUS: &str = "noflake device status --explain";
 
 #[cfg(test)]
 mod tests {

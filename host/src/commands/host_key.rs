@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use firmware_protocol::sealed::LinkKey;
 
 use super::PassphraseArgs;
-use super::root_record::now_s;
+use super::clock::now_s;
 use crate::bench::{HostIdentity, Meets, Shows};
 use crate::causes::sentence;
 use crate::cli::Context;

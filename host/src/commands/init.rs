@@ -11,7 +11,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::PassphraseArgs;
-use super::root_record::now_s;
+use super::clock::now_s;
 use crate::cli::Context;
 use crate::config;
 use crate::error::CommandError;

@@ -5,7 +5,6 @@ mod delegate;
 
 use std::path::{Path, PathBuf};
 
-use firmware_protocol::trust::key_hint;
 use serde_json::json;
 
 use super::PassphraseArgs;
@@ -13,7 +12,7 @@ use super::signing::command_line;
 use crate::cli::Context;
 use crate::error::CommandError;
 use crate::trust::{
-    Hex, KeyRole, LockedKey, PublicKeyFile, Signer, SignerFile, create_key, public_path,
+    Hex, KeyRole, LockedKey, PublicKeyFile, Signer, SignerFile, create_key, hint, public_path,
     refuse_taken_key,
 };
 
@@ -107,12 +106,12 @@ fn print(
     let signs = program.map(|program| format!("\nprogram     {}", command_line(program)));
     let algorithm = role.map_or("ed25519", KeyRole::algorithm);
     let role = role.map_or("unknown (no .pub file)", KeyRole::word);
-    let hint = key_hint(public_key);
+    let hint = hint(public_key);
     let human = format_args!(
         "key         {}\nrole        {role}\nalgorithm   {algorithm}\npublic key  {}\nhint        {}{}",
         path.display(),
         Hex(public_key),
-        Hex(&hint),
+        hint,
         signs.unwrap_or_default(),
     )
     .to_string();
@@ -121,7 +120,7 @@ fn print(
         "role": role,
         "algorithm": algorithm,
         "public_key": Hex(public_key).to_string(),
-        "hint": Hex(&hint).to_string(),
+        "hint": hint,
         "program": program,
     });
     context.output.result(&human, &machine);

@@ -1,23 +1,27 @@
 //! `noflake root`: makes root records, and gathers the signatures of their holders (TRUST.md, "A new root record").
 
-use std::fmt;
+mod change;
+mod sheet;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use firmware_protocol::root::{
-    CertificateNeed, Epochs, LifeCycle, Policy, PublicKey, RoleKeys, RootRecord,
+    CertificateNeed, LifeCycle, Policy, PublicKey, RoleKeys, RootRecord,
 };
-use firmware_protocol::trust::key_hint;
 use serde_json::{Value, json};
 
+use self::change::changes;
+use self::sheet::Sheet;
+use super::clock::now_s;
 use super::signing::SigningKey;
 use super::{NewFileArgs, PassphraseArgs};
 use crate::cli::Context;
 use crate::error::CommandError;
-use crate::evidence::utc_from_unix_s;
 use crate::link::shell_word;
-use crate::trust::{Hex, RootDraft, RootError, RootSpec, Secrecy, Signed, read_root, replace_file};
+use crate::trust::{
+    Hex, RootDraft, RootError, RootSpec, Secrecy, Signed, hint, hints, read_root, replace_file,
+};
 
 /// Make root records and gather their signatures, on as many machines as there are holders
 ///
@@ -40,7 +44,7 @@ enum Command {
 /// Write down a root record that nobody has signed yet
 #[derive(Debug, clap::Args)]
 struct DraftArgs {
-    /// What it is to say, a TOML file: keys and thresholds of root, release, qualify and operate, epochs, policy
+    /// What it is to say, a TOML file; behind another root record, what is to change
     spec: PathBuf,
     #[command(flatten)]
     after: AfterArgs,
@@ -152,13 +156,14 @@ fn sign(args: &SignArgs, context: &Context) -> Result<(), CommandError> {
         let did = found_signed(&public_key);
         return report(&did, &args.file, &draft, (after.as_ref(), &args.after), context);
     }
-    context.output.progress(&format_args!("About to sign this root record:\n{}", Sheet(&draft)));
+    let sheet = Sheet { draft: &draft, after: after.as_ref() };
+    context.output.progress(&format_args!("About to sign this root record:\n{sheet}"));
     let signer = key.unlock(args.passphrase, None, context)?;
     let public_key = signer.public_key();
     let did = if draft.sign(signer.as_ref(), after.as_ref())? {
         let bytes = draft.bytes()?;
         replace_file(&args.file, Secrecy::Public, true, |file| file.write_all(&bytes))?;
-        format!("Signed by {}:", Hex(&key_hint(&public_key)))
+        format!("Signed by {}:", hint(&public_key))
     } else {
         found_signed(&public_key)
     };
@@ -166,7 +171,7 @@ fn sign(args: &SignArgs, context: &Context) -> Result<(), CommandError> {
 }
 
 fn found_signed(key: &PublicKey) -> String {
-    format!("Found signed by {}:", Hex(&key_hint(key)))
+    format!("Found signed by {}:", hint(key))
 }
 
 fn merge(args: &MergeArgs, context: &Context) -> Result<(), CommandError> {
@@ -203,7 +208,7 @@ fn report(
     if !did.is_empty() {
         lines.push(format!("{did} {}.", path.display()));
     }
-    lines.push(Sheet(draft).to_string());
+    lines.push(Sheet { draft, after }.to_string());
     lines.push(signed_line("signed by", &own));
     if let (Some(after), Some(before)) = (after, &before) {
         lines.push(signed_line(&format!("of record {}", after.version), before));
@@ -239,6 +244,7 @@ fn report(
             "operate": record.epochs.operate,
         },
         "policy": policy_json(&record.policy),
+        "changes": after.map(|after| changes(after, record)),
         "signed": signed_json(&own),
         "signed_before": before.as_ref().map(signed_json),
         "complete": is_complete,
@@ -249,16 +255,12 @@ fn report(
 }
 
 fn signed_line(name: &str, signed: &Signed) -> String {
-    let by = if signed.by.is_empty() { "nobody".to_owned() } else { hints(&signed.by) };
+    let by = if signed.by.is_empty() { "nobody".to_owned() } else { hints(&signed.by).join(", ") };
     let missing = match signed.missing() {
         0 => String::new(),
-        missing => format!("; {missing} more of {}", hints(&signed.not_by)),
+        missing => format!("; {missing} more of {}", hints(&signed.not_by).join(", ")),
     };
     format!("{name:<11} {by} ({} of {} needed){missing}", signed.by.len(), signed.needed)
-}
-
-fn hints(keys: &[PublicKey]) -> String {
-    keys.iter().map(|key| Hex(&key_hint(key)).to_string()).collect::<Vec<_>>().join(", ")
 }
 
 fn role_json(role: &RoleKeys) -> Value {
@@ -267,79 +269,12 @@ fn role_json(role: &RoleKeys) -> Value {
 }
 
 fn signed_json(signed: &Signed) -> Value {
-    let hints = |keys: &[PublicKey]| -> Vec<String> {
-        keys.iter().map(|key| Hex(&key_hint(key)).to_string()).collect()
-    };
     json!({
         "by": hints(&signed.by),
         "not_by": hints(&signed.not_by),
         "needed": signed.needed,
         "missing": signed.missing(),
     })
-}
-
-/// A root record for people.
-struct Sheet<'a>(&'a RootDraft);
-
-impl fmt::Display for Sheet<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let RootRecord {
-            version,
-            root,
-            release,
-            qualify,
-            operate,
-            life_cycle,
-            policy,
-            epochs,
-            made_at_s,
-            resets_time,
-        } = self.0.record();
-        writeln!(f, "root record {version} ({})", life_cycle_word(*life_cycle))?;
-        writeln!(f, "digest      {}", self.0.digest())?;
-        let resets = if *resets_time {
-            ", and devices take that for now, whatever they have seen"
-        } else {
-            ""
-        };
-        writeln!(f, "made        {}{resets}", utc_from_unix_s(*made_at_s))?;
-        let roles =
-            [("root", root), ("release", release), ("qualify", qualify), ("operate", operate)];
-        for (name, role) in roles.into_iter().filter(|(_, role)| !role.is_unused()) {
-            writeln!(f, "{name:<11} {} of {}", role.threshold, hints(&role.keys))?;
-        }
-        let Epochs { release, qualify, operate } = epochs;
-        writeln!(
-            f,
-            "epochs      from {release} of bundles, {qualify} of certificates, {operate} of delegations"
-        )?;
-        let Policy { max_boots, max_boot_ms, max_lease_ms, .. } = policy;
-        writeln!(
-            f,
-            "security    versions from {}, at most {} above what was confirmed",
-            policy.lowest_security_version, policy.max_security_step
-        )?;
-        writeln!(f, "certificate {}", certificate_words(policy.certificate))?;
-        let time = |ms: u32| humantime::format_duration(Duration::from_millis(u64::from(ms)));
-        write!(
-            f,
-            "trials      at most {max_boots} boots, {} each, lease {}",
-            time(*max_boot_ms),
-            time(*max_lease_ms)
-        )
-    }
-}
-
-fn certificate_words(need: CertificateNeed) -> String {
-    match need {
-        CertificateNeed::Never => "not needed".to_owned(),
-        CertificateNeed::BeforeConfirm { level } => {
-            format!("of level {level} or higher, before a trial is confirmed")
-        }
-        CertificateNeed::BeforeStage { level } => {
-            format!("of level {level} or higher, before anything is staged")
-        }
-    }
 }
 
 fn policy_json(policy: &Policy) -> Value {
@@ -369,9 +304,4 @@ pub(super) const fn life_cycle_word(life_cycle: LifeCycle) -> &'static str {
 
 fn word(path: &Path) -> String {
     shell_word(&path.display().to_string())
-}
-
-/// The date of a root record that is made now.
-pub(super) fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
 }

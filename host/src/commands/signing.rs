@@ -4,14 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use firmware_protocol::root::{PublicKey, RoleKeys};
-use firmware_protocol::trust::key_hint;
 
 use super::{PassphraseArgs, runtime};
 use crate::cli::Context;
 use crate::error::CommandError;
 use crate::link::shell_word;
 use crate::trust::{
-    Hex, KeyError, NamedKey, ProgramSigner, PublicKeyFile, Signer, SignerError, SignerFile,
+    KeyError, NamedKey, ProgramSigner, PublicKeyFile, Signer, SignerError, SignerFile, hint,
     public_path,
 };
 
@@ -152,7 +151,7 @@ fn refuse_other_role(
 ) -> Result<(), CommandError> {
     match of_role.filter(|of| !of.keys.keys.contains(key)) {
         Some(OfRole { role, .. }) => {
-            let hint = Hex(&key_hint(key)).to_string();
+            let hint = hint(key);
             Err(CommandError::NotOfRole { path: path.to_path_buf(), hint, role })
         }
         None => Ok(()),

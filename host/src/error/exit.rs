@@ -239,6 +239,8 @@ fn of_root_spec(error: &RootSpecError) -> Exit {
         RootSpecError::Root(error) => of_root(error),
         RootSpecError::Syntax { .. }
         | RootSpecError::Role { .. }
+        | RootSpecError::NoKeys { .. }
+        | RootSpecError::LevelOfNothing { .. }
         | RootSpecError::TooLong { .. } => Exit::Usage,
     }
 }

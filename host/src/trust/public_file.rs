@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use ed25519_dalek::VerifyingKey;
 use firmware_protocol::root::PublicKey;
-use firmware_protocol::trust::key_hint;
 use pkcs8::DecodePublicKey as _;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::hex::{Hex, parse_hex};
+use super::hint::hint;
 use super::key_file::KeyError;
 use super::signer_file;
 use crate::input;
@@ -112,7 +112,7 @@ impl PublicKeyFile {
     /// The hint that stands before this key's signatures.
     #[must_use]
     pub fn hint(&self) -> String {
-        Hex(&key_hint(&self.public_key)).to_string()
+        hint(&self.public_key)
     }
 
     /// The text of the file.

@@ -1,4 +1,7 @@
 //! What a person writes to say whom devices are to believe (TRUST.md, "A new root record").
+//!
+//! Behind another root record it is a list of changes: what it leaves out stays as it was. Else a line that somebody
+//! forgets would give a stolen delegation its force back, or make a device of the field one of a desk.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +16,7 @@ use thiserror::Error;
 
 use super::key_file::KeyError;
 use super::public_file::{KeyRole, PublicKeyFile};
-use super::root::{RootError, RootKeys, first_root, role_keys};
+use super::root::{RootError, RootKeys, role_keys};
 use crate::input;
 
 /// Longest file that is read, in bytes.
@@ -23,8 +26,8 @@ const MAX_FILE_BYTES: u64 = 64 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RootSpec {
-    root: RoleSpec,
-    release: RoleSpec,
+    root: Option<RoleSpec>,
+    release: Option<RoleSpec>,
     qualify: Option<RoleSpec>,
     operate: Option<RoleSpec>,
     #[serde(default)]
@@ -32,7 +35,7 @@ pub struct RootSpec {
     #[serde(default)]
     policy: PolicySpec,
     #[serde(skip)]
-    folder: PathBuf,
+    path: PathBuf,
 }
 
 /// The keys of a role.
@@ -49,21 +52,21 @@ struct RoleSpec {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct EpochSpec {
-    release: u32,
-    qualify: u32,
-    operate: u32,
+    release: Option<u32>,
+    qualify: Option<u32>,
+    operate: Option<u32>,
 }
 
 /// What trials may ask for, and what bundles have to bring.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PolicySpec {
-    #[serde(default)]
-    life_cycle: LifeCycleWord,
+    life_cycle: Option<LifeCycleWord>,
     lowest_security_version: Option<u64>,
     max_security_step: Option<u64>,
     certificate: Option<CertificateWord>,
     certificate_level: Option<u8>,
+    /// Of this root record alone: the next one does not set devices back once more.
     #[serde(default)]
     resets_time: bool,
     max_boots: Option<u16>,
@@ -74,10 +77,9 @@ struct PolicySpec {
 }
 
 /// What a device lets whom do.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum LifeCycleWord {
-    #[default]
     Development,
     Field,
 }
@@ -128,6 +130,25 @@ pub enum RootSpecError {
         /// Where it is named.
         expected: KeyRole,
     },
+    /// A first root record has none before it whose keys it could keep.
+    #[error(
+        "{} names no {} keys, and a first root record has to: --after FILE names the one before",
+        path.display(), role.word()
+    )]
+    NoKeys {
+        /// The file.
+        path: PathBuf,
+        /// The role.
+        role: KeyRole,
+    },
+    /// A level that nothing is measured by.
+    #[error(
+        "policy.certificate_level is {level}, and no certificate is needed: policy.certificate says when one is"
+    )]
+    LevelOfNothing {
+        /// The level.
+        level: u8,
+    },
     /// A time that a root record does not hold.
     #[error("{key} is longer than 49 days")]
     TooLong {
@@ -149,85 +170,128 @@ impl RootSpec {
         let text = input::read_text(path, MAX_FILE_BYTES).map_err(failed)?;
         let spec = toml::from_str(&text)
             .map_err(|source| RootSpecError::Syntax { path: path.to_path_buf(), source })?;
-        Ok(Self { folder: path.parent().unwrap_or(Path::new("")).to_path_buf(), ..spec })
+        Ok(Self { path: path.to_path_buf(), ..spec })
     }
 
-    /// The root record that it describes: the first one, or the one behind `after`.
+    /// The root record that it describes: the first one, or the one behind `after`, which it changes.
     ///
     /// # Errors
-    /// When a key cannot be used, or the keys do not fit their thresholds.
+    /// When a key cannot be used, a value makes no sense, or a first one lacks keys.
     pub fn record(
         &self,
         after: Option<&RootRecord>,
         made_at_s: u64,
     ) -> Result<RootRecord, RootSpecError> {
-        let root = self.keys(&self.root, KeyRole::Root)?;
-        let release = self.keys(&self.release, KeyRole::Release)?;
-        let first = first_root(
-            RootKeys { keys: &root, threshold: self.root.threshold },
-            RootKeys { keys: &release, threshold: self.release.threshold },
-            made_at_s,
-        )?;
-        let version = after.map_or(1, |after| after.version.saturating_add(1));
-        let EpochSpec { release, qualify, operate } = self.epochs;
+        for (role, named) in [(KeyRole::Root, &self.root), (KeyRole::Release, &self.release)] {
+            if after.is_none() && named.is_none() {
+                return Err(RootSpecError::NoKeys { path: self.path.clone(), role });
+            }
+        }
+        let before = after.cloned().unwrap_or_else(nothing);
         Ok(RootRecord {
-            version,
-            qualify: self.optional(self.qualify.as_ref(), KeyRole::Qualify)?,
-            operate: self.optional(self.operate.as_ref(), KeyRole::Operate)?,
+            version: before.version.saturating_add(1),
+            root: self.role(KeyRole::Root, self.root.as_ref(), before.root)?,
+            release: self.role(KeyRole::Release, self.release.as_ref(), before.release)?,
+            qualify: self.role(KeyRole::Qualify, self.qualify.as_ref(), before.qualify)?,
+            operate: self.role(KeyRole::Operate, self.operate.as_ref(), before.operate)?,
             life_cycle: match self.policy.life_cycle {
-                LifeCycleWord::Development => LifeCycle::Development,
-                LifeCycleWord::Field => LifeCycle::Field,
+                None => before.life_cycle,
+                Some(LifeCycleWord::Development) => LifeCycle::Development,
+                Some(LifeCycleWord::Field) => LifeCycle::Field,
             },
-            epochs: Epochs { release, qualify, operate },
-            policy: self.policy(first.policy)?,
+            policy: self.policy(before.policy)?,
+            epochs: Epochs {
+                release: self.epochs.release.unwrap_or(before.epochs.release),
+                qualify: self.epochs.qualify.unwrap_or(before.epochs.qualify),
+                operate: self.epochs.operate.unwrap_or(before.epochs.operate),
+            },
+            made_at_s,
             resets_time: self.policy.resets_time,
-            ..first
         })
     }
 
-    /// A role that need not be used.
-    fn optional(&self, spec: Option<&RoleSpec>, role: KeyRole) -> Result<RoleKeys, RootSpecError> {
-        let Some(spec) = spec else { return Ok(RoleKeys::default()) };
-        let keys = self.keys(spec, role)?;
-        Ok(role_keys(RootKeys { keys: &keys, threshold: spec.threshold })?)
+    /// The keys of a role. One that is written out without keys, with a threshold of zero, is nobody's from then on.
+    fn role(
+        &self,
+        role: KeyRole,
+        named: Option<&RoleSpec>,
+        before: RoleKeys,
+    ) -> Result<RoleKeys, RootSpecError> {
+        let Some(named) = named else { return Ok(before) };
+        let keys = named.keys.iter().map(|path| self.key(path, role));
+        let keys = keys.collect::<Result<Vec<_>, _>>()?;
+        Ok(role_keys(RootKeys { keys: &keys, threshold: named.threshold })?)
     }
 
-    fn keys(&self, role: &RoleSpec, expected: KeyRole) -> Result<Vec<PublicKey>, RootSpecError> {
-        let keys = role.keys.iter().map(|path| {
-            let path = self.folder.join(path);
-            let PublicKeyFile { role: got, public_key } = PublicKeyFile::open(&path)?;
-            if got == expected {
-                Ok(public_key)
-            } else {
-                Err(RootSpecError::Role { path, got, expected })
-            }
-        });
-        keys.collect()
+    fn key(&self, path: &Path, expected: KeyRole) -> Result<PublicKey, RootSpecError> {
+        let path = self.path.parent().unwrap_or(Path::new("")).join(path);
+        let PublicKeyFile { role: got, public_key } = PublicKeyFile::open(&path)?;
+        if got == expected {
+            Ok(public_key)
+        } else {
+            Err(RootSpecError::Role { path, got, expected })
+        }
     }
 
-    fn policy(&self, usual: Policy) -> Result<Policy, RootSpecError> {
-        let ms = |key, duration: Option<Duration>, usual_ms| match duration {
-            None => Ok(usual_ms),
+    fn policy(&self, before: Policy) -> Result<Policy, RootSpecError> {
+        let ms = |key, duration: Option<Duration>, before_ms| match duration {
+            None => Ok(before_ms),
             Some(duration) => {
                 u32::try_from(duration.as_millis()).map_err(|_| RootSpecError::TooLong { key })
             }
         };
-        let level = self.policy.certificate_level.unwrap_or(0);
+        let named = &self.policy;
         Ok(Policy {
-            lowest_security_version: self
-                .policy
+            lowest_security_version: named
                 .lowest_security_version
-                .unwrap_or(usual.lowest_security_version),
-            max_security_step: self.policy.max_security_step.unwrap_or(usual.max_security_step),
-            certificate: match self.policy.certificate {
-                None => usual.certificate,
-                Some(CertificateWord::Never) => CertificateNeed::Never,
-                Some(CertificateWord::BeforeConfirm) => CertificateNeed::BeforeConfirm { level },
-                Some(CertificateWord::BeforeStage) => CertificateNeed::BeforeStage { level },
-            },
-            max_boots: self.policy.max_boots.unwrap_or(usual.max_boots),
-            max_boot_ms: ms("policy.max_boot", self.policy.max_boot, usual.max_boot_ms)?,
-            max_lease_ms: ms("policy.max_lease", self.policy.max_lease, usual.max_lease_ms)?,
+                .unwrap_or(before.lowest_security_version),
+            max_security_step: named.max_security_step.unwrap_or(before.max_security_step),
+            certificate: self.certificate(before.certificate)?,
+            max_boots: named.max_boots.unwrap_or(before.max_boots),
+            max_boot_ms: ms("policy.max_boot", named.max_boot, before.max_boot_ms)?,
+            max_lease_ms: ms("policy.max_lease", named.max_lease, before.max_lease_ms)?,
         })
     }
+
+    /// When a certificate is needed, and of which level: each is as it was where it is not named.
+    fn certificate(&self, before: CertificateNeed) -> Result<CertificateNeed, RootSpecError> {
+        let level = self.policy.certificate_level;
+        let when = self.policy.certificate.or(match before {
+            CertificateNeed::Never => None,
+            CertificateNeed::BeforeConfirm { .. } => Some(CertificateWord::BeforeConfirm),
+            CertificateNeed::BeforeStage { .. } => Some(CertificateWord::BeforeStage),
+        });
+        let kept = level.or(before.level()).unwrap_or(0);
+        match (when, level) {
+            (Some(CertificateWord::BeforeConfirm), _) => {
+                Ok(CertificateNeed::BeforeConfirm { level: kept })
+            }
+            (Some(CertificateWord::BeforeStage), _) => {
+                Ok(CertificateNeed::BeforeStage { level: kept })
+            }
+            (Some(CertificateWord::Never) | None, None) => Ok(CertificateNeed::Never),
+            (Some(CertificateWord::Never) | None, Some(level)) => {
+                Err(RootSpecError::LevelOfNothing { level })
+            }
+        }
+    }
 }
+
+/// What there is before a first root record: nobody's keys, and the usual policy.
+fn nothing() -> RootRecord {
+    RootRecord {
+        version: 0,
+        root: RoleKeys::default(),
+        release: RoleKeys::default(),
+        qualify: RoleKeys::default(),
+        operate: RoleKeys::default(),
+        life_cycle: LifeCycle::Development,
+        policy: Policy::default(),
+        epochs: Epochs::default(),
+        made_at_s: 0,
+        resets_time: false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,13 +2,13 @@
 
 use firmware_protocol::digest::Digest;
 use firmware_protocol::root::{PublicKey, RootRecord};
-use firmware_protocol::trust::{BodyType, Envelope, key_hint};
+use firmware_protocol::trust::{BodyType, Envelope};
 
 use crate::bundle::{Bundle, Problem};
 use crate::causes::sentence;
 use crate::commands::point::Point;
 use crate::plan::{Asked, AsksTooMuch, Plan};
-use crate::trust::{CertificateError, Hex, StatementError, fitting_certificate};
+use crate::trust::{CertificateError, Hex, StatementError, fitting_certificate, hints};
 
 /// Every point that the root record decides; what a device holds itself (its floor, its hardware, what it rejected) only
 /// the device can say.
@@ -50,7 +50,7 @@ fn signatures(bundle: &Bundle, root: &RootRecord) -> Point {
     let says = format!(
         "signed by {got} of {needed} needed release keys of root record {}: {}",
         root.version,
-        if counted.is_empty() { "none".to_owned() } else { hints(&counted) }
+        if counted.is_empty() { "none".to_owned() } else { hints(&counted).join(", ") }
     );
     if got >= needed {
         return Point::good("signatures", says);
@@ -59,18 +59,16 @@ fn signatures(bundle: &Bundle, root: &RootRecord) -> Point {
         root.release.keys.iter().filter(|key| !counted.contains(key)).copied().collect();
     let claimed: Vec<String> =
         bundle.signer_hints().iter().map(|hint| Hex(hint).to_string()).collect();
-    let says =
-        format!("{says}; it names {}, and {} could sign", claimed.join(", "), hints(&missing));
+    let says = format!(
+        "{says}; it names {}, and {} could sign",
+        claimed.join(", "),
+        hints(&missing).join(", ")
+    );
     Point::bad(
         "signatures",
         says,
         "who builds signs it with such a key: noflake bundle create; or it is not for these devices",
     )
-}
-
-fn hints(keys: &[PublicKey]) -> String {
-    let hints: Vec<String> = keys.iter().map(|key| Hex(&key_hint(key)).to_string()).collect();
-    hints.join(", ")
 }
 
 fn epoch(bundle: &Bundle, root: &RootRecord) -> Point {

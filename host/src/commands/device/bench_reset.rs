@@ -11,8 +11,8 @@ use serde_json::json;
 
 use crate::bench::{Device, DeviceError, Opened};
 use crate::cli::Context;
+use crate::commands::clock::now_s;
 use crate::commands::root::RootArgs;
-use crate::commands::root_record::now_s;
 use crate::commands::runtime;
 use crate::commands::signing::{OfRole, SigningKey, borrowed, unlock_all};
 use crate::commands::target::{TargetArgs, at, in_session, reach};

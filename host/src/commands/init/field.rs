@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::root_record::now_s;
+use super::super::clock::now_s;
 use super::{Made, ROOT_RECORD};
 use crate::cli::Context;
 use crate::error::CommandError;

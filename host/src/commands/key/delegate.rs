@@ -6,18 +6,17 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use firmware_protocol::delegation::{Action, Actions, Delegation, MAX_PRODUCTS, MAX_SERIALS};
-use firmware_protocol::trust::key_hint;
 use serde_json::json;
 
 use crate::cli::Context;
 use crate::commands::PassphraseArgs;
+use crate::commands::clock::now_s;
 use crate::commands::root::RootArgs;
-use crate::commands::root_record::now_s;
 use crate::commands::signing::{OfRole, SigningKey, borrowed, unlock_all};
 use crate::error::CommandError;
 use crate::evidence::{escape_text, utc_from_unix_s};
 use crate::trust::{
-    DelegationError, Hex, KeyRole, PublicKeyFile, Secrecy, refuse_taken, replace_file,
+    DelegationError, Hex, KeyRole, PublicKeyFile, Secrecy, hint, refuse_taken, replace_file,
     sign_delegation,
 };
 
@@ -167,7 +166,7 @@ struct Sheet<'a>(&'a Delegation<'a>);
 impl fmt::Display for Sheet<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Delegation { host, name, products, serials, actions, epoch, not_after_s, .. } = self.0;
-        writeln!(f, "host        {} ({})", escape_text(name), Hex(&key_hint(host)))?;
+        writeln!(f, "host        {} ({})", escape_text(name), hint(host))?;
         writeln!(f, "products    {}", escape_text(&products.join(", ")))?;
         let serials = if serials.is_empty() { "all".into() } else { serials.join(", ") };
         writeln!(f, "devices     {}", escape_text(&serials))?;

@@ -10,8 +10,8 @@ use firmware_protocol::root::LifeCycle;
 
 use super::explain::is_lost;
 use crate::bench::{Device, Opened};
+use crate::commands::clock::now_s;
 use crate::commands::point::Point;
-use crate::commands::root_record::now_s;
 use crate::evidence::utc_from_unix_s;
 use crate::qualify::observation::Where;
 use crate::trust::{Acquaintance, Hex, LoadedRoot};
