@@ -338,15 +338,20 @@ pub fn assert_harmless(what: &str, text: &str) {
     }
 }
 
-#[track_caller]
-fn assert_steers_nothing(what: &str, text: &str) {
-    let steers = |character: &char| {
-        (character.is_control() && *character != '\n')
+/// The first character that steers a terminal or hides what is read, and where it stands.
+pub fn steering(text: &str) -> Option<(char, usize)> {
+    let steers = |character: char| {
+        (character.is_control() && character != '\n')
             || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
     };
-    if let Some(at) = text.find(|character| steers(&character)) {
+    text.char_indices().find(|(_, it)| steers(*it)).map(|(at, it)| (it, at))
+}
+
+#[track_caller]
+fn assert_steers_nothing(what: &str, text: &str) {
+    if let Some((steers, at)) = steering(text) {
         let around: String = text[..at].chars().rev().take(60).collect();
         let around: String = around.chars().rev().collect();
-        panic!("{what}: {:?} behind {around:?}", text[at..].chars().next());
+        panic!("{what}: {steers:?} behind {around:?}");
     }
 }

@@ -108,6 +108,8 @@ impl Intruder {
         let mut raw = self.stage(shipment)?;
         let trial_id = raw.open_trial(shipment.bundle(), PLAN, TERMS)?;
         let mut raw = self.boot_into(raw, trial_id)?;
+        // What was shown in the boot before counts no longer.
+        self.certify(&mut raw)?;
         let boot_nonce = raw.boot_nonce();
         raw.ask(Request::Confirm { trial_id, boot_nonce }, |_| ())
     }
@@ -116,10 +118,7 @@ impl Intruder {
     #[track_caller]
     pub fn stage(&self, shipment: &Shipment) -> Result<Raw, Refusal> {
         let mut raw = self.enter()?;
-        if !self.certificate.is_empty() {
-            raw.offer(&self.certificate)?;
-            raw.ask(Request::Certify, |_| ())?;
-        }
+        self.certify(&mut raw)?;
         raw.offer(&shipment.envelope)?;
         let slot = raw.ask(Request::Stage { again: true }, |reply| match reply {
             Reply::Stage { slot, .. } => Some(slot),
@@ -131,6 +130,15 @@ impl Intruder {
         }
         raw.ask(Request::Finish, |_| ())?;
         Ok(raw)
+    }
+
+    /// Shows the certificate, if there is one.
+    fn certify(&self, raw: &mut Raw) -> Result<(), Refusal> {
+        if self.certificate.is_empty() {
+            return Ok(());
+        }
+        raw.offer(&self.certificate)?;
+        raw.ask(Request::Certify, |_| ())
     }
 
     /// Arms one boot of a trial and restarts the device; gives a session in what runs then.

@@ -128,9 +128,12 @@ fn a_run_that_qualified_nothing_makes_no_certificate() {
     let run = works.qualified(&good, scenario, 0);
     let other = works.certify(&bad, &run, &key).code(2);
     let _ = other.says("it is about another bundle").says("noflake qualify the bundle");
-    // A record that somebody has edited is none.
+    // A record that somebody has edited is none, nor one that goes on behind its end.
     let record = works.office.site.path(&run).join("record.jsonl");
     let text = fs::read_to_string(&record).unwrap();
+    fs::write(&record, format!("{text}torn")).unwrap();
+    let behind = works.certify(&good, &run, &key).code(2);
+    behind.says("something stands behind the end of its record").is_one_clear_error();
     fs::write(&record, text.replacen("qualified", "Qualified", 1)).unwrap();
     let _ = works.certify(&good, &run, &key).code(2);
     let before = fs::read(works.office.site.path(&good)).unwrap();
@@ -139,6 +142,62 @@ fn a_run_that_qualified_nothing_makes_no_certificate() {
     let after = fs::read(works.office.site.path(&good)).unwrap();
     let front = before.len() - 4;
     assert_eq!(before[..front], after[..front], "nothing that is signed has changed");
+}
+
+/// Nothing of a certificate outlives a boot: whoever confirms shows it in the boot that is confirmed.
+#[test]
+fn a_device_that_wants_a_certificate_before_a_confirm_keeps_only_what_is_certified() {
+    let works = Works::new();
+    works.root("late", "certificate = \"before-confirm\"\ncertificate_level = 2\n");
+    let bundle = works.office.bundle("2.0.0", "r");
+    let device = Simulator::start(&works.office.site, &SimOptions::tcp().factory());
+    let address = device.address();
+    let _ = works.noflake(&["device", "enroll", "-d", &address, "--root", "late.nfr"]).code(0);
+    let deploy = |bundle: &str, root: &str| {
+        works.noflake(&["deploy", bundle, "-d", &address, "--root", root])
+    };
+    // A host that is told otherwise tries it, and the device keeps nothing.
+    let untold = deploy(&bundle, "bench.nfr");
+    assert_ne!(untold.code, Some(0), "{untold:?}");
+    let _ = untold.says("the device wants a certificate of level 2 or higher");
+    assert_eq!(works.office.site.running_version(&address), "1.0.0");
+
+    let run = works.qualified(&bundle, "", 0);
+    let _ = works.certify(&bundle, &run, &["--level", "2", "--key", "q.key"]).code(0);
+    let _ = deploy(&bundle, "late.nfr").code(0).says("version 2.0.0 runs");
+}
+
+/// An operator who confirms a trial that was held brings the bundle, for its certificate.
+#[test]
+fn a_held_trial_is_confirmed_with_the_certificate_of_its_bundle_and_refused_without() {
+    let works = Works::new();
+    works.root("late", "certificate = \"before-confirm\"\ncertificate_level = 2\n");
+    let plan = works.office.site.path("example/deploy.toml");
+    let text = fs::read_to_string(&plan).unwrap();
+    fs::write(&plan, format!("{text}\n[policy]\non_fail = \"hold\"\n")).unwrap();
+    let bundle = works.office.bundle("2.0.0", "r");
+    let run = works.qualified(&bundle, "", 0);
+    let certify = ["--level", "2", "--key", "q.key", "-o", "certified.nfb"];
+    let _ = works.certify(&bundle, &run, &certify).code(0);
+
+    let body = "[[image]]\nversion = \"2.0.0\"\nfails = [\"clock\"]\n";
+    let options = SimOptions::tcp().factory().scenario(body);
+    let device = Simulator::start(&works.office.site, &options);
+    let address = device.address();
+    let enroll = ["device", "enroll", "-d", &address, "--root", "late.nfr"];
+    let _ = works.noflake(&enroll).code(0);
+    let deploy = ["deploy", "certified.nfb", "-d", &address, "--root", "late.nfr"];
+    let _ = works.noflake(&deploy).code(1).says("held on trial");
+    let confirm =
+        |more: &[&str]| works.noflake(&[&["device", "confirm", "-d", &address][..], more].concat());
+    for more in [&[][..], &["--bundle", &bundle]] {
+        let refused = confirm(more).code(5).says("wants a certificate of level 2 or higher");
+        refused.is_one_clear_error();
+    }
+    let status = works.office.site.status(&address);
+    assert_eq!(status["trial"]["running"], true, "still held: {status}");
+    let confirmed = confirm(&["--bundle", "certified.nfb"]).code(0);
+    let _ = confirmed.says("confirmed; the device says: version 2.0.0 runs");
 }
 
 /// Who certifies may want to see that the bench itself has signed what it saw.

@@ -99,6 +99,10 @@ fn a_host_speaks_with_devices_that_it_knows() {
         .says_not("noflake device pin");
 
     fs::remove_file(&known).unwrap();
+    // Who gives an enrolled device its record once more is anywhere: the key that it proves there is not kept.
+    let enroll = ["device", "enroll", "-d", &address, "--root", "field.nfr", "--as", "t.key"];
+    let _ = works.office.say(&enroll).code(0).says("was enrolled before with root record 1");
+    assert!(!known.exists(), "a device is pinned at its first enrolment only");
     let stranger = works.deploy(&bundle, &address, "field.nfr", "t").code(5);
     let _ = stranger
         .says(&format!(": refused: device {serial} is not known here; it proves key"))
@@ -107,7 +111,12 @@ fn a_host_speaks_with_devices_that_it_knows() {
     let pin = ["device", "pin", "-d", &address, "--as", "t.key"];
     let _ = works.office.say(&pin).code(5).says("is not known here");
     let wrong = "18".repeat(32);
-    let _ = works.office.say(&[&pin[..], &["--identity", &wrong]].concat()).code(5);
+    let _ = works
+        .office
+        .say(&[&pin[..], &["--identity", &wrong]].concat())
+        .code(5)
+        .says("this is not the device")
+        .says("find out which device answers there");
     assert!(!known.exists());
     let key = key.trim_matches('"');
     let pinned = works.office.say(&[&pin[..], &["--identity", key]].concat()).code(0);
@@ -146,6 +155,20 @@ fn devices_that_are_enrolled_side_by_side_are_all_known_afterwards() {
     }
     let known = fs::read_to_string(works.office.site.path("known-devices.toml")).unwrap();
     assert_eq!(known.lines().filter(|line| line.contains(" = ")).count(), 12, "{known}");
+}
+
+/// The key is the board's own: it is not made anew when the device is started again.
+#[test]
+fn a_device_keeps_its_key_when_it_is_started_again() {
+    let works = FieldOffice::new();
+    let bundle = works.office.bundle("2.0.0", "r");
+    let _ = works.delegate("t", &[]).code(0);
+    let device = works.enrolled(&SimOptions::tcp().factory());
+    let _ = device.stop();
+    // What another board, and another day, would draw.
+    let options = SimOptions { seed: 77, ..SimOptions::tcp().factory() };
+    let again = Simulator::start(&works.office.site, &options);
+    let _ = works.deploy(&bundle, &again.address(), "field.nfr", "t").code(0);
 }
 
 /// The root is rotated: the old release key is refused, and what is installed runs on.

@@ -40,3 +40,18 @@ impl ShownCertificate {
         self.refusal.filter(|_| matches!(refused, Refusal::CertificateNeeded { .. }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_certificate_is_the_reason_where_one_was_needed_and_nowhere_else() {
+        let own = Refusal::UntrustedSignature { valid: 0, needed: 1 };
+        let shown = ShownCertificate { bytes: Some(vec![1]), refusal: Some(own) };
+        let needed = Refusal::CertificateNeeded { level: 1 };
+        assert_eq!(shown.behind(needed), Some(own));
+        assert_eq!(shown.behind(Refusal::Flash), None);
+        assert_eq!(ShownCertificate::new(Some(vec![1])).behind(needed), None);
+    }
+}

@@ -91,6 +91,24 @@ fn what_goes_in_comes_out_and_verifies() {
 }
 
 #[test]
+fn what_is_attached_goes_behind_what_was_attached_before_and_changes_nothing_signed() {
+    let bench = Bench::new();
+    let (path, out) = (bench.create("x.nfb"), bench.path("y.nfb"));
+    let bundle = Bundle::open(&path).unwrap();
+    let more = Attachment { kind: 10, bytes: b"more".to_vec() };
+    bundle.attach(more.clone(), &out, false).unwrap();
+    assert!(bench.passes(&out));
+    let attached = Bundle::open(&out).unwrap();
+    assert_eq!(attached.attachments(), [Attachment { kind: 9, bytes: b"hi".to_vec() }, more]);
+    assert_eq!(attached.digest(), bundle.digest());
+    // Into the bundle's own file as well.
+    let last = Attachment { kind: 11, bytes: Vec::new() };
+    attached.attach(last.clone(), &out, true).unwrap();
+    assert!(bench.passes(&out));
+    assert_eq!(Bundle::open(&out).unwrap().attachments().last(), Some(&last));
+}
+
+#[test]
 fn an_older_bundle_is_kept_unless_asked() {
     let bench = Bench::new();
     let out = bench.create("x.nfb");

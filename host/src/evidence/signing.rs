@@ -119,3 +119,28 @@ impl fmt::Debug for Signing {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::sample;
+    use crate::trust::test_signer;
+
+    /// However many steps a run has, its end is signed as well: the last line that a reader takes is kept for it.
+    #[test]
+    fn the_last_line_of_signatures_is_kept_for_the_end_of_the_run() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(parent.path(), sample::at(0), "00000001").unwrap();
+        let signer = Arc::new(test_signer(1));
+        let mut signing = Signing::start(&folder, signer, Pace::EachStep).unwrap();
+        signing.written = SIGNATURES_MAX_LINES - 2;
+        for lines in 1..=3 {
+            signing.step_ended(lines, [7; 32]);
+        }
+        assert_eq!((signing.signed_lines(), signing.written), (1, SIGNATURES_MAX_LINES - 1));
+        signing.sign(4, [7; 32]).unwrap();
+        assert_eq!((signing.signed_lines(), signing.written), (4, SIGNATURES_MAX_LINES));
+        let text = std::fs::read_to_string(folder.signatures_path()).unwrap();
+        assert_eq!(text.lines().count(), 2);
+    }
+}

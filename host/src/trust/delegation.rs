@@ -152,3 +152,42 @@ pub fn delegated(bytes: &[u8]) -> Result<Delegation<'_>, DelegationError> {
     Ok(decode_delegation(envelope.body())
         .map_err(|source| StatementError::Rule { kind, source })?)
 }
+
+#[cfg(test)]
+mod tests {
+    use firmware_protocol::delegation::Actions;
+
+    use super::super::root::{RootKeys, first_root, role_keys};
+    use super::super::test_signer;
+    use super::*;
+
+    /// What one more signature makes too long for a handshake is not made.
+    #[test]
+    fn a_delegation_that_no_handshake_carries_is_not_made() {
+        let signer = test_signer(1);
+        let keys = [signer.public_key()];
+        let one = RootKeys { keys: &keys, threshold: 1 };
+        let root =
+            RootRecord { operate: role_keys(one).unwrap(), ..first_root(one, one, 1).unwrap() };
+        let made = |name_bytes| {
+            let name = "n".repeat(name_bytes);
+            let delegation = Delegation {
+                host: [7; 32],
+                name: &name,
+                products: std::iter::once("rover").collect(),
+                serials: std::iter::empty().collect(),
+                actions: Actions::ALL,
+                epoch: 0,
+                not_after_s: 2,
+                made_at_s: 1,
+            };
+            sign_delegation(&delegation, &[&signer], &root)
+        };
+        let short = made(500).unwrap().len();
+        let longest = 500 + MAX_DELEGATION_BYTES - short;
+        assert_eq!(made(longest).unwrap().len(), MAX_DELEGATION_BYTES);
+        let refused = made(longest + 1);
+        let Err(DelegationError::TooLong { got }) = refused else { panic!("made: {refused:?}") };
+        assert_eq!(got, MAX_DELEGATION_BYTES + 1);
+    }
+}

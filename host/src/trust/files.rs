@@ -106,6 +106,17 @@ mod tests {
     }
 
     #[test]
+    fn a_taken_path_is_refused_before_anything_is_made_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        refuse_taken(&path, false).unwrap();
+        fs::write(&path, b"one").unwrap();
+        let refused = refuse_taken(&path, false);
+        assert!(matches!(refused, Err(WriteError::Exists { path: taken }) if taken == path));
+        refuse_taken(&path, true).unwrap();
+    }
+
+    #[test]
     fn a_failed_write_leaves_nothing_behind() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");

@@ -297,6 +297,22 @@ mod tests {
         assert!(pem.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"));
     }
 
+    /// A secret half whose public half is another key's would be worth nothing.
+    #[test]
+    fn no_key_is_made_beside_the_public_half_of_another_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("release.key");
+        let beside = public_path(&path);
+        fs::write(&beside, "of another key").unwrap();
+        let refused = create_key(&path, KeyRole::Release, &passphrase("tide pool"));
+        let Err(KeyError::Write(WriteError::Exists { path: taken })) = refused else {
+            panic!("made beside another key's public half: {refused:?}");
+        };
+        assert_eq!(taken, beside);
+        assert!(!path.exists(), "a secret half is left behind");
+        assert_eq!(fs::read_to_string(&beside).unwrap(), "of another key");
+    }
+
     #[cfg(unix)]
     #[test]
     fn a_key_file_is_private_and_refused_once_it_is_not() {

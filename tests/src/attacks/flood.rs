@@ -66,6 +66,45 @@ fn requests(session: u32, random: &mut Random) -> Vec<Vec<u8>> {
     payloads.collect()
 }
 
+/// Its place in [`requests`], by kind. A new kind has to be named here, and to be sent there.
+#[cfg(test)]
+const fn number(request: &Request<'_>) -> usize {
+    match request {
+        Request::Hello { .. } => 0,
+        Request::Identify => 1,
+        Request::Status => 2,
+        Request::Area { .. } => 3,
+        Request::Check { .. } => 4,
+        Request::Offer { .. } => 5,
+        Request::Enroll => 6,
+        Request::Certify => 7,
+        Request::BenchReset => 8,
+        Request::Stage { .. } => 9,
+        Request::OpenComponent { .. } => 10,
+        Request::BlockList { .. } => 11,
+        Request::Missing { .. } => 12,
+        Request::Finish => 13,
+        Request::OpenTrial { .. } => 14,
+        Request::Arm { .. } => 15,
+        Request::Reset { .. } => 16,
+        Request::Renew => 17,
+        Request::Confirm { .. } => 18,
+        Request::Rollback { .. } => 19,
+        Request::Withdraw { .. } => 20,
+        Request::RunCheck { .. } => 21,
+        Request::HashComponent { .. } => 22,
+        Request::Wear => 23,
+        Request::RecordBytes { .. } => 24,
+        Request::RootStatus => 25,
+        Request::CloseSession => 26,
+        Request::OpenSession { .. } => KINDS - 1,
+    }
+}
+
+/// Kinds of requests.
+#[cfg(test)]
+const KINDS: usize = 28;
+
 /// Opens a session and sends every request in it, each with a frame of another kind and no meaning behind it; gives how
 /// many frames that were.
 pub(super) fn round(raw: &mut Raw, random: &mut Random) -> u64 {
@@ -80,4 +119,20 @@ pub(super) fn round(raw: &mut Raw, random: &mut Random) -> u64 {
         sent += 2;
     }
     sent
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_flood_holds_every_kind_of_request() {
+        let sent: BTreeSet<usize> = requests(1, &mut Random::new(1))
+            .iter()
+            .map(|payload| number(&message::decode::<ToDevice<'_>>(payload).unwrap().request))
+            .collect();
+        assert_eq!(sent, (0..KINDS).collect());
+    }
 }

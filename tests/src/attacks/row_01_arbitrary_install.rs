@@ -1,6 +1,7 @@
 //! Row 1: software that the release keys have not signed.
 
 use firmware_protocol::planted::Defence;
+use firmware_protocol::refusal::Refusal;
 use noflake::bundle::Bundle;
 
 use super::{Outcome, Row, Switch};
@@ -21,13 +22,13 @@ pub const ROW: Row = Row {
 
 fn run() -> Outcome {
     let site = Site::new();
-    let device = Simulator::start(&site, &SimOptions::tcp());
-    let before = flash::whole(device.state());
-
     let good = site.bundle(&Release::new("1.1.0"));
     let good = Bundle::open(good.as_ref()).unwrap().envelope().to_vec();
     let variations = variations(&good);
-    let admitted = first_admitted(&device, &variations);
+    let admitted = first_admitted(&site, &good, &variations);
+
+    let device = Simulator::start(&site, &SimOptions::tcp());
+    let before = flash::whole(device.state());
 
     // The attacker's host believes the attacker's root record, so it sends whatever it is told to.
     std::fs::write(site.path("own.nfr"), root_record(STRANGER_KEY, STRANGER_KEY)).unwrap();
@@ -50,17 +51,38 @@ fn run() -> Outcome {
     }
     let _ = ended.code(5).says("needed signatures");
     Outcome::Refused(format!(
-        "{} variations and a stranger's bundle refused (exit 5), no flash operation, {runs} runs",
+        "{} variations refused on a link that stages the manifest itself; a stranger's bundle refused (exit 5); no flash \
+         operation, {runs} runs",
         variations.len()
     ))
 }
 
-/// Offers each of them; what the first one was that the device began to stage.
-fn first_admitted(device: &Simulator, variations: &[(String, Vec<u8>)]) -> Option<String> {
+/// Offers each of them to a device; what the first one was that it began to stage. Where there is none, the same session
+/// stages what all of them are made from: nothing else than what they are was refused.
+fn first_admitted(site: &Site, good: &[u8], variations: &[(String, Vec<u8>)]) -> Option<String> {
+    let device = Simulator::start(site, &SimOptions::tcp().state("varied"));
+    let before = flash::whole(device.state());
     let mut raw = Raw::tcp(&device.socket());
     raw.open_session();
-    let admitted = variations.iter().find(|(_, envelope)| raw.stage(envelope).is_ok());
-    admitted.map(|(what, _)| what.clone())
+    let mut refused = Vec::new();
+    for (what, envelope) in variations {
+        match raw.stage(envelope) {
+            Ok(()) => return Some(what.clone()),
+            Err(refusal) => refused.push((what, refusal)),
+        }
+    }
+    for (what, refusal) in refused {
+        let is_due = matches!(
+            refusal,
+            Refusal::Malformed | Refusal::UntrustedSignature { valid: 0, needed: 1 }
+        );
+        assert!(is_due, "{what}: {refusal}");
+    }
+    if raw.status().erases > 0 || flash::whole(device.state()) != before {
+        return Some("a variation that was refused once flash had been touched".to_owned());
+    }
+    assert_eq!(raw.stage(good), Ok(()), "the manifest as it was signed");
+    None
 }
 
 /// Every envelope that differs from `good` by one byte flipped, deleted or inserted, or by two neighbours swapped.

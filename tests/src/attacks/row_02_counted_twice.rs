@@ -1,6 +1,7 @@
 //! Row 2: signatures that are none, or that count more than once.
 
 use firmware_protocol::planted::Defence;
+use firmware_protocol::refusal::Refusal;
 use firmware_protocol::root::{PublicKey, RootRecord};
 use firmware_protocol::trust::{BodyType, DOMAIN, Envelope, key_hint};
 use noflake::bundle::Bundle;
@@ -48,9 +49,14 @@ fn run() -> Outcome {
     let own = site.bundle(&own);
     let lists = lists(Bundle::open(own.as_ref()).unwrap().envelope());
     let mut raw = Intruder::at(&device).enter().unwrap();
+    let answers: Vec<_> = lists.iter().map(|(what, it)| (*what, raw.stage(it))).collect();
     let admitted: Vec<&str> =
-        lists.iter().filter(|(_, it)| raw.stage(it).is_ok()).map(|(what, _)| *what).collect();
+        answers.iter().filter(|(_, answer)| answer.is_ok()).map(|(what, _)| *what).collect();
     let was_touched = flash::whole(device.state()) != before;
+    // What is signed by both keys, in the very session that was refused everything else.
+    let both = Release { keys: vec![RELEASE_KEY, OTHER_KEY], ..Release::new("2.0.0") };
+    let both = site.bundle(&both);
+    let by_both = raw.stage(Bundle::open(both.as_ref()).unwrap().envelope());
     drop(raw);
 
     let ended = site.noflake(&["deploy", &own, "-d", &device.address(), "--take-over"]);
@@ -64,13 +70,20 @@ fn run() -> Outcome {
     if !admitted.is_empty() || was_touched {
         return Outcome::Succeeded(format!("flash was touched, admitted by {admitted:?}"));
     }
+    for (what, answer) in &answers {
+        let is_due = matches!(
+            answer,
+            Err(Refusal::Malformed | Refusal::UntrustedSignature { valid: 0 | 1, needed: 2 })
+        );
+        assert!(is_due, "{what}: {answer:?}");
+    }
+    assert_eq!(by_both, Ok(()), "signed by both keys");
     let _ = ended.code(2).says("1 of 2 needed signatures");
-    // A device that refuses everything would have refused these, too.
-    let both = Release { keys: vec![RELEASE_KEY, OTHER_KEY], ..Release::new("2.0.0") };
-    let _ = site.deploy(&site.bundle(&both), &device.address()).code(0);
+    let deploy = ["deploy", &both, "-d", &device.address(), "--take-over"];
+    let _ = site.noflake(&deploy).code(0);
     Outcome::Refused(format!(
         "{} lists refused with no flash operation, the bundle signed twice by one key, too (exit 2); one signed by both \
-         keys installed",
+         keys staged in the same session, and installed",
         lists.len()
     ))
 }

@@ -1,5 +1,6 @@
 //! Row 17: somebody in the middle of a sealed session, who loses, swaps and splices its frames and says some of their own.
 
+use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -13,7 +14,7 @@ use firmware_protocol::sealed::LinkSecret;
 use hw_sim::{Meddling, Tap, Way};
 
 use super::{Outcome, Row, Switch};
-use crate::cli;
+use crate::cli::{self, Ended};
 use crate::field::FieldOffice;
 use crate::proxy::{At, Proxy};
 use crate::raw::Raw;
@@ -24,9 +25,9 @@ pub const ROW: Row = Row {
     number: 17,
     name: "hijack, MITM, reorder",
     attack: "on the cable of a deploy: frames lost, swapped, doubled, those of another live session among them and the \
-             other way round, and plain words of the attacker's own on the same connection",
+             other way round, and plain words of the attacker's own on the same connection, to the device and to the host",
     defence: "each frame opens under its own session's key and number only, and a field device takes changes from nobody \
-              who is not sealed",
+              who is not sealed; a host whose link is sealed hears nothing else",
     switch: Switch::Defence(Defence::SealedOnly),
     run,
 };
@@ -56,7 +57,7 @@ fn run() -> Outcome {
     let honest = cable.tap_next(Tap::new(Framing::Stream, script(), 17));
     let deploy = works.start_deploy(&bundle, &cable.address(), "field.nfr", "t");
     let is_over = AtomicBool::new(false);
-    let (refusals, crossed, ended) = thread::scope(|scope| {
+    let (refusals, forged, crossed, ended) = thread::scope(|scope| {
         let crossing = scope.spawn(|| cross_wire([&honest, &other], &is_over));
         scope.spawn(|| {
             while !is_over.load(Ordering::SeqCst) {
@@ -64,10 +65,11 @@ fn run() -> Outcome {
                 thread::sleep(LOOK);
             }
         });
+        let speaking = scope.spawn(|| speak_for_the_device(&honest, &is_over));
         let refusals = speak_up(&honest);
         let ended = deploy.wait();
         is_over.store(true, Ordering::SeqCst);
-        (refusals, crossing.join().unwrap(), ended)
+        (refusals, speaking.join().unwrap(), crossing.join().unwrap(), ended)
     });
     let status = works.office.site.status(&device.address());
     let runs = status["device"]["version"].as_str().unwrap_or_default().to_owned();
@@ -79,8 +81,15 @@ fn run() -> Outcome {
             ended.code.unwrap_or(-1)
         ));
     }
+    assert!(!works.office.site.runs().is_empty(), "a run that could have believed it");
+    if is_believed(&works, &ended) {
+        return Outcome::Succeeded(
+            "the host has taken plain words on its sealed link for the device's".to_owned(),
+        );
+    }
     let struck = honest.lock().unwrap().struck();
     assert!(struck >= 4, "{struck} lines of the script");
+    assert!(forged > 10, "{forged} plain words for the host");
     assert!(crossed.iter().all(|frames| *frames > 10), "{crossed:?} frames cross-wired");
     let retries = usize::from(ended.code != Some(0));
     if retries > 0 {
@@ -91,8 +100,8 @@ fn run() -> Outcome {
     let [starts, ..] = boots(device.state());
     assert_eq!(starts, starts_before, "slot A has not started again");
     Outcome::Refused(format!(
-        "{struck} blows to the session's frames, {} frames of two sessions cross-wired, {refusals} plain requests refused: the deploy \
-         committed behind {retries} retries, {runs} runs, the device restarted only into its trial",
+        "{struck} blows to the session's frames, {} frames of two sessions cross-wired, {refusals} plain requests refused, \
+         {forged} plain words to the host unheard: the deploy committed behind {retries} retries, {runs} runs, the device restarted only into its trial",
         crossed[0] + crossed[1]
     ))
 }
@@ -133,9 +142,7 @@ fn cross_wire(taps: [&Wiretap; 2], is_over: &AtomicBool) -> [usize; 2] {
 
 /// Asks for a session and then for what ends one, in the open; gives how many refusals there were.
 fn speak_up(tap: &Wiretap) -> usize {
-    cli::wait_for("a host at work", || {
-        (tap.lock().unwrap().recording(Way::ToDevice).len() >= AT_WORK).then_some(())
-    });
+    await_work(tap);
     let hello = ask(tap, 1, 0, Request::Hello { min: 1, current: 1 }, |reply| match reply {
         Reply::Hello { boot_nonce, .. } => boot_nonce,
         _ => 0,
@@ -154,6 +161,39 @@ fn speak_up(tap: &Wiretap) -> usize {
     ];
     let answers = (3..).zip(asked).map(|(id, request)| ask(tap, id, session, request, |_| ()));
     answers.filter(|answer| matches!(answer, Some(Err(_)))).count()
+}
+
+/// A line of a console that no device has written: it is heard whatever the host has asked, so no number has to be guessed.
+const FORGED: &str = "all checks passed, says somebody else";
+
+/// Says it to the host in the open, as often as the host says something, until the deploy is over.
+fn speak_for_the_device(tap: &Wiretap, is_over: &AtomicBool) -> usize {
+    let mut said = 0;
+    await_work(tap);
+    let mut payload = [0; 128];
+    let line = format!("{FORGED}\n");
+    let payload = message::encode(&FromDevice::Console(line.as_bytes()), &mut payload).unwrap();
+    while !is_over.load(Ordering::SeqCst) {
+        let header = Header { kind: Kind::Message, sequence: u32::MAX };
+        tap.lock().unwrap().put(Way::ToHost, &[&header.to_bytes()[..], payload].concat());
+        said += 1;
+        thread::sleep(LOOK);
+    }
+    said
+}
+
+/// Whether anything that the run has left, or said, has the forged line in it.
+fn is_believed(works: &FieldOffice, ended: &Ended) -> bool {
+    let files = works.office.site.runs().into_iter().flat_map(|run| fs::read_dir(run).unwrap());
+    let mut texts = files.map(|file| fs::read(file.unwrap().path()).unwrap());
+    let has = |text: &[u8]| String::from_utf8_lossy(text).contains(FORGED);
+    has(ended.stdout.as_bytes()) || has(ended.stderr.as_bytes()) || texts.any(|text| has(&text))
+}
+
+fn await_work(tap: &Wiretap) {
+    cli::wait_for("a host at work", || {
+        (tap.lock().unwrap().recording(Way::ToDevice).len() >= AT_WORK).then_some(())
+    });
 }
 
 /// Asks on somebody else's connection; `None` when no answer has come.

@@ -30,21 +30,50 @@ pub const ROW: Row = Row {
 /// Address space that a reader may take, in KiB: a length that is believed asks for more.
 const MOST_KIB: u32 = 600 * 1024;
 
-/// What is tried: what it is, and its bytes.
-type Attempt = (String, Vec<u8>);
+// The words of each reason to refuse one.
+const MAGIC: &str = "it does not start with NFBUNDLE";
+const BEHIND: &str = "bytes are left behind its end";
+const CUT: &str = "the envelope is cut short";
+const LONGER: &str = "bytes are left behind the envelope";
+const TOO_LONG: &str = "bytes, the limit is 4096";
+const ENDS: &str = "it ends inside its ";
+const TOO_MANY: &str = "attachments, the limit is 16";
+const TOO_LARGE: &str = "bytes, the limit is 65536";
+const BLOCKS: &str = "a block size within bounds";
+const RAW: &str = "a raw payload has its variant's length";
+
+/// What is tried.
+#[derive(Clone)]
+struct Attempt {
+    what: String,
+    bytes: Vec<u8>,
+    /// Why it has to be refused: the words for it.
+    says: &'static str,
+}
+
+fn attempt(what: impl Into<String>, bytes: Vec<u8>, says: &'static str) -> Attempt {
+    Attempt { what: what.into(), bytes, says }
+}
 
 fn run() -> Outcome {
     let site = Site::new();
     let good = fs::read(site.path(&site.bundle(&Release::new("1.1.0")))).unwrap();
     let other = fs::read(site.path(&site.bundle(&Release::new("6.6.6")))).unwrap();
     assert_eq!(verified(&site, &good).0, Some(0), "the bundle that all of them are made from");
+    assert_eq!(
+        verified(&site, &resigned(&good, |_| ())).0,
+        Some(0),
+        "signed again, nothing changed"
+    );
     let attempts = [around(&good, &other), signed(&good), names(&good)].concat();
     let mut taken = Vec::new();
-    for (what, bytes) in &attempts {
+    let mut elsewise = Vec::new();
+    for Attempt { what, bytes, says } in &attempts {
         let (code, said) = verified(&site, bytes);
         match code {
             Some(0) => taken.push(what.as_str()),
-            Some(2) => {}
+            Some(2) if said.contains(says) => {}
+            Some(2) => elsewise.push(format!("{what}: not {says:?} in {said}")),
             other => panic!("{what} ends with {other:?}: {said}"),
         }
     }
@@ -58,8 +87,9 @@ fn run() -> Outcome {
             attempts.len()
         ));
     }
+    assert!(elsewise.is_empty(), "refused for another reason: {elsewise:#?}");
     Outcome::Refused(format!(
-        "{} made-up bundles and {strange} files that are none refused (exit 2) within {} MiB of address space",
+        "{} made-up bundles, each for its own reason, and {strange} files that are none refused (exit 2) within {} MiB of address space",
         attempts.len(),
         MOST_KIB / 1024
     ))
@@ -90,61 +120,73 @@ fn around(good: &[u8], other: &[u8]) -> Vec<Attempt> {
         made
     };
     let mut attempts = vec![
-        ("no magic".to_owned(), with(0, b"X")),
-        ("a later format".to_owned(), with(8, &[2, 0])),
-        ("a reserved bit".to_owned(), with(10, &[1, 0])),
-        ("a second bundle behind the first".to_owned(), [good, other].concat()),
-        ("a second bundle in front".to_owned(), [other, good].concat()[4..].to_vec()),
-        ("one byte behind its end".to_owned(), [good, &[0]].concat()),
-        ("16 MiB behind its end".to_owned(), [good, &vec![0; 16 << 20]].concat()),
+        attempt("no magic", with(0, b"X"), MAGIC),
+        attempt("a later format", with(8, &[2, 0]), "its format version is 2"),
+        attempt("a reserved bit", with(10, &[1, 0]), "its reserved header field is 1"),
+        attempt("a second bundle behind the first", [good, other].concat(), BEHIND),
+        attempt("a second bundle in front", [other, good].concat()[4..].to_vec(), MAGIC),
+        attempt("one byte behind its end", [good, &[0]].concat(), BEHIND),
+        attempt("16 MiB behind its end", [good, &vec![0; 16 << 20]].concat(), BEHIND),
     ];
-    for length in [0, 1, envelope_bytes - 1, envelope_bytes + 1, 4096, 4097, u32::MAX] {
-        attempts.push((format!("an envelope of {length} bytes"), with(12, &length.to_le_bytes())));
+    for (length, says) in [
+        (0, CUT),
+        (1, CUT),
+        (envelope_bytes - 1, CUT),
+        (envelope_bytes + 1, LONGER),
+        (4096, LONGER),
+        (4097, TOO_LONG),
+        (u32::MAX, TOO_LONG),
+    ] {
+        let made = with(12, &length.to_le_bytes());
+        attempts.push(attempt(format!("an envelope of {length} bytes"), made, says));
     }
     let trailer = good.len() - 4;
-    for count in [1, 17, u32::MAX] {
-        attempts.push((
-            format!("{count} attachments, none there"),
-            with(trailer, &count.to_le_bytes()),
-        ));
+    for (count, says) in [(1, ENDS), (17, TOO_MANY), (u32::MAX, TOO_MANY)] {
+        let made = with(trailer, &count.to_le_bytes());
+        attempts.push(attempt(format!("{count} attachments, none there"), made, says));
     }
-    for length in [1_u32, 64 * 1024 + 1, 1 << 31, u32::MAX] {
+    for (length, says) in
+        [(1_u32, ENDS), (64 * 1024 + 1, TOO_LARGE), (1 << 31, TOO_LARGE), (u32::MAX, TOO_LARGE)]
+    {
         let attachment = [&[1, 0, 0, 0, 9, 0], &length.to_le_bytes()[..]].concat();
-        attempts.push((
-            format!("an attachment of {length} bytes, none there"),
-            [&good[..trailer], &attachment].concat(),
-        ));
+        let made = [&good[..trailer], &attachment].concat();
+        let what = format!("an attachment of {length} bytes, none there");
+        attempts.push(attempt(what, made, says));
     }
     let ends = (0..64).chain((64..good.len()).step_by(good.len() / 32)).chain([good.len() - 1]);
-    attempts.extend(ends.map(|end| (format!("its first {end} bytes"), good[..end].to_vec())));
+    let cut = |end| attempt(format!("its first {end} bytes"), good[..end].to_vec(), ENDS);
+    attempts.extend(ends.map(cut));
     attempts
 }
 
 /// Manifests that the release keys have signed, and that lie about lengths.
 fn signed(good: &[u8]) -> Vec<Attempt> {
-    let stored =
-        |what: &str, change: fn(&mut Manifest<'_>)| (what.to_owned(), resigned(good, change));
+    let stored = |what: &str, says, change: fn(&mut Manifest<'_>)| {
+        attempt(what, resigned(good, change), says)
+    };
     vec![
-        stored("a payload of 4 GiB", |it| lengths(it, 1 << 32)),
-        stored("a payload of 2^63 bytes", |it| lengths(it, 1 << 63)),
-        stored("payloads that add up to more than 2^64", |it| lengths(it, u64::MAX)),
-        stored("a payload without bytes", |it| lengths(it, 0)),
-        stored("a payload that is stored longer than it is", |it| {
+        stored("a payload of 4 GiB", "it ends inside its payloads", |it| lengths(it, 1 << 32)),
+        stored("a payload of 2^63 bytes", BLOCKS, |it| lengths(it, 1 << 63)),
+        stored("payloads that add up to more than 2^64", BLOCKS, |it| lengths(it, u64::MAX)),
+        stored("a payload without bytes", "a variant has bytes", |it| lengths(it, 0)),
+        stored("a payload that is stored longer than it is", RAW, |it| {
             it.components[0].variants[0].payload.stored_length += 1;
         }),
-        stored("a payload that is stored shorter than it is", |it| {
+        stored("a payload that is stored shorter than it is", RAW, |it| {
             it.components[0].variants[0].payload.stored_length -= 1;
         }),
-        stored("a payload one byte longer", |it| {
+        stored("a payload one byte longer", "it ends inside its trailer", |it| {
             let variant = &mut it.components[0].variants[0];
             (variant.length, variant.payload.stored_length) =
                 (variant.length + 1, variant.payload.stored_length + 1);
         }),
-        stored("a plan of 2^40 bytes", |it| {
+        stored("a plan of 2^40 bytes", "its plan has 1099511627776 bytes, the limit is", |it| {
             it.plan.as_mut().unwrap().payload.stored_length = 1 << 40;
         }),
-        stored("blocks of no bytes", |it| it.components[0].variants[0].block_size = 0),
-        stored("more blocks than there may be", |it| it.components[0].variants[0].length = 1 << 40),
+        stored("blocks of no bytes", BLOCKS, |it| it.components[0].variants[0].block_size = 0),
+        stored("more blocks than there may be", BLOCKS, |it| {
+            it.components[0].variants[0].length = 1 << 40;
+        }),
     ]
 }
 
@@ -168,13 +210,13 @@ fn names(good: &[u8]) -> Vec<Attempt> {
         "con:",
         "app\u{202e}",
     ] {
-        attempts.push((
-            format!("a component {name:?}"),
-            resigned_named(good, &|manifest| manifest.components[0].name = name),
-        ));
+        let made = resigned_named(good, &|manifest| manifest.components[0].name = name);
+        let says = "component names are 1 to 16 letters, digits or hyphens";
+        attempts.push(attempt(format!("a component {name:?}"), made, says));
     }
     let twice = |manifest: &mut Manifest<'static>| manifest.components[0].name = "config";
-    attempts.push(("two components of one name".to_owned(), resigned_named(good, &twice)));
+    let made = resigned_named(good, &twice);
+    attempts.push(attempt("two components of one name", made, "component names are unique"));
     attempts
 }
 

@@ -3,6 +3,7 @@
 use firmware_protocol::planted::Defence;
 
 use super::{Outcome, Row, Switch};
+use crate::hostile::{assert_harmless, steering};
 use crate::simulator::{SimOptions, Simulator};
 use crate::site::{Release, Site};
 
@@ -51,8 +52,7 @@ fn run() -> Outcome {
     let seen: usize = texts.iter().map(|(_, text)| text.matches("all is well").count()).sum();
     assert!(seen > 0, "the console was never shown: {texts:?}");
     for (whose, text) in &texts {
-        let steers = text.chars().find(|it| it.is_control() && *it != '\n' && *it != '\t');
-        if let Some(steers) = steers.or_else(|| text.chars().find(|it| *it == '\u{202e}')) {
+        if let Some((steers, _)) = steering(text) {
             return Outcome::Succeeded(format!(
                 "{} from the device stands as it is in what {whose} shows",
                 steers.escape_unicode()
@@ -60,8 +60,9 @@ fn run() -> Outcome {
         }
         // A log is read by whoever runs the tool; a report by whoever asks for it.
         let is_log = whose.contains("device") || whose.contains("deploy");
-        let commands = |line: &str| line.trim_start().starts_with("::") || line.contains("##vso[");
-        assert!(!is_log || !text.lines().any(commands), "{whose} commands a CI: {text}");
+        if is_log {
+            assert_harmless(whose, text);
+        }
     }
     Outcome::Refused(format!(
         "{} outputs and reports show the device's words {seen} times, and nothing in them steers a terminal or a CI",

@@ -23,6 +23,8 @@ pub const ROW: Row = Row {
     run,
 };
 
+/// Whether this build can turn a decision over. Where it cannot, none is counted, and the attack by itself is all there is.
+const CAN_DISTURB: bool = cfg!(feature = "planted");
 /// More decisions than any of these attacks meets.
 const MOST_DECISIONS: u32 = 400;
 
@@ -32,8 +34,8 @@ fn run() -> Outcome {
     for attack in [Attack::install(&site), Attack::change(&site)] {
         let counted = attack.tried(&site, 0);
         assert!(!counted.has_worked, "an attack that needs no disturbance");
-        // Where nothing can be disturbed, nothing is counted, and the attack by itself is all there is.
         let last = counted.decisions;
+        assert_eq!(last > 0, CAN_DISTURB, "{last} decisions counted while {}", attack.doing);
         assert!(last <= MOST_DECISIONS, "{last} decisions, more than expected");
         for number in 1..=last {
             tried += 1;
@@ -45,14 +47,19 @@ fn run() -> Outcome {
             }
         }
     }
-    Outcome::Refused(format!(
-        "{tried} decisions turned over, one at a time: nothing foreign or changed ran"
-    ))
+    Outcome::Refused(if CAN_DISTURB {
+        format!("{tried} decisions turned over, one at a time: nothing foreign or changed ran")
+    } else {
+        "no decision can be turned over in this build: both attacks failed by themselves, and nothing is said of a \
+         disturbance"
+            .to_owned()
+    })
 }
 
 /// A device in the state in which the attack begins, and the attack.
 struct Attack {
     aim: &'static str,
+    doing: &'static str,
     state: &'static str,
     begin: fn(&Site, &Simulator),
     has_worked: fn(&Value) -> bool,
@@ -75,6 +82,7 @@ impl Attack {
         let _ = Simulator::start(site, &SimOptions::tcp().state("enrolled")).stop();
         Self {
             aim: "a stranger's 6.6.6 ran",
+            doing: "a stranger's bundle is judged",
             state: "enrolled",
             begin: |site, device| {
                 let deploy = ["deploy", "own.nfb", "-d", &device.address(), "--root", "own.nfr"];
@@ -99,6 +107,7 @@ impl Attack {
         fs::write(state.join("flash.bin"), flash).unwrap();
         Self {
             aim: "a slot that was changed ran",
+            doing: "a slot that was changed is started",
             state: "changed",
             begin: |_, _| {},
             has_worked: |status| status["device"]["running"] != "recovery",

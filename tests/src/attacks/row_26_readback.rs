@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use firmware_protocol::delegation::Actions;
+use firmware_protocol::delegation::{Actions, MAX_DELEGATION_BYTES};
 use firmware_protocol::message::Request;
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::sealed::LinkSecret;
@@ -43,7 +43,8 @@ fn run() -> Outcome {
 
     let passphrase = Passphrase::new("secret".to_owned().into()).unwrap();
     let host = LockedKey::read(&works.office.site.path("t.key")).unwrap();
-    let host = *host.unlock_host(&passphrase).unwrap().bytes();
+    let technician = host.unlock_host(&passphrase).unwrap();
+    let host = *technician.bytes();
     let own: [u8; 32] = fs::read(state.join(SEALED[0])).unwrap().try_into().unwrap();
     if let Some(found) =
         [("host", host), ("device", own)].into_iter().find(|it| holds(&dump, &it.1))
@@ -61,7 +62,7 @@ fn run() -> Outcome {
     if envelopes.iter().any(|it| is_delegation(&it)) {
         return Outcome::Succeeded("a delegation lies in the dump".to_owned());
     }
-    if let Some(breach) = against_another(&works, &envelopes) {
+    if let Some(breach) = against_another(&works, &technician, &envelopes) {
         return Outcome::Succeeded(breach);
     }
     let clone = clone_of(&works, &state);
@@ -74,7 +75,7 @@ fn run() -> Outcome {
     let _ = refused.code(5).says("this is not the device");
     Outcome::Refused(format!(
         "{} bytes without a key of host, device or signer; {} signed documents in them, none a delegation, none opens \
-         another device; a clone made of them is not known to the host (exit 5)",
+         another device, and each is there to a host with a delegation what it is signed as and nothing else; a clone made of them is not known to the host (exit 5)",
         dump.len(),
         envelopes.len()
     ))
@@ -106,54 +107,115 @@ fn desk_signers() -> Option<&'static str> {
     signers.into_iter().find(|(_, key)| holds(&dump, &[key.0; 32])).map(|(name, _)| name)
 }
 
+/// Every type of a signed document.
+const KINDS: [BodyType; 5] = [
+    BodyType::Root,
+    BodyType::Manifest,
+    BodyType::Certificate,
+    BodyType::Delegation,
+    BodyType::BenchReset,
+];
+
+/// What takes a document of this type for what it is; `None` for one that is shown in a handshake. A new type has to choose,
+/// and to take its place in [`KINDS`].
+const fn taken_by(kind: BodyType) -> Option<Request<'static>> {
+    match kind {
+        BodyType::Root => Some(Request::Enroll),
+        BodyType::Manifest => Some(Request::Stage { again: true }),
+        BodyType::Certificate => Some(Request::Certify),
+        BodyType::BenchReset => Some(Request::BenchReset),
+        BodyType::Delegation => None,
+    }
+}
+
+/// The type of a document, and how many bytes of `bytes` it is.
+fn front(bytes: &[u8]) -> Option<(BodyType, usize)> {
+    let parse = |kind| Some((kind, Envelope::parse_front(bytes, kind).ok()?.1.len()));
+    let (kind, behind_bytes) = KINDS.into_iter().find_map(parse)?;
+    Some((kind, bytes.len() - behind_bytes))
+}
+
 /// Every signed document that lies somewhere in a dump.
 fn envelopes(dump: &[u8]) -> Vec<Vec<u8>> {
-    let kinds = [
-        BodyType::Root,
-        BodyType::Manifest,
-        BodyType::Certificate,
-        BodyType::Delegation,
-        BodyType::BenchReset,
-    ];
     let begins = dump.windows(DOMAIN.len()).enumerate().filter(|(_, window)| *window == DOMAIN);
     let found = begins.filter_map(|(at, _)| {
         let rest = &dump[at..];
-        let behind = kinds.iter().find_map(|kind| Envelope::parse_front(rest, *kind).ok())?.1;
-        Some(rest[..rest.len() - behind.len()].to_vec())
+        front(rest).map(|(_, length)| rest[..length].to_vec())
     });
     found.collect()
 }
 
-/// Shows each of them to another device of the office, as a delegation and as whatever else it may be.
-fn against_another(works: &FieldOffice, envelopes: &[Vec<u8>]) -> Option<String> {
+/// Shows each of them to another device of the office: as a delegation, then on a plain link, then as a host whose delegation
+/// counts there, which gets from a document what it is signed as and nothing else.
+fn against_another(
+    works: &FieldOffice,
+    technician: &LinkSecret,
+    envelopes: &[Vec<u8>],
+) -> Option<String> {
     let options = SimOptions { seed: 8, ..SimOptions::tcp().factory() }
         .state("other")
         .scenario("[device]\nserial = \"SIM-0002\"");
     let other = works.enrolled(&options);
+    let delegation = fs::read(works.office.site.path("t.nfd")).unwrap();
     let before = flash::whole(other.state());
+    let mut shown = 0;
     for (number, envelope) in envelopes.iter().enumerate() {
-        let mut raw = Raw::tcp(&other.socket());
-        // What is longer than a delegation may be is shown in the session only.
-        let allowed = match envelope.len() {
-            ..=900 => raw.seal(&LinkSecret::new([66; 32]), envelope),
-            _ => Err(Refusal::Malformed),
-        };
-        if allowed.is_ok_and(|actions| actions != Actions::NONE) {
-            return Some(format!("document {number} of the dump passes for a delegation"));
+        // No handshake carries what is longer than a delegation may be.
+        if envelope.len() <= MAX_DELEGATION_BYTES {
+            shown += 1;
+            let mut raw = Raw::tcp(&other.socket());
+            match raw.seal(&LinkSecret::new([66; 32]), envelope) {
+                Err(Refusal::Malformed) => {}
+                Err(refusal) => panic!("document {number} as a delegation: {refusal}"),
+                Ok(actions) => {
+                    return Some(format!("document {number} is a delegation of {actions:?}"));
+                }
+            }
         }
-        drop(raw);
-        let mut raw = Raw::tcp(&other.socket());
-        raw.open_session();
-        raw.offer(envelope).unwrap();
-        let asked = [Request::Stage { again: true }, Request::Certify, Request::BenchReset];
-        if asked.into_iter().any(|request| raw.ask(request, |_| ()).is_ok()) {
-            return Some(format!("document {number} of the dump is taken by another device"));
+        let mut plain = Raw::tcp(&other.socket());
+        plain.open_session();
+        if let Some(what) = taken(&mut plain, envelope, BodyType::Root, Refusal::NotAuthenticated) {
+            return Some(format!("document {number} opens {what} to anybody"));
         }
-        raw.offer(envelope).unwrap();
-        // The root record in force is found done, and changes nothing.
-        let _ = raw.ask(Request::Enroll, |_| ());
+    }
+    // Afterwards, for a host with a delegation keeps the session that it has.
+    for (number, envelope) in envelopes.iter().enumerate() {
+        let mut delegated = Raw::tcp(&other.socket());
+        assert_eq!(delegated.seal(technician, &delegation), Ok(Actions::ALL));
+        delegated.open_session();
+        let own = front(envelope).unwrap().0;
+        if let Some(what) = taken(&mut delegated, envelope, own, Refusal::Malformed) {
+            return Some(format!("document {number} passes for what {what} takes"));
+        }
+        if own == BodyType::Root {
+            delegated.offer(envelope).unwrap();
+            assert_eq!(delegated.ask(Request::Enroll, |_| ()), Ok(()), "it is the one in force");
+        }
         if flash::whole(other.state()) != before {
             return Some(format!("document {number} of the dump has changed another device"));
+        }
+    }
+    assert!(shown > 0, "no document of the dump fits into a handshake");
+    // What is released is no secret, and a host with a delegation installs it: its session was one in which things are taken.
+    let manifest = envelopes.iter().rfind(|it| Envelope::parse(it, BodyType::Manifest).is_ok());
+    let mut delegated = Raw::tcp(&other.socket());
+    assert_eq!(delegated.seal(technician, &delegation), Ok(Actions::ALL));
+    delegated.open_session();
+    assert_eq!(delegated.stage(manifest.unwrap()), Ok(()));
+    None
+}
+
+/// Offers a document to everything that takes one, but for what takes it as `spared`; the first that did. `due` is the
+/// refusal that it has to meet.
+fn taken(raw: &mut Raw, envelope: &[u8], spared: BodyType, due: Refusal) -> Option<String> {
+    for kind in KINDS.into_iter().filter(|kind| *kind != spared) {
+        let Some(request) = taken_by(kind) else { continue };
+        raw.offer(envelope).unwrap();
+        match raw.ask(request, |_| ()) {
+            Ok(()) => return Some(format!("{request:?}")),
+            // No device of the field takes one, whoever brings it.
+            Err(Refusal::NotOnABench) if kind == BodyType::BenchReset => {}
+            Err(refusal) => assert_eq!(refusal, due, "where a {kind:?} is wanted"),
         }
     }
     None

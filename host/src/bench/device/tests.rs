@@ -14,10 +14,14 @@ use firmware_protocol::digest::Digest;
 use firmware_protocol::frame::{Decoder, Framing, HEADER_BYTES, Header, Kind, Unit};
 use firmware_protocol::message::{self, FromDevice, LinkCounters, RootStatus, ToDevice};
 use firmware_protocol::root::LifeCycle;
+use firmware_protocol::sealed::{LinkKey, LinkSecret, Responder, SECOND, SECOND_BYTES, THIRD};
 use firmware_protocol::slot::PerSlot;
 
+use super::acquaint::{HostIdentity, Meets};
 use super::reach::RETRY_MS;
 use super::*;
+use crate::session::Credentials;
+use crate::trust::KnownDevices;
 
 const BOOT: u64 = 7;
 
@@ -112,6 +116,82 @@ async fn a_boot_record_without_end_or_without_bytes_is_no_answer() {
     }
 }
 
+/// The key was held against the serial number that the device gave then; under another number nobody has vouched for it.
+#[tokio::test]
+async fn a_device_that_takes_another_serial_number_under_the_same_key_is_not_the_one_that_was_met()
+{
+    let (own, other) = (LinkSecret::new([3; 32]).public(), LinkSecret::new([4; 32]).public());
+    let mut device = reached_at(drop);
+    device.opening.host = Some(host(&[("S1", own), ("S2", other)]));
+    device.met = Some(("S1".to_owned(), own));
+    device.is_as_met("S1").unwrap();
+    let impostor = device.is_as_met("S2").unwrap_err();
+    assert!(
+        matches!(&impostor, DeviceError::Impostor { serial, identity, known }
+            if serial == "S2" && *identity == own && *known == other),
+        "{impostor}"
+    );
+    let stranger = device.is_as_met("S3").unwrap_err();
+    assert!(
+        matches!(&stranger, DeviceError::Stranger { serial: Some(serial), identity }
+            if serial == "S3" && *identity == own),
+        "{stranger}"
+    );
+}
+
+/// Another known device is shown nothing either: within one run it stays the same one.
+#[tokio::test]
+async fn another_known_device_that_answers_in_the_middle_of_a_run_is_shown_nothing() {
+    let (own, other) = (LinkSecret::new([3; 32]), LinkSecret::new([4; 32]));
+    for (met, expected) in [(None, 1), (Some(("S1".to_owned(), own.public())), 0)] {
+        let shown = Arc::new(AtomicUsize::new(0));
+        let (answers, counted) = (other.clone(), Arc::clone(&shown));
+        let mut device = reached_at(move |listener| shake_hands(&listener, &answers, &counted));
+        device.opening.host = Some(host(&[("S1", own.public()), ("S2", other.public())]));
+        device.met = met;
+        let error = device.connect(3_000, None, false, &mut |_| {}).await.unwrap_err();
+        assert_eq!(shown.load(Ordering::Relaxed), expected, "{error}");
+        let is_stranger = matches!(&error, DeviceError::Stranger { identity, .. }
+            if *identity == other.public());
+        assert_eq!(is_stranger, expected == 0, "{error}");
+    }
+}
+
+/// A host that knows these devices.
+fn host(devices: &[(&str, LinkKey)]) -> HostIdentity {
+    let folder = tempfile::tempdir().unwrap();
+    let mut known = KnownDevices::read(&folder.path().join("known-devices.toml")).unwrap();
+    for (serial, key) in devices {
+        known.keep(serial, key).unwrap();
+    }
+    let credentials =
+        Credentials { secret: LinkSecret::new([1; 32]), delegation: Vec::new(), devices: None };
+    HostIdentity { credentials, known, meets: Meets::Known, unshown: None }
+}
+
+/// Shakes hands as the device with this key until the host shows what it has, counts that, and hangs up for good.
+fn shake_hands(listener: &TcpListener, own: &LinkSecret, shown: &AtomicUsize) {
+    let (mut host, _) = listener.accept().unwrap();
+    let mut decoder = Decoder::new(Framing::Stream, vec![0; 65_536]);
+    let mut buffer = [0; 4_096];
+    while let Ok(count @ 1..) = host.read(&mut buffer) {
+        let mut rest = &buffer[..count];
+        while let Some(unit) = decoder.feed(&mut rest) {
+            let Unit::Frame(frame) = unit else { continue };
+            let (_, payload) = Header::split(frame).unwrap();
+            let (word, said) = payload.split_first().unwrap();
+            if *word == THIRD {
+                shown.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            let mut second = [SECOND; 1 + SECOND_BYTES];
+            Responder::answer(own, &LinkSecret::new([9; 32]), said, &mut second[1..]).unwrap();
+            let header = Header { kind: Kind::Handshake, sequence: 0 };
+            host.write_all(&framed(header, &second)).unwrap();
+        }
+    }
+}
+
 fn device(
     answer: impl FnMut(Request<'_>) -> Result<Reply<'static>, Refusal> + Send + 'static,
 ) -> Device {
@@ -153,10 +233,14 @@ fn play(
 fn tell(host: &mut TcpStream, message: &FromDevice<'_>) -> std::io::Result<()> {
     let mut payload = [0; message::MAX_REPLY_BYTES];
     let payload = message::encode(message, &mut payload).unwrap();
+    host.write_all(&framed(Header { kind: Kind::Message, sequence: 0 }, payload))
+}
+
+fn framed(header: Header, payload: &[u8]) -> Vec<u8> {
     let mut wire = vec![0; Framing::Stream.wire_bytes(payload.len() + HEADER_BYTES)];
-    let header = Header { kind: Kind::Message, sequence: 0 };
     let length = Framing::Stream.encode(header, payload, &mut wire).unwrap();
-    host.write_all(&wire[..length])
+    wire.truncate(length);
+    wire
 }
 
 const fn granted() -> Reply<'static> {

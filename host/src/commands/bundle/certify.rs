@@ -171,25 +171,30 @@ fn shown(
 ) -> Result<(Digest, CertifiedVerdict), CommandError> {
     let unfit =
         |why: &str| CommandError::RunUnfit { path: path.to_path_buf(), why: why.to_owned() };
+    judged(view, bundle.bundle().digest()).map_err(unfit)
+}
+
+/// As [`shown`]; else what speaks against the run.
+fn judged(view: &RunView, bundle: Digest) -> Result<(Digest, CertifiedVerdict), &'static str> {
     let digest = |hex: &str| parse_hex::<32>(hex).map(Digest);
+    let end = view.end.as_ref().ok_or("its record has no end")?;
     if !matches!(view.integrity, Integrity::Complete { .. }) {
-        return Err(unfit("its record has no end"));
+        return Err("something stands behind the end of its record");
     }
-    if digest(&view.run.bundle.digest) != Some(bundle.bundle().digest()) {
-        return Err(unfit("it is about another bundle"));
+    if digest(&view.run.bundle.digest) != Some(bundle) {
+        return Err("it is about another bundle");
     }
-    let end = view.end.as_ref().ok_or_else(|| unfit("its record has no end"))?;
     if end.outcome != Outcome::Committed {
-        return Err(unfit("the bundle was not committed in it"));
+        return Err("the bundle was not committed in it");
     }
     let verdict = match end.verdict {
         RunVerdict::Qualified => CertifiedVerdict::Qualified,
         RunVerdict::QualifiedWithDeviations => CertifiedVerdict::QualifiedWithDeviations,
         RunVerdict::Inconclusive | RunVerdict::Error | RunVerdict::Rejected => {
-            return Err(unfit("the bundle was not qualified in it"));
+            return Err("the bundle was not qualified in it");
         }
     };
-    let plan = digest(&view.run.plan.digest).ok_or_else(|| unfit("it names no plan"))?;
+    let plan = digest(&view.run.plan.digest).ok_or("it names no plan")?;
     Ok((plan, verdict))
 }
 
@@ -226,6 +231,48 @@ impl fmt::Display for Sheet<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evidence::sample;
+
+    const BUNDLE: Digest = Digest([3; 32]);
+    const PLAN: Digest = Digest([4; 32]);
+
+    /// A run that has qualified and committed the bundle.
+    fn qualified() -> RunView {
+        let mut view = sample::view();
+        view.run.bundle.digest = BUNDLE.to_string();
+        view.run.plan.digest = PLAN.to_string();
+        let end = view.end.as_mut().unwrap();
+        (end.outcome, end.verdict) = (Outcome::Committed, RunVerdict::Qualified);
+        view
+    }
+
+    #[test]
+    fn only_a_whole_run_that_qualified_and_committed_this_bundle_is_certified() {
+        assert_eq!(judged(&qualified(), BUNDLE), Ok((PLAN, CertifiedVerdict::Qualified)));
+        assert_eq!(judged(&qualified(), PLAN), Err("it is about another bundle"));
+        let changed = |change: fn(&mut RunView)| {
+            let mut view = qualified();
+            change(&mut view);
+            judged(&view, BUNDLE)
+        };
+        let uncommitted = changed(|view| view.end.as_mut().unwrap().outcome = Outcome::RolledBack);
+        assert_eq!(uncommitted, Err("the bundle was not committed in it"));
+        for verdict in [RunVerdict::Inconclusive, RunVerdict::Error, RunVerdict::Rejected] {
+            let mut view = qualified();
+            view.end.as_mut().unwrap().verdict = verdict;
+            assert_eq!(judged(&view, BUNDLE), Err("the bundle was not qualified in it"));
+        }
+        let deviating = changed(|view| {
+            view.end.as_mut().unwrap().verdict = RunVerdict::QualifiedWithDeviations;
+        });
+        assert_eq!(deviating, Ok((PLAN, CertifiedVerdict::QualifiedWithDeviations)));
+        let behind = changed(|view| {
+            let head = String::new();
+            view.integrity = Integrity::Interrupted { lines: 35, head, torn_bytes: 1 };
+        });
+        assert_eq!(behind, Err("something stands behind the end of its record"));
+        assert_eq!(changed(|view| view.end = None), Err("its record has no end"));
+    }
 
     #[test]
     fn a_folder_of_runs_gives_them_newest_first_and_a_run_itself() {

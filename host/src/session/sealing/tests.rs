@@ -122,3 +122,36 @@ fn words_in_the_open_refuse_nothing() {
     let heard = hear(&mut sealing, Kind::Message, word(Ok(Reply::Done(message::How::Done))));
     assert!(matches!(heard, Outcome::Foreign), "a plain answer counts for nothing");
 }
+
+/// Once the link is sealed, plain words are nobody's, however well they are formed; and the sealed ones behind them still open.
+#[test]
+fn a_sealed_link_hears_nothing_that_is_said_in_the_open() {
+    let (mut sealing, mut channel) = sealed();
+    let plain = word(Ok(Reply::Done(message::How::Done)));
+    for kind in [Kind::Message, Kind::Chunk, Kind::Handshake, Kind::SealedMessage] {
+        assert!(matches!(hear(&mut sealing, kind, plain.clone()), Outcome::Foreign), "{kind:?}");
+    }
+    let (header, payload) = seal(&mut channel, &plain);
+    let heard = sealing.hear(3_000, header, payload);
+    assert!(matches!(heard, Outcome::Message(text) if text == plain));
+}
+
+/// A handshake that came to its end, and the device's side of the link.
+fn sealed() -> (Sealing, Channel) {
+    let (mut sealing, first) = begun();
+    let (device, second) = answered(MEANT, &first);
+    let Outcome::Say(third) = hear(&mut sealing, Kind::Handshake, second) else {
+        panic!("the device that is meant is answered")
+    };
+    let Joined { mut channel, .. } = device.join(&third[1..], &mut [0; 10]).unwrap();
+    let (header, linked) = seal(&mut channel, &word(Ok(Reply::Linked { actions: Actions::ALL })));
+    assert!(matches!(sealing.hear(2_000, header, linked), Outcome::Ended(Ok(_))));
+    (sealing, channel)
+}
+
+fn seal(channel: &mut Channel, text: &[u8]) -> (Header, Vec<u8>) {
+    let mut buffer = [text, &[0; TAG_BYTES]].concat();
+    let (header, length) = channel.seal(Kind::Message, &mut buffer, text.len()).unwrap();
+    buffer.truncate(length);
+    (header, buffer)
+}

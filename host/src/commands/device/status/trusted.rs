@@ -162,3 +162,28 @@ fn identity(device: &Device, opened: &Opened) -> Point {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use firmware_protocol::digest::Digest;
+
+    use super::*;
+
+    /// A device that has seen a statement of the future refuses delegations that are still good, or this machine's clock is
+    /// wrong: either way somebody has to look.
+    #[test]
+    fn a_device_whose_time_is_more_than_a_day_ahead_is_told_of() {
+        let now_s = 1_700_000_000;
+        let seen = |time_floor_s| {
+            let digest = Digest([1; 32]);
+            time(&RootStatus { version: 1, digest, is_held: true, time_floor_s }, now_s).unwrap()
+        };
+        for good in [1, now_s, now_s + CLOCKS_DIFFER_S] {
+            assert_eq!((seen(good).is_refused(), seen(good).remedy()), (false, None), "{good}");
+        }
+        let ahead = seen(now_s + CLOCKS_DIFFER_S + 60);
+        assert!(ahead.is_refused());
+        assert!(ahead.to_string().contains("1day 1m ahead of this machine"), "{ahead}");
+        assert!(ahead.remedy().unwrap().contains("resets_time = true"));
+    }
+}
