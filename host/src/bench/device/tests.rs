@@ -17,7 +17,7 @@ use firmware_protocol::root::LifeCycle;
 use firmware_protocol::sealed::{LinkKey, LinkSecret, Responder, SECOND, SECOND_BYTES, THIRD};
 use firmware_protocol::slot::PerSlot;
 
-use super::acquaint::{HostIdentity, Meets};
+use super::acquaint::{HostIdentity, Meets, Shows};
 use super::reach::RETRY_MS;
 use super::*;
 use crate::session::Credentials;
@@ -164,9 +164,20 @@ fn host(devices: &[(&str, LinkKey)]) -> HostIdentity {
     for (serial, key) in devices {
         known.keep(serial, key).unwrap();
     }
-    let credentials =
-        Credentials { secret: LinkSecret::new([1; 32]), delegation: Vec::new(), devices: None };
-    HostIdentity { credentials, known, meets: Meets::Known, unshown: None }
+    let credentials = Credentials {
+        secret: LinkSecret::new([1; 32]),
+        delegation: Vec::new(),
+        devices: None,
+        shown_to: None,
+    };
+    HostIdentity {
+        credentials,
+        known,
+        meets: Meets::Known,
+        shows: Shows::Needed,
+        unshown: None,
+        refused: None,
+    }
 }
 
 /// Shakes hands as the device with this key until the host shows what it has, counts that, and hangs up for good.
