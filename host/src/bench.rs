@@ -4,6 +4,7 @@ mod certificate;
 mod command;
 mod device;
 mod facts;
+mod failed;
 mod refused;
 mod run;
 mod source;

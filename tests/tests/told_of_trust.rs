@@ -31,7 +31,7 @@ fn status_says_whether_a_deploy_would_be_let_in_and_what_is_missing() {
     let kept = fs::read(&known).unwrap();
     fs::remove_file(&known).unwrap();
     let _ = told(&works, &address, "field.nfr")
-        .says("this host   unknown  it may stage, trial, confirm, of devices that are known here")
+        .says("this host   REFUSED  it may only look: its delegation is shown to devices that it knows only")
         .says("deploy      REFUSED  it would be refused: the device is not known here")
         .says("noflake device pin --identity KEY");
     fs::write(&known, kept).unwrap();

@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 use firmware_protocol::delegation::Action;
 use firmware_protocol::digest::Digest;
 use firmware_protocol::message::{How, Request, TrialTerms};
-use firmware_protocol::refusal::Refusal;
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -13,17 +12,15 @@ use super::certificate::ShownCertificate;
 use super::command;
 use super::device::{Device, DeviceError, Waiting};
 use super::facts::{place, slot_of};
+use super::failed::{failed, refusal_of};
 use super::refused;
 use super::source::BundleSource;
 use crate::bundle::VerifiedBundle;
-use crate::causes::sentence;
 use crate::driver::DriverError;
 use crate::evidence::{Entry, EvidenceError, Recorder, Step};
 use crate::qualify::observation::{Ask, ConsoleLine, Seen, Where};
-use crate::qualify::runner::{
-    Act, ComponentHash, Ended, Missing, Runner, Saw, StagedFacts, StopWhy, Terms,
-};
-use crate::session::transfer::{Progress, Transfer, TransferError};
+use crate::qualify::runner::{Act, ComponentHash, Ended, Runner, Saw, StagedFacts, StopWhy, Terms};
+use crate::session::transfer::{Progress, Transfer};
 
 /// Power failures during the trial before the device gives it up.
 const POWER_FAILURES: u8 = 5;
@@ -222,73 +219,6 @@ async fn connect(
 /// Ids on the wire have 32 bits, and so has every id that came from there.
 fn wire_id(trial_id: u64) -> u32 {
     u32::try_from(trial_id).unwrap_or(u32::MAX)
-}
-
-fn refusal_of(error: &DeviceError) -> Option<Refusal> {
-    match error {
-        DeviceError::Refused(refusal) | DeviceError::Held(refusal) => Some(*refusal),
-        DeviceError::Driver(DriverError::Transfer(TransferError::Refused(refusal))) => {
-            Some(*refusal)
-        }
-        DeviceError::Driver(_)
-        | DeviceError::DelegationRefused(_)
-        | DeviceError::OutOfTurn(_)
-        | DeviceError::TooSlow { .. }
-        | DeviceError::Version { .. }
-        | DeviceError::Impostor { .. }
-        | DeviceError::Stranger { .. }
-        | DeviceError::Known(_)
-        | DeviceError::Random(_)
-        | DeviceError::NotReached { .. } => None,
-    }
-}
-
-fn failed(error: &DeviceError, bundle: &VerifiedBundle) -> Saw {
-    if matches!(
-        error,
-        DeviceError::Impostor { .. }
-            | DeviceError::Stranger { .. }
-            | DeviceError::DelegationRefused(_)
-    ) {
-        return Saw::NotMet { reason: sentence(error), next: error.next() };
-    }
-    match refusal_of(error) {
-        Some(Refusal::SessionHeld { .. } | Refusal::Busy) | None => {
-            Saw::Lost { missing: missing(error), reason: sentence(error), next: error.next() }
-        }
-        Some(refusal) => Saw::Refused {
-            reason: in_words(refusal, bundle),
-            is_stale: matches!(refusal, Refusal::StaleSession | Refusal::NoSession),
-            next: refused::next(refusal),
-        },
-    }
-}
-
-/// What was missing at the last attempt.
-fn missing(error: &DeviceError) -> Missing {
-    match error {
-        DeviceError::Driver(DriverError::Link(_)) => Missing::Link,
-        DeviceError::Held(_) | DeviceError::Refused(Refusal::SessionHeld { .. }) => {
-            Missing::Session
-        }
-        DeviceError::NotReached { source, .. } => missing(source),
-        DeviceError::Driver(_)
-        | DeviceError::Refused(_)
-        | DeviceError::DelegationRefused(_)
-        | DeviceError::OutOfTurn(_)
-        | DeviceError::TooSlow { .. }
-        | DeviceError::Impostor { .. }
-        | DeviceError::Stranger { .. }
-        | DeviceError::Known(_)
-        | DeviceError::Random(_)
-        | DeviceError::Version { .. } => Missing::Answer,
-    }
-}
-
-fn in_words(refusal: Refusal, bundle: &VerifiedBundle) -> String {
-    let components = &bundle.manifest().components;
-    let names: Vec<&str> = components.iter().map(|claims| claims.name.as_str()).collect();
-    refused::in_words(refusal, &names)
 }
 
 async fn plain(device: &mut Device, request: Request<'_>) -> Result<Saw, DeviceError> {

@@ -84,12 +84,7 @@ impl CommandError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Config(error) => match error {
-                ConfigError::Read { source, .. } => of_system(source),
-                ConfigError::Syntax { .. }
-                | ConfigError::Foreign { .. }
-                | ConfigError::Shared { .. } => Exit::Usage,
-            },
+            Self::Config(error) => of_config(error),
             Self::Key(error) => of_key(error),
             Self::Signer(error) => of_signer(error),
             Self::Passphrase(error) => of_passphrase(error),
@@ -152,6 +147,15 @@ impl CommandError {
             | Self::Runtime(_)
             | Self::Task(_)
             | Self::Output(_) => Exit::Bench,
+        }
+    }
+}
+
+fn of_config(error: &ConfigError) -> Exit {
+    match error {
+        ConfigError::Read { source, .. } => of_system(source),
+        ConfigError::Syntax { .. } | ConfigError::Foreign { .. } | ConfigError::Shared { .. } => {
+            Exit::Usage
         }
     }
 }

@@ -7,7 +7,7 @@ use firmware_protocol::root::LifeCycle;
 
 use super::super::explain::is_lost;
 use super::{ENROLL, RECOVER, RESTORE};
-use crate::bench::{Device, Opened};
+use crate::bench::{Device, DeviceError, Opened};
 use crate::commands::point::Point;
 use crate::evidence::{escape_text, utc_from_unix_s};
 use crate::qualify::observation::Where;
@@ -17,7 +17,8 @@ use crate::trust::{Acquaintance, LoadedRoot, delegated};
 pub(super) fn host(device: &Device, opened: &Opened, refused: Option<Refusal>) -> Point {
     const ABOUT: &str = "this host";
     if let Some(refusal) = refused {
-        return Point::bad(ABOUT, format!("it may only look: {refusal}"), after_shown(refusal));
+        let says = format!("it may only look: {}", DeviceError::DelegationRefused(refusal));
+        return Point::bad(ABOUT, says, after_shown(refusal));
     }
     let facts = &opened.facts;
     if facts.life_cycle == LifeCycle::Factory {
@@ -45,7 +46,9 @@ pub(super) fn host(device: &Device, opened: &Opened, refused: Option<Refusal>) -
                 format!("it may {words}, as everybody may there; but its own delegation: {why}");
             Point::unsure(ABOUT, says, NOTHING_SHOWN)
         } else {
-            Point::bad(ABOUT, format!("it may only look: {why}"), NOTHING_SHOWN)
+            let is_unknown = matches!(device.acquaintance(), Some(Acquaintance::Unknown));
+            let remedy = if is_unknown { super::PIN } else { NOTHING_SHOWN };
+            Point::bad(ABOUT, format!("it may only look: {why}"), remedy)
         };
     }
     if actions == Actions::NONE {
@@ -123,12 +126,14 @@ fn missing(
         missing.push((refusal.to_string(), after_shown(refusal)));
     } else {
         let lacks = in_words(without(actions(device, opened)));
+        let is_unknown = matches!(device.acquaintance(), Some(Acquaintance::Unknown));
         let remedy = match (unshown(device), device.granted()) {
             (Some(_), _) => NOTHING_SHOWN,
             (None, Some(granted)) if granted != Actions::NONE => DELEGATE_ALL,
             (None, _) => NO_KEY,
         };
-        if !lacks.is_empty() {
+        // What an unknown device lets it do nobody knows: it was not shown the delegation.
+        if !lacks.is_empty() && !is_unknown {
             missing.push((format!("this host may not {lacks}"), remedy));
         }
     }
