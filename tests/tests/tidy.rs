@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use integration::tidy::Source;
@@ -237,6 +238,18 @@ fn out_of_room(folder: &str, source: &Source) -> Vec<String> {
     problems
         .extend(crossings.map(|(_, words, _)| format!("{path}: `{words}` may not be used here")));
     problems
+}
+
+/// A file that `all.rs` does not name is compiled into nothing, and its tests pass over in silence.
+#[test]
+fn every_file_of_tests_is_part_of_the_program_that_runs_them() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let named = fs::read_to_string(folder.join("all.rs")).unwrap();
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    for file in files.filter(|file| file.extension().is_some_and(|it| it == "rs")) {
+        let name = file.file_stem().unwrap().to_str().unwrap();
+        assert!(name == "all" || named.contains(&format!("\nmod {name};\n")), "{name}");
+    }
 }
 
 #[test]
