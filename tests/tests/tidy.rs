@@ -23,6 +23,7 @@ const HOST: Crate = Crate {
         "session plan evidence boot_record",
         "driver qualify",
         "bench report",
+        "conformance",
         "config error output progress trace",
         "cli commands lib main",
     ],

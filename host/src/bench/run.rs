@@ -15,6 +15,7 @@ use super::device::{Device, DeviceError, Waiting};
 use super::facts::{place, slot_of};
 use super::refused;
 use super::source::BundleSource;
+use super::transfer::{Staging, transfer};
 use crate::bundle::VerifiedBundle;
 use crate::causes::sentence;
 use crate::driver::DriverError;
@@ -23,7 +24,7 @@ use crate::qualify::observation::{Ask, ConsoleLine, Seen, Where};
 use crate::qualify::runner::{
     Act, ComponentHash, Ended, Missing, Runner, Saw, StagedFacts, StopWhy, Terms,
 };
-use crate::session::transfer::{Progress, Transfer, TransferError};
+use crate::session::transfer::{Progress, TransferError};
 
 /// Power failures during the trial before the device gives it up.
 const POWER_FAILURES: u8 = 5;
@@ -346,20 +347,12 @@ async fn stage(
     };
     let began_ms = device.now_ms();
     let before = (device.traffic().payload_bytes, device.status().await?.link.payload_bytes);
-    let envelope = bundle.bundle().envelope().to_vec();
-    let transfer = Transfer::new(envelope, spare, source.parts(), again, device.tuning());
     let limit_us = until_ms.saturating_sub(began_ms).saturating_mul(1_000);
-    let transfer = transfer.within(limit_us);
-    device.mark_torn(true);
-    let driver = device.driver()?;
+    let staging = Staging { spare, again, limit_us };
     let mut report = |progress: Progress, at_ms: u64| {
         show(Progressed::Transfer { progress, at_ms });
     };
-    let staged = driver.stage(transfer, &mut source, &mut report).await;
-    let staged = device.note_staged(staged)?;
-    if staged.bundle != bundle.bundle().digest() {
-        return Err(DeviceError::OutOfTurn("stage: it has read another bundle back"));
-    }
+    let staged = transfer(device, bundle, &mut source, staging, &mut report).await?;
     let after = (device.traffic().payload_bytes, device.status().await?.link.payload_bytes);
     Ok(Saw::Staged(StagedFacts {
         slot: place(staged.slot),

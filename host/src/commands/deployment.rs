@@ -57,6 +57,18 @@ pub(super) struct RunArgs {
     runs: Option<PathBuf>,
 }
 
+impl RunArgs {
+    /// For a command that deploys what a device may well have rejected before.
+    pub(super) const fn again(
+        target: TargetArgs,
+        root: RootArgs,
+        evidence_key: EvidenceKeyArgs,
+        runs: Option<PathBuf>,
+    ) -> Self {
+        Self { target, root, evidence_key, again: true, runs }
+    }
+}
+
 /// One device's end.
 struct DeviceEnd {
     name: String,
@@ -199,6 +211,22 @@ impl Deployment {
             }
         }
         Ok(Exit::worst(&exits))
+    }
+}
+
+impl Deployment {
+    /// Deploys to one device, with evidence as ever, and prints no result; gives how it ended.
+    ///
+    /// # Errors
+    /// When the evidence is not whole; what becomes of the device is no error but a result.
+    pub(super) async fn run_on(
+        &self,
+        device: Device,
+        interrupts: watch::Receiver<u32>,
+    ) -> Result<Ended, CommandError> {
+        let begun = begin(self, device).await?;
+        let end = Box::pin(run_one(self, begun, false, interrupts)).await?;
+        end.evidence.map(|_| end.ended)
     }
 }
 

@@ -9,6 +9,7 @@ use crate::bench::DeviceError;
 use crate::boot_record::RecordFileError;
 use crate::bundle::{BundleError, CreateError, SpecError};
 use crate::config::ConfigError;
+use crate::conformance::BundlesError;
 use crate::driver::DriverError;
 use crate::evidence::RecordError;
 use crate::link::LinkError;
@@ -118,6 +119,7 @@ impl CommandError {
             | Self::OneDevice
             | Self::NotEmpty { .. }
             | Self::NamedTwice { .. }
+            | Self::Scenario(_)
             | Self::Plan(_) => Exit::Usage,
             Self::Device { source, .. } => of_device(source),
             // What the device would say: whether host or device notices first makes no difference to a script.
@@ -137,6 +139,11 @@ impl CommandError {
                 | RecordFileError::NotARecord { .. }
                 | RecordFileError::Format { .. }
                 | RecordFileError::Ranges { .. } => Exit::Usage,
+            },
+            Self::Conformance(error) => match error {
+                BundlesError::Read { source, .. } => of_system(source),
+                BundlesError::Bundle(error) => of_bundle(error),
+                BundlesError::Syntax { .. } | BundlesError::Rule { .. } => Exit::Usage,
             },
             Self::Evidence(_) | Self::Report(_) => Exit::Bench,
             #[cfg(feature = "sim")]

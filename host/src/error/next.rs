@@ -7,6 +7,7 @@ use firmware_protocol::trust::TrustError;
 use super::CommandError;
 use crate::boot_record::RecordFileError;
 use crate::bundle::{BundleError, CreateError, FormatError, SpecError};
+use crate::conformance::BundlesError;
 use crate::evidence::RecordError;
 use crate::trust::{
     CertificateError, DelegationError, EncodeError, KeyError, Kind, ProgramError, RootError,
@@ -19,6 +20,9 @@ const QUALIFY_FIRST: &str = "noflake qualify the bundle, then name the folder of
 const READ_AS_IS: &str = "noflake report show tells what the record says and how far it is signed";
 /// For a root spec that makes no root record.
 const SEE_CEREMONY: &str = "see docs/TRUST.md, \"The ceremony\", for every key of such a file";
+/// For a folder that the conformance suite cannot use.
+const SEE_CONFORMANCE: &str =
+    "see docs/CONFORMANCE.md for every key of conformance.toml; nothing was sent";
 /// For a program that does not do what a signer does.
 const SEE_ELSEWHERE: &str =
     "see docs/TRUST.md, \"A key elsewhere\", for what the program gets and answers";
@@ -98,6 +102,9 @@ impl CommandError {
             }
             Self::Interrupted { .. } => Some(LOOK_OR_AGAIN),
             Self::BootRecord(error) => Some(after_boot_record(error)),
+            Self::Conformance(BundlesError::Bundle(error)) => after_bundle(error),
+            Self::Conformance(_) => Some(SEE_CONFORMANCE),
+            Self::Scenario(_) => Some("noflake conformance --list names all of them"),
             Self::Plan(_) | Self::PlanFile { .. } => {
                 Some("see docs/QUALIFICATION.md for every key of a plan; nothing was sent")
             }
