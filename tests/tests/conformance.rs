@@ -74,7 +74,8 @@ fn releases() -> Vec<(&'static str, Release)> {
     let other = Release { product: "other-product".to_owned(), ..next("1.9.0") };
     vec![
         ("base", Release::new("1.1.0")),
-        ("next", next("1.2.0")),
+        // So large that a device cannot have to write all of it again behind a reset.
+        ("next", Release::sized("1.2.0", 300_000).security(2)),
         ("fails", next("1.3.0")),
         ("hangs", next("1.4.0")),
         ("never_polls", next("1.5.0")),
@@ -110,7 +111,125 @@ fn every_promise_holds_on_a_sound_device_in_memory() {
     let ended = bench.run(&bench.in_memory(""), &[]);
     assert_all_hold(&ended, &[]);
     let (rows, all) = findings(&ended);
-    assert_eq!(rows.len(), 25);
+    assert_eq!(rows.len(), 26);
     assert_eq!((&all["version"], &all["healthy"]), (&"1.2.0".into(), &true.into()));
     let _ = ended.code(0).says("both slots are overwritten").says("its floor at 2");
+}
+
+/// Commands that take power have to work, but are not called for where power is not taken.
+const NO_POWER: [(&str, &str); 3] = [
+    ("P1.cut-stage", "not_checked"),
+    ("P1.cut-trial", "not_checked"),
+    ("P1.cut-confirm", "not_checked"),
+];
+
+#[test]
+fn every_promise_but_those_of_power_cuts_holds_on_a_sound_device_behind_a_line() {
+    let bench = Bench::new();
+    let options = SimOptions { in_memory: true, ..SimOptions::pty().scenario(IMAGES) };
+    let device = Simulator::start(&bench.site, &options);
+    let ended = bench.run(&device.address(), &[]);
+    assert_all_hold(&ended, &NO_POWER);
+    let _ = ended.code(0).says("needs a power controller (--power-off, --power-on)");
+}
+
+#[test]
+fn every_promise_holds_again_on_a_device_whose_floor_the_suite_has_raised() {
+    let bench = Bench::new();
+    let options = SimOptions { in_memory: true, ..SimOptions::tcp().scenario(IMAGES) };
+    let device = Simulator::start(&bench.site, &options);
+    let only = |names| bench.run(&device.address(), &["--only", names]);
+    assert_all_hold(&only("P7"), &[]);
+    let again = only("P7,P4,P5,P6,P2.hangs");
+    assert_all_hold(&again, &[("P7.floor-at-confirm", "not_checked")]);
+    let _ = again.code(0).says("the floor is at 2 already").says("begins with `next`");
+}
+
+#[test]
+fn what_a_scenario_lacks_is_never_taken_for_a_promise_that_holds() {
+    let left_out = ["hangs", "never_polls", "deaf", "stranger", "fails"];
+    let bench = Bench::without(&left_out);
+    let names = "P2.hangs,P2.never-polls,P2.fails,P3.deaf,P4.stranger,P1.starts";
+    let ended = bench.run(&bench.in_memory(""), &["--only", names]);
+    let (rows, all) = findings(&ended);
+    for (scenario, finding, why) in &rows {
+        match scenario.as_str() {
+            "P1.starts" => assert_eq!(finding, "holds", "{why}"),
+            _ => {
+                assert_eq!(finding, "not_checked", "{scenario}");
+                assert!(why.starts_with("needs a bundle `"), "{scenario}: {why}");
+            }
+        }
+    }
+    assert_eq!(all["counts"]["not_checked"], 5);
+    let _ = ended.code(0);
+}
+
+/// Runs one scenario on a device that breaks its promise, and hears so by name.
+#[track_caller]
+fn assert_broken(device: &str, scenario: &str, why: &str) {
+    let bench = Bench::new();
+    let ended = bench.run(&bench.in_memory(device), &["--only", scenario]);
+    let (rows, _) = findings(&ended);
+    let [(name, finding, said)] = &rows[..] else { panic!("one row: {ended:?}") };
+    assert_eq!((name.as_str(), finding.as_str()), (scenario, "broken"), "{said}\n{}", ended.stderr);
+    assert!(said.contains(why), "{said}");
+    let _ = ended.code(1);
+}
+
+#[test]
+fn a_device_that_takes_what_nobody_signed_breaks_p4() {
+    let rogue = "[device]\nrogue = \"accepts_unsigned\"";
+    assert_broken(rogue, "P4.stranger", "it takes the bundle of a stranger");
+}
+
+#[test]
+fn a_device_that_lies_about_digests_breaks_p5() {
+    let rogue = "[device]\nrogue = \"lies_about_digests\"";
+    assert_broken(rogue, "P5.tells-what-it-holds", "hashes as `next` before `next` was sent");
+}
+
+#[test]
+fn a_device_without_a_deadline_in_hardware_breaks_p2_and_is_not_blamed_for_interrupts() {
+    let device = "[device]\nhardware_deadline = false";
+    assert_broken(device, "P2.never-polls", "no hardware deadline");
+    let bench = Bench::new();
+    let ended = bench.run(&bench.in_memory(device), &["--only", "P2.feeds-from-interrupt"]);
+    let (rows, _) = findings(&ended);
+    assert_eq!(rows[0].1, "not_defended", "{rows:?}");
+    let _ = ended.code(0);
+}
+
+#[test]
+fn a_device_that_does_not_come_back_leaves_the_rest_unchecked_and_is_told_of() {
+    let bench = Bench::new();
+    let scenario = format!("[device]\nhardware_deadline = false\n{IMAGES}");
+    let options = SimOptions { in_memory: true, ..SimOptions::tcp().scenario(&scenario) };
+    let device = Simulator::start(&bench.site, &options);
+    let ended = bench.run(&device.address(), &["--only", "P2.never-polls,P2.feeds-from-interrupt"]);
+    let (rows, _) = findings(&ended);
+    let words: Vec<&str> = rows.iter().map(|(_, finding, _)| finding.as_str()).collect();
+    assert_eq!(words, ["broken", "not_checked"], "{rows:?}");
+    let _ = ended.code(1).says("power it off and on");
+}
+
+#[test]
+fn a_power_command_that_fails_is_a_fault_of_the_bench() {
+    let bench = Bench::new();
+    let options = SimOptions { in_memory: true, ..SimOptions::tcp().scenario(IMAGES) };
+    let device = Simulator::start(&bench.site, &options);
+    let power = ["--power-off", "false", "--power-on", "true"];
+    let ended = bench.run(&device.address(), &[&power[..], &["--only", "P1.cut-stage"]].concat());
+    let _ = ended.code(3).says("the power command `false` failed: exit 1");
+}
+
+#[test]
+fn what_cannot_be_a_suite_is_refused_before_any_device_is_asked() {
+    let bench = Bench::new();
+    let list = bench.site.noflake(&["conformance", "--list", "--only", "P3"]).code(0);
+    let _ = list.says("P3.silence").says("needs bundle `deaf`").says_not("P4");
+    let _ = bench.run("sim:", &["--only", "P3.silent"]).code(2).says("P3.silent").says("--list");
+    bench.site.write("conformance/conformance.toml", "schema = \"conformance/1\"\n[bundles]\n");
+    let ended = bench.site.noflake(&["conformance", "-d", "sim:"]).code(2);
+    ended.says("bundles.base: expected a bundle, got none").is_one_clear_error();
 }

@@ -4,6 +4,7 @@ use firmware_protocol::slot::SlotState;
 
 use super::bundles::Role;
 use super::finding::{Stop, promised, refusal_of};
+use super::p6_resumes::NO_OTHER;
 use super::subject::{Subject, slot_of};
 use super::unit::{Unit, UnitError};
 use crate::bench::Opened;
@@ -64,9 +65,7 @@ pub(super) async fn tells_what_it_holds<U: Unit>(subject: &mut Subject<'_, U>) -
     subject.spoil().await?;
     let (bundle, staging) = (subject.bundle(Role::Next)?, subject.staging().await?);
     if !subject.device().stage_in_part(bundle, staging, 0).await? {
-        let why =
-            "the spare slot holds `next` already, and no other bundle is there to take its place";
-        return Err(Stop::NotChecked(why.to_owned()));
+        return Err(Stop::NotChecked(NO_OTHER.to_owned()));
     }
     let differs = match subject.differs(staging.spare, Role::Next).await {
         // What it cannot tell, it need not tell.

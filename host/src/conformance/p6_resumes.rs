@@ -11,9 +11,39 @@ use crate::bundle::VerifiedBundle;
 
 /// Between two questions for what is missing, in milliseconds.
 const ASK_MS: u64 = 200;
+/// What a device may write again behind a reset, in bytes: the run that it was at and the one before, of 48 KiB each unless
+/// its layout says otherwise (BOOT.md, "Slot states").
+const LOST_BYTES: u64 = 96 * 1_024;
+/// Why a stage in part would be a whole one.
+pub(super) const NO_OTHER: &str =
+    "the spare slot holds `next` already, and no other bundle is there to take its place";
+
+/// A host that dies in the middle of a stage.
+pub(super) async fn resumes<U: Unit>(subject: &mut Subject<'_, U>) -> Result<(), Stop> {
+    let part_bytes = in_part(subject).await?;
+    subject.unit.hang_up();
+    is_gone_on_with(subject, part_bytes).await
+}
 
 /// A reset in the middle of a stage.
-pub(super) async fn resumes<U: Unit>(subject: &mut Subject<'_, U>) -> Result<(), Stop> {
+pub(super) async fn resumes_behind_reset<U: Unit>(
+    subject: &mut Subject<'_, U>,
+) -> Result<(), Stop> {
+    let part_bytes = in_part(subject).await?;
+    if part_bytes < LOST_BYTES.saturating_mul(2) {
+        let why = format!(
+            "`next` is too small: what a device writes again behind a reset may be all of {part_bytes} bytes"
+        );
+        return Err(Stop::NotChecked(why));
+    }
+    let boot = subject.device().identify().await?.boot_nonce;
+    subject.reset(boot).await?;
+    subject.meet_behind(boot).await?;
+    is_gone_on_with(subject, part_bytes).await
+}
+
+/// Sends three quarters of `next`, and waits until the device has written them; gives how many bytes that were.
+async fn in_part<U: Unit>(subject: &mut Subject<'_, U>) -> Result<u64, Stop> {
     subject.spoil().await?;
     let (bundle, staging) = (subject.bundle(Role::Next)?, subject.staging().await?);
     let (length, blocks) = extent(bundle, staging.spare);
@@ -23,18 +53,20 @@ pub(super) async fn resumes<U: Unit>(subject: &mut Subject<'_, U>) -> Result<(),
     }
     let part_bytes = length.saturating_mul(3) / 4;
     if !subject.device().stage_in_part(bundle, staging, part_bytes).await? {
-        let why =
-            "the spare slot holds `next` already, and no other bundle is there to take its place";
-        return Err(Stop::NotChecked(why.to_owned()));
+        return Err(Stop::NotChecked(NO_OTHER.to_owned()));
     }
     settles(subject).await?;
-    let boot = subject.device().identify().await?.boot_nonce;
-    subject.reset(boot).await?;
-    subject.meet_behind(boot).await?;
+    Ok(part_bytes)
+}
+
+async fn is_gone_on_with<U: Unit>(
+    subject: &mut Subject<'_, U>,
+    part_bytes: u64,
+) -> Result<(), Stop> {
     let staged = subject.stage(Role::Next).await?;
-    promised(staged.how == How::Resumed, || "the stage began anew behind a reset".to_owned())?;
+    promised(staged.how == How::Resumed, || "the stage began anew".to_owned())?;
     promised(staged.kept_bytes > 0, || {
-        format!("of {part_bytes} bytes that were sent before a reset none was kept")
+        format!("of {part_bytes} bytes that were sent before none was kept")
     })?;
     let differs = subject.differs(staged.slot, Role::Next).await?;
     promised(differs.is_none(), || differs.unwrap_or_default())

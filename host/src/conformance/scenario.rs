@@ -131,6 +131,8 @@ pub enum Scenario {
     TellsWhatItHolds,
     /// `P6.resumes`
     Resumes,
+    /// `P6.resumes-behind-reset`
+    ResumesBehindReset,
     /// `P7.floor-at-confirm`
     FloorAtConfirm,
     /// `P8.garbage`
@@ -153,7 +155,7 @@ const fn about(promise: Promise, name: &'static str, need: Need, says: &'static 
 
 impl Scenario {
     /// Every scenario, promise by promise.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Starts,
         Self::CutStage,
         Self::CutTrial,
@@ -176,6 +178,7 @@ impl Scenario {
         Self::TellsWhatItRuns,
         Self::TellsWhatItHolds,
         Self::Resumes,
+        Self::ResumesBehindReset,
         Self::FloorAtConfirm,
         Self::Garbage,
         Self::PollInTime,
@@ -240,6 +243,7 @@ impl Scenario {
             | Self::TellsWhatItRuns
             | Self::TellsWhatItHolds
             | Self::Resumes
+            | Self::ResumesBehindReset
             | Self::Garbage
             | Self::PollInTime => 0,
         }
@@ -385,6 +389,12 @@ impl Scenario {
                 P6,
                 "resumes",
                 N::NOTHING,
+                "behind a host that dies in the middle of a stage only what is missing is sent",
+            ),
+            Self::ResumesBehindReset => about(
+                P6,
+                "resumes-behind-reset",
+                N::NOTHING,
                 "behind a reset in the middle of a stage only what is missing is sent",
             ),
             Self::FloorAtConfirm => about(
@@ -436,6 +446,7 @@ impl Scenario {
             Self::TellsWhatItRuns => p5_running::tells_what_it_runs(subject).await,
             Self::TellsWhatItHolds => p5_running::tells_what_it_holds(subject).await,
             Self::Resumes => p6_resumes::resumes(subject).await,
+            Self::ResumesBehindReset => p6_resumes::resumes_behind_reset(subject).await,
             Self::FloorAtConfirm => p7_floor::floor_at_confirm(subject).await,
             Self::Garbage => p8_garbage::garbage(subject).await,
             Self::PollInTime => contract::poll_in_time(subject).await,
@@ -508,7 +519,7 @@ mod tests {
 
     #[test]
     fn scenarios_are_chosen_by_their_promise_or_their_own_id_once_each() {
-        assert_eq!(chosen(&["P3.silence", "p6"]), ["P3.silence", "P6.resumes"]);
+        assert_eq!(chosen(&["P3.silence", "p7"]), ["P3.silence", "P7.floor-at-confirm"]);
         let host_lost = ["P3.silence", "P3.paused-trial", "P3.deaf"];
         assert_eq!(chosen(&["P3", "P3.deaf"]), host_lost);
         assert_eq!(chosen(&["contract"]), ["contract.poll-in-time"]);
