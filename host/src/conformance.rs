@@ -7,6 +7,7 @@
 //! [`Unit`] is what a way to reach a device has to give; everything else is the same for all of them.
 
 mod bundles;
+mod catalogue;
 mod chance;
 mod contract;
 mod durable;

@@ -14,7 +14,7 @@ use crate::boot_record::RecordFileError;
 use crate::bundle::{BundleError, CreateError, SpecError};
 use crate::causes::causes;
 use crate::config::ConfigError;
-use crate::conformance::{BundlesError, UnknownScenario};
+use crate::conformance::BundlesError;
 use crate::evidence::{EvidenceError, RecordError, Unproven};
 use crate::link::{Address, AddressError};
 use crate::plan::PlanError;
@@ -235,9 +235,6 @@ pub enum CommandError {
     /// The bundles of a conformance suite cannot be used.
     #[error(transparent)]
     Conformance(#[from] BundlesError),
-    /// A scenario that is none.
-    #[error(transparent)]
-    Scenario(#[from] UnknownScenario),
     /// The operator stopped it.
     #[error("{address}: interrupted; what was under way may have been done")]
     Interrupted {

@@ -47,9 +47,24 @@ impl Device {
         left_bytes: u64,
     ) -> Result<bool, DeviceError> {
         let inner = source(bundle, staging.spare)?;
-        let mut source = Shorter { inner, left_bytes, has_stopped: false };
+        let mut source = Bent { inner, bend: Bend::Stop { left_bytes }, has_stopped: false };
         let staged = transfer(self, bundle, &mut source, staging, &mut |_, _| {}).await;
         if source.has_stopped { Ok(true) } else { staged.map(|_| false) }
+    }
+
+    /// As [`Device::stage`], with one bit of the first component turned on the way: what a host does that is broken or worse.
+    ///
+    /// # Errors
+    /// As [`Device::stage`].
+    pub async fn stage_damaged(
+        &mut self,
+        bundle: &VerifiedBundle,
+        staging: Staging,
+        at: u64,
+    ) -> Result<Staged, DeviceError> {
+        let inner = source(bundle, staging.spare)?;
+        let mut source = Bent { inner, bend: Bend::Turn { at }, has_stopped: false };
+        transfer(self, bundle, &mut source, staging, &mut |_, _| {}).await
     }
 }
 
@@ -91,20 +106,28 @@ impl Parts for BundleSource<'_> {
     }
 }
 
-/// A bundle whose bytes run out.
-struct Shorter<'a> {
+/// A bundle that does not arrive as it is.
+struct Bent<'a> {
     inner: BundleSource<'a>,
-    left_bytes: u64,
+    bend: Bend,
     has_stopped: bool,
 }
 
-impl Parts for Shorter<'_> {
+/// What becomes of its bytes.
+enum Bend {
+    /// They run out.
+    Stop { left_bytes: u64 },
+    /// A bit of the byte at this place of the first component is turned.
+    Turn { at: u64 },
+}
+
+impl Parts for Bent<'_> {
     fn parts(&self) -> Vec<Part> {
         self.inner.parts()
     }
 }
 
-impl Source for Shorter<'_> {
+impl Source for Bent<'_> {
     fn read(
         &mut self,
         component: usize,
@@ -112,12 +135,25 @@ impl Source for Shorter<'_> {
         buffer: &mut [u8],
     ) -> Result<(), SourceError> {
         let wanted = u64::try_from(buffer.len()).unwrap_or(u64::MAX);
-        let Some(left_bytes) = self.left_bytes.checked_sub(wanted) else {
-            self.has_stopped = true;
-            return Err("nothing more is sent".into());
-        };
-        self.left_bytes = left_bytes;
-        self.inner.read(component, offset, buffer)
+        match &mut self.bend {
+            Bend::Stop { left_bytes } => {
+                let Some(left) = left_bytes.checked_sub(wanted) else {
+                    self.has_stopped = true;
+                    return Err("nothing more is sent".into());
+                };
+                *left_bytes = left;
+                self.inner.read(component, offset, buffer)
+            }
+            Bend::Turn { at } => {
+                let place = at.checked_sub(offset).and_then(|place| usize::try_from(place).ok());
+                self.inner.read(component, offset, buffer)?;
+                let byte = place.filter(|_| component == 0).and_then(|place| buffer.get_mut(place));
+                if let Some(byte) = byte {
+                    *byte ^= 1;
+                }
+                Ok(())
+            }
+        }
     }
 
     fn block_digests(&mut self, component: usize) -> Result<Vec<Digest>, SourceError> {

@@ -60,7 +60,7 @@ pub struct Args {
 /// # Errors
 /// When bundles or root record cannot be used; what a device does is no error but a result.
 pub fn run(args: Args, context: &Context) -> Result<Exit, CommandError> {
-    let choice = if args.only.is_empty() { Choice::everything() } else { Choice::of(&args.only)? };
+    let choice = choice(&args.only)?;
     if args.list {
         choice.scenarios().for_each(|scenario| list(scenario, context));
         return Ok(Exit::Success);
@@ -91,6 +91,16 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, CommandError> {
     })?;
     print(&address, &ending, context);
     Ok(exit_of(&ending))
+}
+
+fn choice(only: &[String]) -> Result<Choice, CommandError> {
+    if only.is_empty() {
+        return Ok(Choice::everything());
+    }
+    Choice::of(only).map_err(|error| CommandError::Arguments {
+        problem: error.to_string(),
+        usage: "noflake conformance --list names every scenario".to_owned(),
+    })
 }
 
 fn list(scenario: Scenario, context: &Context) {
@@ -127,7 +137,7 @@ fn announce(address: &str, bundles: &Bundles, choice: &Choice, has_power: bool, 
             "{address}: it ends with version {base} confirmed, or {next} where it has that"
         ));
     }
-    if has_power && choice.scenarios().any(|scenario| scenario.needs_power()) {
+    if has_power && choice.scenarios().any(Scenario::needs_power) {
         say(format!("{address}: its power is taken in the middle of what it does"));
     }
 }

@@ -31,7 +31,7 @@ impl Durable {
     fn new(status: &Status, wear: Wear) -> Self {
         Self {
             active: status.active,
-            slots: status.slots.clone(),
+            slots: status.slots,
             trial: status.trial.map(|trial| trial.trial_id),
             floor: status.accept_floor,
             slot_erases: wear.slot_erases,

@@ -1,6 +1,7 @@
 //! P1, always boots: a version that verifies runs, wherever power fails.
 
 use firmware_protocol::message::Request;
+use firmware_protocol::slot::SlotState;
 
 use super::bundles::Role;
 use super::finding::{Stop, promised};
@@ -19,6 +20,26 @@ pub(super) async fn starts<U: Unit>(subject: &mut Subject<'_, U>) -> Result<(), 
     promised(status.active == Some(facts.running), || {
         format!("{} runs, and the record has another slot confirmed", facts.running)
     })
+}
+
+/// Bytes of a host that is broken, or worse: what is not signed makes no slot that may run.
+pub(super) async fn damaged_bytes<U: Unit>(subject: &mut Subject<'_, U>) -> Result<(), Stop> {
+    let role = Role::Next;
+    subject.spoil().await?;
+    let (bundle, staging) = (subject.bundle(role)?, subject.staging().await?);
+    let variant = bundle.manifest().variant_for(0, staging.spare);
+    let at = subject.chance.below(variant.map_or(0, |(_, variant)| variant.length));
+    // What the host is told is no proof: the record is looked at, and the slot.
+    let told = subject.device().stage_damaged(bundle, staging, at).await;
+    subject.meet().await?;
+    let state = *subject.durable().await?.slots.get(staging.spare);
+    let may_run = matches!(state, SlotState::Staged { .. } | SlotState::Admitted { .. });
+    promised(told.is_err() && !may_run, || {
+        format!("with a bit of byte {at} turned, slot {} is {}", staging.spare, state.word())
+    })?;
+    let staged = subject.stage(role).await?;
+    let differs = subject.differs(staged.slot, role).await?;
+    promised(differs.is_none(), || differs.unwrap_or_default())
 }
 
 /// Power fails while the spare slot is written.

@@ -5,8 +5,9 @@ use firmware_protocol::slot::RejectReason;
 
 use super::bundles::Role;
 use super::finding::{Stop, promised};
-use super::subject::{Subject, Trial};
+use super::subject::{Subject, Trial, slot_of};
 use super::unit::{Deployed, Unit};
+use crate::bench::Opened;
 use crate::qualify::observation::DeviceFacts;
 
 /// A healthy version on trial, kept alive by a host that never decides.
@@ -35,6 +36,55 @@ pub(super) async fn wrong_boot<U: Unit>(subject: &mut Subject<'_, U>) -> Result<
         "refused confirms have changed what is confirmed".to_owned()
     })?;
     subject.withdraw(&trial).await
+}
+
+/// A trial that may have more boots, and was armed for one.
+pub(super) async fn armed_once<U: Unit>(subject: &mut Subject<'_, U>) -> Result<(), Stop> {
+    let trial = subject.open(Role::Next, 3).await?;
+    let boot = boot_of(subject, &trial, 1).await?;
+    subject.reset(boot).await?;
+    let Opened { facts, status, .. } = subject.meet_behind(boot).await?;
+    promised(slot_of(facts.running) == Some(trial.slot.other()), || {
+        "armed for one boot, the trial runs in a second one".to_owned()
+    })?;
+    let open = status.trial.map(|open| open.armed);
+    promised(open == Some(0), || {
+        "behind its one armed boot the trial is armed or over".to_owned()
+    })?;
+    subject.withdraw(&trial).await
+}
+
+/// A trial that may have two boots, and was armed for both.
+pub(super) async fn boots_counted<U: Unit>(subject: &mut Subject<'_, U>) -> Result<(), Stop> {
+    let trial = subject.open(Role::Next, 2).await?;
+    let mut boot = boot_of(subject, &trial, 2).await?;
+    subject.reset(boot).await?;
+    let facts = subject.meet_behind(boot).await?.facts;
+    promised(slot_of(facts.running) == Some(trial.slot), || {
+        "armed for two boots, the trial runs in one only".to_owned()
+    })?;
+    // More than it was allowed in all.
+    let refusal = subject.refusal(Request::Arm { trial_id: trial.id, boots: 1 }).await?;
+    promised(refusal.is_some(), || "a third boot can be armed of two".to_owned())?;
+    boot = facts.boot_nonce;
+    subject.reset(boot).await?;
+    returns(subject, &trial, subject.limits.back_ms).await?;
+    subject.is_gone(&trial, Some(RejectReason::BootsSpent)).await
+}
+
+/// Arms so many boots and sees the first; gives its nonce.
+async fn boot_of<U: Unit>(
+    subject: &mut Subject<'_, U>,
+    trial: &Trial,
+    boots: u8,
+) -> Result<u64, Stop> {
+    subject.device().arm(trial.id, boots).await?;
+    subject.reset(trial.boot).await?;
+    let facts = subject.meet_behind(trial.boot).await?.facts;
+    promised(slot_of(facts.running) == Some(trial.slot), || {
+        format!("the trial did not start: {} runs", facts.running)
+    })?;
+    Ok(facts.boot_nonce)
 }
 
 /// A version that fails a check of its own plan, deployed whole.

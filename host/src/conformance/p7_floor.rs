@@ -14,6 +14,9 @@ pub(super) async fn floor_at_confirm<U: Unit>(subject: &mut Subject<'_, U>) -> R
     let claims = subject.bundle(role)?.manifest();
     let (raised, retires) = (claims.security_version, claims.retires_fallback);
     let floor = subject.meet().await?.status.accept_floor;
+    promised(floor == subject.floor, || {
+        format!("the floor is {floor}, and was {} before the trials of the suite", subject.floor)
+    })?;
     if floor >= raised {
         let why = format!("the floor is at {floor} already, and `next` raises it to {raised} only");
         return Err(Stop::NotChecked(why));
@@ -27,8 +30,11 @@ pub(super) async fn floor_at_confirm<U: Unit>(subject: &mut Subject<'_, U>) -> R
     stays(subject.durable().await?.floor, "in a trial")?;
     let request = Request::Confirm { trial_id: trial.id, boot_nonce: facts.boot_nonce };
     subject.plain(request).await?;
-    subject.home = role;
+    (subject.home, subject.floor) = (role, raised);
     let now = subject.durable().await?;
+    promised(now.trial.is_none() && now.active == Some(trial.slot), || {
+        "behind the confirm the trial is open, or its slot is not the confirmed one".to_owned()
+    })?;
     promised(now.floor == raised, || {
         format!("behind the confirm the floor is {}, and not {raised}", now.floor)
     })?;

@@ -31,6 +31,8 @@ pub(super) struct Subject<'a, U> {
     pub(super) chance: Chance,
     /// The healthy version that is confirmed, as far as the suite knows.
     pub(super) home: Role,
+    /// The floor behind what the suite has confirmed.
+    pub(super) floor: u64,
 }
 
 /// A trial that is open, and the boot in which it was opened.
@@ -72,7 +74,12 @@ impl<'a, U: Unit> Subject<'a, U> {
             Stop::Unit(UnitError::Device(error)) if is_silent(&error) => {
                 Stop::Broken(format!("it does not answer for {back_s} s behind {behind}"))
             }
-            stop => stop,
+            stop @ (Stop::Broken(_)
+            | Stop::NotChecked(_)
+            | Stop::NotDefended(_)
+            | Stop::Refused(_)
+            | Stop::Bench(_)
+            | Stop::Unit(_)) => stop,
         })
     }
 
@@ -113,12 +120,11 @@ impl<'a, U: Unit> Subject<'a, U> {
         let others = [Role::Fails, Role::Hangs, Role::Crashes, Role::Deaf, Role::Base];
         let admits =
             |role: &Role| self.bundles.security_version(*role).is_some_and(|it| it >= floor);
-        match others.into_iter().find(admits) {
-            Some(other) => drop(self.stage(other).await?),
-            None => {
-                let trial = self.open(Role::Next, 1).await?;
-                self.withdraw(&trial).await?;
-            }
+        if let Some(other) = others.into_iter().find(admits) {
+            self.stage(other).await?;
+        } else {
+            let trial = self.open(Role::Next, 1).await?;
+            self.withdraw(&trial).await?;
         }
         Ok(())
     }

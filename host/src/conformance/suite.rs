@@ -87,6 +87,7 @@ impl<U: Unit> Suite<'_, U> {
             limits: self.bundles.limits(),
             chance: Chance::new(self.seed, ""),
             home: Role::Base,
+            floor: 0,
         };
         let mut rows = Vec::new();
         let mut lost = tokio::select! {
@@ -120,7 +121,7 @@ impl<U: Unit> Suite<'_, U> {
         let runs = tokio::select! {
             biased;
             Ok(_) = stopping.asked.wait_for(|count| *count > 1) => None,
-            left = subject.leave() => left,
+            left = subject.leave(lost.is_some() && !is_interrupted) => left,
         };
         let is_healthy = runs.as_ref().is_some_and(|(_, is_healthy)| *is_healthy);
         let runs = runs.map(|(facts, _)| facts);
@@ -145,7 +146,9 @@ impl<U: Unit> Subject<'_, U> {
         let home = [Role::Base, Role::Next].into_iter().find(admits);
         self.home = home.unwrap_or(Role::Next);
         tell(Told::Begins(self.home));
-        self.come_home().await
+        self.come_home().await?;
+        self.floor = self.meet().await?.status.accept_floor;
+        Ok(())
     }
 
     /// One scenario, from the state in which each begins. `lost` takes why no further one can.
@@ -221,9 +224,10 @@ impl<U: Unit> Subject<'_, U> {
         }
     }
 
-    /// Leaves nothing open; says what runs then, and whether that is a healthy version.
-    async fn leave(&mut self) -> Option<(DeviceFacts, bool)> {
-        let is_healthy = self.settle().await.is_ok();
+    /// Leaves nothing open; says what runs then, and whether that is a healthy version. Of a device that was `lost` no more
+    /// is asked than what it runs.
+    async fn leave(&mut self, lost: bool) -> Option<(DeviceFacts, bool)> {
+        let is_healthy = !lost && self.settle().await.is_ok();
         let opened = self.meet().await.ok();
         self.device().close().await;
         opened.map(|opened| (opened.facts, is_healthy))

@@ -119,7 +119,6 @@ impl CommandError {
             | Self::OneDevice
             | Self::NotEmpty { .. }
             | Self::NamedTwice { .. }
-            | Self::Scenario(_)
             | Self::Plan(_) => Exit::Usage,
             Self::Device { source, .. } => of_device(source),
             // What the device would say: whether host or device notices first makes no difference to a script.
@@ -140,11 +139,7 @@ impl CommandError {
                 | RecordFileError::Format { .. }
                 | RecordFileError::Ranges { .. } => Exit::Usage,
             },
-            Self::Conformance(error) => match error {
-                BundlesError::Read { source, .. } => of_system(source),
-                BundlesError::Bundle(error) => of_bundle(error),
-                BundlesError::Syntax { .. } | BundlesError::Rule { .. } => Exit::Usage,
-            },
+            Self::Conformance(error) => of_suite(error),
             Self::Evidence(_) | Self::Report(_) => Exit::Bench,
             #[cfg(feature = "sim")]
             Self::Sim(error) => of_sim(error),
@@ -328,6 +323,14 @@ fn of_bundle(error: &BundleError) -> Exit {
         | BundleError::NoPayload { .. }
         | BundleError::Damaged { .. }
         | BundleError::PlanText { .. } => Exit::Usage,
+    }
+}
+
+fn of_suite(error: &BundlesError) -> Exit {
+    match error {
+        BundlesError::Read { source, .. } => of_system(source),
+        BundlesError::Bundle(error) => of_bundle(error),
+        BundlesError::Syntax { .. } | BundlesError::Rule { .. } => Exit::Usage,
     }
 }
 

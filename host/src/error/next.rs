@@ -102,9 +102,7 @@ impl CommandError {
             }
             Self::Interrupted { .. } => Some(LOOK_OR_AGAIN),
             Self::BootRecord(error) => Some(after_boot_record(error)),
-            Self::Conformance(BundlesError::Bundle(error)) => after_bundle(error),
-            Self::Conformance(_) => Some(SEE_CONFORMANCE),
-            Self::Scenario(_) => Some("noflake conformance --list names all of them"),
+            Self::Conformance(error) => after_suite(error),
             Self::Plan(_) | Self::PlanFile { .. } => {
                 Some("see docs/QUALIFICATION.md for every key of a plan; nothing was sent")
             }
@@ -285,6 +283,15 @@ const fn after_bundle(error: &BundleError) -> Option<&'static str> {
         | BundleError::PlanText { .. } => Some(COPY_AGAIN),
         BundleError::Read { .. } | BundleError::NotAFile { .. } => Some(NAME_A_BUNDLE),
         BundleError::NoPayload { .. } => None,
+    }
+}
+
+const fn after_suite(error: &BundlesError) -> Option<&'static str> {
+    match error {
+        BundlesError::Bundle(error) => after_bundle(error),
+        BundlesError::Read { .. } | BundlesError::Syntax { .. } | BundlesError::Rule { .. } => {
+            Some(SEE_CONFORMANCE)
+        }
     }
 }
 

@@ -3,10 +3,17 @@
 use firmware_protocol::frame::Framing;
 use firmware_protocol::message::Request;
 
-use super::{Device, DeviceError};
+use super::{Device, DeviceError, Opening};
 use crate::session::Answer;
 
 impl Device {
+    /// The same device to a host that remembers no conversation with it. A port that it was reached at may be coming back.
+    #[must_use]
+    pub fn forgotten(&self, opening: Opening) -> Self {
+        let (was_reached, met) = (self.was_reached, self.met.clone());
+        Self { was_reached, met, ..Self::new(opening) }
+    }
+
     /// How frames travel to it.
     ///
     /// # Errors

@@ -121,7 +121,7 @@ impl Unit for Linked {
 
     fn hang_up(&mut self) {
         let opening = self.next_opening();
-        self.device = Device::new(opening);
+        self.device = self.device.forgotten(opening);
     }
 
     async fn be_silent(&mut self, pause_ms: u64) {
@@ -132,7 +132,8 @@ impl Unit for Linked {
     async fn deploy(&mut self, role: Role) -> Result<Deployed, UnitError> {
         self.device.close().await;
         self.hang_up();
-        let device = Device::new(self.next_opening());
+        let opening = self.next_opening();
+        let device = self.device.forgotten(opening);
         let Some(deployment) = self.deployments.get(&role) else {
             return Ok(Deployed::Otherwise { why: format!("no bundle `{role}`") });
         };
@@ -197,7 +198,6 @@ impl Unit for Linked {
         };
         if is_cut {
             self.switch().await?;
-            self.hang_up();
         }
         Ok(is_cut)
     }
@@ -218,7 +218,13 @@ async fn carry_out(argv: &[String]) -> Result<(), PowerError> {
         }
         Seen::NoAnswer => format!("it did not end within {} s", COMMAND_MS / 1_000),
         Seen::LinkError { reason } => reason,
-        seen => seen.word().to_owned(),
+        seen @ (Seen::Facts(_)
+        | Seen::Status(_)
+        | Seen::Checks(_)
+        | Seen::Reading(_)
+        | Seen::CheckStatus { .. }
+        | Seen::Pong { .. }
+        | Seen::Refused { .. }) => seen.word().to_owned(),
     };
     Err(PowerError::Failed { command: argv.join(" "), said })
 }
