@@ -51,6 +51,7 @@ pub(super) fn keep(opening: &mut Opening) -> Result<Option<Kept>, CommandError> 
 
 /// Every device outlives each conversation with it.
 #[cfg(not(feature = "sim"))]
+#[expect(clippy::unnecessary_wraps, reason = "its twin can fail")]
 pub(super) const fn keep(_opening: &mut Opening) -> Result<Option<Kept>, CommandError> {
     Ok(None)
 }
