@@ -30,7 +30,7 @@ version = "1.8.0"
 behaviour = "hangs_feeding_watchdog"
 "#;
 /// Limits as short as a simulated device allows.
-const LIMITS: &str = "[limits]\nlease_ms = 1500\nboot_max_ms = 3000\nback_ms = 5000\n";
+const LIMITS: &str = "[limits]\nlease_ms = 2000\nboot_max_ms = 3500\nback_ms = 5000\n";
 
 /// A site with all bundles of the suite, but for those named.
 #[derive(Debug)]

@@ -11,6 +11,8 @@ use crate::bench::{Device, Opened};
 
 /// Boots of a trial that power fails in.
 const BOOTS: u16 = 3;
+/// Cuts that may come too late; each next one is placed before it.
+const MAX_MISSED: u32 = 10;
 
 /// What was deployed runs, and the record says so.
 pub(super) async fn starts<U: Unit>(subject: &mut Subject<'_, U>) -> Result<(), Stop> {
@@ -49,7 +51,7 @@ pub(super) async fn cut_stage<U: Unit>(subject: &mut Subject<'_, U>) -> Result<(
     let begun = subject.unit.behind();
     subject.stage(role).await?;
     let mut cuts = Cuts::new(subject.unit.behind().saturating_sub(begun));
-    for _ in 0..subject.limits.cuts {
+    while cuts.go_on(subject.limits.cuts) {
         subject.spoil().await?;
         let (bundle, staging) = (subject.bundle(role)?, subject.staging().await?);
         // How far it came is looked at afterwards, whatever the host was told.
@@ -75,7 +77,7 @@ pub(super) async fn cut_trial<U: Unit>(subject: &mut Subject<'_, U>) -> Result<(
     subject.meet_behind(trial.boot).await?;
     let mut cuts = Cuts::new(subject.unit.behind().saturating_sub(begun));
     subject.withdraw(&trial).await?;
-    for _ in 0..subject.limits.cuts {
+    while cuts.go_on(subject.limits.cuts) {
         let (trial, _) = armed(subject).await?;
         let (boot, until_ms) = (trial.boot, subject.until(subject.limits.back_ms));
         let deed = async |device: &mut Device| {
@@ -103,7 +105,7 @@ pub(super) async fn cut_confirm<U: Unit>(subject: &mut Subject<'_, U>) -> Result
     subject.plain(request).await?;
     subject.home = role;
     let mut cuts = Cuts::new(subject.unit.behind().saturating_sub(begun));
-    for _ in 0..subject.limits.cuts {
+    while cuts.go_on(subject.limits.cuts) {
         let (trial, facts) = subject.run_on_trial(role).await?;
         let request = Request::Confirm { trial_id: trial.id, boot_nonce: facts.boot_nonce };
         let deed = async |device: &mut Device| drop(device.ask(request).await);
@@ -136,11 +138,17 @@ async fn armed<U: Unit>(
 struct Cuts {
     length: u64,
     struck: u32,
+    missed: u32,
 }
 
 impl Cuts {
     const fn new(length: u64) -> Self {
-        Self { length, struck: 0 }
+        Self { length, struck: 0, missed: 0 }
+    }
+
+    /// Whether one more is to be made.
+    const fn go_on(&self, cuts: u32) -> bool {
+        self.struck < cuts && self.missed < MAX_MISSED
     }
 
     /// Does the deed with a cut somewhere in it; gives the place in words, if it has struck.
@@ -151,6 +159,9 @@ impl Cuts {
     ) -> Result<Option<String>, Stop> {
         let (so_far, seed) = (subject.chance.below(self.length), subject.chance.next());
         if !subject.unit.cut(so_far, seed, deed).await? {
+            // Where the measure is time, the same deed may be shorter than it was.
+            self.length = self.length.min(so_far);
+            self.missed = self.missed.saturating_add(1);
             return Ok(None);
         }
         self.struck = self.struck.saturating_add(1);
