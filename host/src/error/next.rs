@@ -94,9 +94,7 @@ impl CommandError {
             Self::Write(WriteError::Exists { .. }) => {
                 Some("name another file, or replace that one with --force where the command has it")
             }
-            Self::InRecovery { .. } | Self::BackInRecovery { .. } => {
-                Some("noflake device recover, with a bundle that is known to work")
-            }
+            Self::InRecovery { .. } | Self::BackInRecovery { .. } => Some(RECOVER),
             Self::OtherRootLost { .. } => {
                 Some("name the root record that the device is enrolled under with --root")
             }
@@ -349,6 +347,7 @@ const fn after_format(error: &FormatError) -> &'static str {
     }
 }
 
+const RECOVER: &str = "noflake device recover, with a bundle that is known to work";
 const LOOK_OR_AGAIN: &str = "noflake device status --explain, or run the same command again";
 const COPY_AGAIN: &str = "copy the bundle again, then noflake bundle verify";
 const NAME_A_BUNDLE: &str = "name a bundle, as noflake bundle create makes it";
