@@ -8,9 +8,12 @@ mod failed;
 mod refused;
 mod run;
 mod source;
+mod transfer;
 
+pub use self::command::run as run_program;
 pub use self::device::{
     Device, DeviceError, HostIdentity, Instead, Meets, Opened, Opening, RecordBytes, Shows, Waiting,
 };
 pub use self::facts::{device_facts, place, status_facts};
 pub use self::run::{Progressed, RunError, RunSetup, run};
+pub use self::transfer::Staging;

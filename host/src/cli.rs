@@ -10,7 +10,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::commands::{
-    bundle, completions, deploy, device, init, key, qualify, report, root_record,
+    bundle, completions, conformance, deploy, device, init, key, qualify, report, root_record,
 };
 #[cfg(feature = "sim")]
 use crate::commands::{demo, sim};
@@ -56,6 +56,7 @@ enum Command {
     Bundle(bundle::Args),
     Deploy(deploy::Args),
     Qualify(qualify::Args),
+    Conformance(Box<conformance::Args>),
     Device(device::Args),
     Report(report::Args),
     #[cfg(feature = "sim")]
@@ -116,6 +117,7 @@ fn run(cli: Cli) -> Exit {
         Command::Bundle(args) => bundle::run(args, &context).map(did),
         Command::Deploy(args) => deploy::run(&args, &context),
         Command::Qualify(args) => qualify::run(&args, &context),
+        Command::Conformance(args) => conformance::run(*args, &context),
         Command::Device(args) => device::run(&args, &context),
         Command::Report(args) => report::run(&args, &context).map(did),
         #[cfg(feature = "sim")]

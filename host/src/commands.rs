@@ -2,6 +2,7 @@
 
 pub mod bundle;
 pub mod completions;
+pub mod conformance;
 #[cfg(feature = "sim")]
 pub mod demo;
 pub mod deploy;

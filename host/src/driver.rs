@@ -8,6 +8,7 @@ mod console;
 pub use self::console::{Console, ConsoleText};
 
 use firmware_protocol::digest::Digest;
+use firmware_protocol::frame::Framing;
 use firmware_protocol::message::Request;
 use firmware_protocol::sealed::LinkSecret;
 use thiserror::Error;
@@ -113,6 +114,20 @@ impl Driver {
         self.link.baud()
     }
 
+    /// How frames travel here.
+    #[must_use]
+    pub const fn framing(&self) -> Framing {
+        self.link.framing()
+    }
+
+    /// Sends bytes that are no words of the session's, as no honest host would.
+    ///
+    /// # Errors
+    /// When the link is gone, or takes nothing for too long.
+    pub async fn send_foreign(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        self.link.send(bytes).await
+    }
+
     /// What the link has carried.
     #[must_use]
     pub const fn traffic(&self) -> Traffic {
@@ -183,6 +198,15 @@ impl Driver {
             Event::Linked(_) | Event::NoAnswer | Event::Ack(_) | Event::Console(_) => None,
         })
         .await
+    }
+
+    /// Asks one request and does not wait for its answer: the next one takes its place.
+    ///
+    /// # Errors
+    /// When the link is gone.
+    pub async fn begin(&mut self, request: Request<'_>) -> Result<(), LinkError> {
+        self.session.ask(self.link.now_us(), request);
+        self.flush().await
     }
 
     /// Waits until `until_ms` on the link's clock, keeping console text and renewing the lease.

@@ -15,6 +15,7 @@ use crate::boot_record::RecordFileError;
 use crate::bundle::{BundleError, CreateError, SpecError};
 use crate::causes::causes;
 use crate::config::ConfigError;
+use crate::conformance::BundlesError;
 use crate::evidence::{EvidenceError, RecordError, Unproven};
 use crate::link::{Address, AddressError};
 use crate::plan::{AsksTooMuch, PlanError};
@@ -265,6 +266,9 @@ pub enum CommandError {
         /// The trial.
         trial_id: u64,
     },
+    /// The bundles of a conformance suite cannot be used.
+    #[error(transparent)]
+    Conformance(#[from] BundlesError),
     /// The operator stopped it.
     #[error("{address}: interrupted; what was under way may have been done")]
     Interrupted {

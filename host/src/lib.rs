@@ -6,7 +6,7 @@
 //! - L0 [`mod@causes`], [`measurement`], [`verdict`], [`platform`], [`trust`], [`bundle`], [`link`]
 //! - L1 [`session`], [`plan`], [`evidence`], [`boot_record`]
 //! - L2 [`driver`], [`qualify`]
-//! - L3 [`mod@bench`], [`report`]
+//! - L3 [`mod@bench`], [`report`], [`conformance`]
 //! - L4 [`config`], [`error`], [`output`], [`progress`], [`trace`]
 //! - L5 [`cli`], [`commands`]
 #![forbid(unsafe_code)]
@@ -19,6 +19,7 @@ pub mod causes;
 pub mod cli;
 pub mod commands;
 pub mod config;
+pub mod conformance;
 pub mod driver;
 pub mod error;
 pub mod evidence;

@@ -52,6 +52,18 @@ impl LinkStart {
         }
     }
 
+    /// Lets the simulated device of `address` outlive the links to it, as a real one does by itself.
+    ///
+    /// # Errors
+    /// When its scenario cannot be used.
+    #[cfg(feature = "sim")]
+    pub fn keep_device(&mut self, address: &Address) -> Result<(), LinkError> {
+        if let Address::Simulated { scenario } = address {
+            self.device = Some(SimulatedDevice::of_scenario(scenario.as_deref(), self)?);
+        }
+        Ok(())
+    }
+
     /// Time on the clock, in milliseconds.
     #[must_use]
     pub fn now_ms(&self) -> u64 {

@@ -15,6 +15,7 @@
 //! - [`powercut`], [`soak`]: devices under faults, all of them in turn or many by chance
 //! - [`fuzz`]: everything that reads foreign bytes, fed with any
 //! - [`modelcheck`]: host and device together, request by request
+//! - [`conformance`]: the conformance suite on simulated devices
 //! - [`attacks`]: the attacks that the product has to stand, each also without its defence
 //! - [`tidy`]: reads sources as far as style can be told from them
 //!
@@ -35,6 +36,7 @@
 pub mod attacks;
 pub mod bench;
 pub mod cli;
+pub mod conformance;
 pub mod field;
 pub mod flash;
 pub mod fuzz;

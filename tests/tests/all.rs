@@ -12,6 +12,7 @@ mod bench_reset;
 mod boot_attempts;
 mod ceremony;
 mod certified;
+mod conformance;
 mod ctrl_c;
 mod delegations;
 mod demo;

@@ -23,7 +23,7 @@ const HOST: Crate = Crate {
         "causes input measurement verdict platform trust bundle link",
         "session plan evidence boot_record",
         "driver qualify",
-        "bench report",
+        "bench report conformance",
         "config error output progress trace",
         "cli commands lib main",
     ],

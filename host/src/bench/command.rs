@@ -14,7 +14,7 @@ use crate::qualify::observation::Seen;
 const OUTPUT_BYTES: u64 = 64 * 1024;
 
 /// Runs a program without a shell; what it prints is bounded and made safe to show.
-pub(super) async fn run(argv: &[String], timeout_ms: u64) -> Seen {
+pub async fn run(argv: &[String], timeout_ms: u64) -> Seen {
     let Some((program, arguments)) = argv.split_first() else {
         return Seen::LinkError { reason: "the plan names no program".to_owned() };
     };

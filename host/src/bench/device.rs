@@ -1,6 +1,7 @@
 //! One device behind noflake's own protocol: connects, asks, stages, and reports what it saw.
 
 mod acquaint;
+mod foreign;
 mod reach;
 mod record;
 mod root;

@@ -15,12 +15,13 @@ use super::facts::{place, slot_of};
 use super::failed::{failed, refusal_of};
 use super::refused;
 use super::source::BundleSource;
+use super::transfer::{Staging, transfer};
 use crate::bundle::VerifiedBundle;
 use crate::driver::DriverError;
 use crate::evidence::{Entry, EvidenceError, Recorder, Step};
 use crate::qualify::observation::{Ask, ConsoleLine, Seen, Where};
 use crate::qualify::runner::{Act, ComponentHash, Ended, Runner, Saw, StagedFacts, StopWhy, Terms};
-use crate::session::transfer::{Progress, Transfer};
+use crate::session::transfer::Progress;
 
 /// Power failures during the trial before the device gives it up.
 const POWER_FAILURES: u8 = 5;
@@ -290,20 +291,12 @@ async fn stage(
     };
     let began_ms = device.now_ms();
     let before = (device.traffic().payload_bytes, device.status().await?.link.payload_bytes);
-    let envelope = bundle.bundle().envelope().to_vec();
-    let transfer = Transfer::new(envelope, spare, source.parts(), again, device.tuning());
     let limit_us = until_ms.saturating_sub(began_ms).saturating_mul(1_000);
-    let transfer = transfer.within(limit_us);
-    device.mark_torn(true);
-    let driver = device.driver()?;
+    let staging = Staging { spare, again, limit_us };
     let mut report = |progress: Progress, at_ms: u64| {
         show(Progressed::Transfer { progress, at_ms });
     };
-    let staged = driver.stage(transfer, &mut source, &mut report).await;
-    let staged = device.note_staged(staged)?;
-    if staged.bundle != bundle.bundle().digest() {
-        return Err(DeviceError::OutOfTurn("stage: it has read another bundle back"));
-    }
+    let staged = transfer(device, bundle, &mut source, staging, &mut report).await?;
     let after = (device.traffic().payload_bytes, device.status().await?.link.payload_bytes);
     Ok(Saw::Staged(StagedFacts {
         slot: place(staged.slot),

@@ -18,7 +18,15 @@ use crate::session::transfer::Part;
 #[error("component {component} of the bundle has no variant for slot {slot}")]
 pub(super) struct NoVariant {
     component: String,
+    index: usize,
     slot: SlotId,
+}
+
+impl NoVariant {
+    /// Which component of the bundle it is, as a device counts.
+    pub(super) fn index(&self) -> u8 {
+        u8::try_from(self.index).unwrap_or(u8::MAX)
+    }
 }
 
 /// The bytes are no longer those that were signed; they were when the transfer began.
@@ -55,7 +63,7 @@ impl<'a> BundleSource<'a> {
     pub(super) fn new(bundle: &'a VerifiedBundle, slot: SlotId) -> Result<Self, NoVariant> {
         let (mut payloads, mut parts) = (Vec::new(), Vec::new());
         for (component, claims) in bundle.manifest().components.iter().enumerate() {
-            let none = || NoVariant { component: claims.name.clone(), slot };
+            let none = || NoVariant { component: claims.name.clone(), index: component, slot };
             let (variant, claims) =
                 bundle.manifest().variant_for(component, slot).ok_or_else(none)?;
             let role = PayloadRole::Variant { component, variant };

@@ -2,17 +2,19 @@
 //! verdict.
 
 mod beforehand;
+mod ending;
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::SystemTime;
 
 use firmware_protocol::digest::Digest;
-use serde_json::json;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 
 use self::beforehand::{certificate, check_payloads, check_terms, load_plan};
+pub(super) use self::ending::slots_in_words;
+use self::ending::{exit_of, outcome_word, print};
 use super::evidence_key::{EvidenceKey, EvidenceKeyArgs, sign_end};
 use super::recover_command::RecoverCommand;
 use super::root::RootArgs;
@@ -23,13 +25,12 @@ use crate::bundle::{Bundle, VerifiedBundle};
 use crate::cli::Context;
 use crate::error::{CommandError, Exit};
 use crate::evidence::{
-    BundleRef, CheckId, Entry, Outcome, PlanRef, Recorder, RunEnd, RunFolder, RunRecord, RunStart,
-    SignedBy, Verb,
+    BundleRef, CheckId, Entry, PlanRef, Recorder, RunFolder, RunRecord, RunStart, SignedBy, Verb,
 };
 use crate::link::Address;
 use crate::plan::Plan;
 use crate::progress::Screen;
-use crate::qualify::observation::{DeviceFacts, StatusFacts};
+use crate::qualify::observation::DeviceFacts;
 use crate::qualify::runner::{Ended, Order, Runner};
 use crate::report::write_reports;
 use crate::trust::LoadedRoot;
@@ -58,6 +59,18 @@ pub(super) struct RunArgs {
     /// Folder for the evidence of runs [default: `runs` of noflake.toml, else ./runs]
     #[arg(long, value_name = "DIR")]
     runs: Option<PathBuf>,
+}
+
+impl RunArgs {
+    /// For a command that deploys what a device may well have rejected before.
+    pub(super) const fn again(
+        target: TargetArgs,
+        root: RootArgs,
+        evidence_key: EvidenceKeyArgs,
+        runs: Option<PathBuf>,
+    ) -> Self {
+        Self { target, root, evidence_key, again: true, runs }
+    }
 }
 
 /// One device's end.
@@ -195,6 +208,22 @@ impl Deployment {
             }
         }
         Ok(Exit::worst(&exits))
+    }
+}
+
+impl Deployment {
+    /// Deploys to one device, with evidence as ever, and prints no result; gives how it ended.
+    ///
+    /// # Errors
+    /// When the evidence is not whole; what becomes of the device is no error but a result.
+    pub(super) async fn run_on(
+        &self,
+        device: Device,
+        interrupts: watch::Receiver<u32>,
+    ) -> Result<Ended, CommandError> {
+        let begun = begin(self, device).await?;
+        let end = Box::pin(run_one(self, begun, false, interrupts)).await?;
+        end.evidence.map(|_| end.ended)
     }
 }
 
@@ -336,79 +365,4 @@ fn render(folder: &RunFolder) -> Result<Option<String>, CommandError> {
     let record = RunRecord::read(&folder.record_path())?;
     write_reports(folder, record.view())?;
     Ok(record.view().signed_to_end().next().map(SignedBy::hint))
-}
-
-fn print(context: &Context, end: &DeviceEnd) {
-    let DeviceEnd { name, folder, ended, evidence } = end;
-    let signer = evidence.as_ref().ok().and_then(Option::as_ref);
-    let run_end = &ended.end;
-    let mut lines = vec![format!("{name}: {}: {}", outcome_word(run_end.outcome), run_end.message)];
-    let is_judged = run_end.outcome.is_judged();
-    if is_judged {
-        lines.push(format!("  verdict   {}", run_end.verdict));
-    }
-    if let Some(downtime_ms) = run_end.downtime_ms {
-        lines.push(format!("  downtime  {downtime_ms} ms"));
-    }
-    if let (Some(status), true) = (&ended.status, run_end.exit_code != 0) {
-        let slots = slots_in_words(status);
-        // Read after the last act, or only before it.
-        lines.push(match (ended.after.is_some(), ended.is_status_old) {
-            (true, _) => format!("  slots     {slots}"),
-            (false, false) => format!("  last seen {slots}"),
-            (false, true) => format!("  last seen before this run: {slots}"),
-        });
-    }
-    lines.push(format!("  evidence  {}", folder.display()));
-    lines.extend(signer.map(|hint| format!("  signed    to the end by {hint}")));
-    if let Some(next) = &run_end.next_command {
-        lines.push(format!("  next      {next}"));
-    }
-    let machine = json!({
-        "device": name,
-        "state": run_end.outcome,
-        "verdict": is_judged.then_some(run_end.verdict),
-        "exit": run_end.exit_code,
-        "message": run_end.message,
-        "downtime_ms": run_end.downtime_ms,
-        "next": run_end.next_command,
-        "evidence": folder,
-        "signed_by": signer,
-        "version": ended.after.as_ref().map(|facts| &facts.version),
-        "boot_nonce": ended.after.as_ref().map(|facts| format!("{:016x}", facts.boot_nonce)),
-        "running": ended.after.as_ref().map(|facts| facts.running.to_string()),
-    });
-    context.output.result(&lines.join("\n"), &machine);
-}
-
-/// Both slots in a line.
-pub(super) fn slots_in_words(status: &StatusFacts) -> String {
-    use crate::qualify::observation::Where;
-    let word = |place: Where| {
-        let slot = status.slot(place);
-        let state = slot.map(|slot| slot.state.to_string()).unwrap_or_default();
-        let reason = slot.and_then(|slot| slot.rejection).map(|rejection| rejection.reason);
-        let active = if status.active == Some(place) { ", confirmed" } else { "" };
-        let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
-        format!("{place} {state}{active}{reason}")
-    };
-    format!("{}; {}", word(Where::SlotA), word(Where::SlotB))
-}
-
-const fn outcome_word(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Committed => "committed",
-        Outcome::RolledBack => "rolled back",
-        Outcome::AlreadyRunning => "found done",
-        Outcome::Refused => "refused",
-        Outcome::WentBackByItself => "went back by itself",
-        Outcome::Error => "no verdict",
-        Outcome::Interrupted => "interrupted",
-        Outcome::NeedsService => "needs service",
-        Outcome::Held => "held",
-    }
-}
-
-fn exit_of(end: &RunEnd) -> Exit {
-    Exit::ALL.into_iter().find(|exit| exit.code() == end.exit_code).unwrap_or(Exit::Bench)
 }

@@ -9,6 +9,7 @@ use crate::bench::DeviceError;
 use crate::boot_record::RecordFileError;
 use crate::bundle::{BundleError, CreateError, SpecError};
 use crate::config::ConfigError;
+use crate::conformance::BundlesError;
 use crate::driver::DriverError;
 use crate::evidence::RecordError;
 use crate::link::LinkError;
@@ -138,6 +139,7 @@ impl CommandError {
                 | RecordFileError::Format { .. }
                 | RecordFileError::Ranges { .. } => Exit::Usage,
             },
+            Self::Conformance(error) => of_suite(error),
             Self::Evidence(_) | Self::Report(_) => Exit::Bench,
             #[cfg(feature = "sim")]
             Self::Sim(error) => of_sim(error),
@@ -339,6 +341,14 @@ fn of_bundle(error: &BundleError) -> Exit {
         | BundleError::NoPayload { .. }
         | BundleError::Damaged { .. }
         | BundleError::PlanText { .. } => Exit::Usage,
+    }
+}
+
+fn of_suite(error: &BundlesError) -> Exit {
+    match error {
+        BundlesError::Read { source, .. } => of_system(source),
+        BundlesError::Bundle(error) => of_bundle(error),
+        BundlesError::Syntax { .. } | BundlesError::Rule { .. } => Exit::Usage,
     }
 }
 

@@ -8,6 +8,7 @@ use super::CommandError;
 use crate::boot_record::RecordFileError;
 use crate::bundle::{BundleError, CreateError, FormatError, SpecError};
 use crate::config::ConfigError;
+use crate::conformance::BundlesError;
 use crate::evidence::RecordError;
 use crate::plan::AsksTooMuch;
 use crate::trust::{
@@ -23,6 +24,9 @@ const QUALIFY_FIRST: &str = "noflake qualify the bundle, then name the folder of
 const READ_AS_IS: &str = "noflake report show tells what the record says and how far it is signed";
 /// For a root spec that makes no root record.
 const SEE_CEREMONY: &str = "see docs/TRUST.md, \"The ceremony\", for every key of such a file";
+/// For a folder that the conformance suite cannot use.
+const SEE_CONFORMANCE: &str =
+    "see docs/CONFORMANCE.md for every key of conformance.toml; nothing was sent";
 
 impl CommandError {
     /// What to do next, if there is something to say.
@@ -102,6 +106,7 @@ impl CommandError {
             Self::NotOurs { .. } => Some(ENROL_ANOTHER),
             Self::Interrupted { .. } => Some(LOOK_OR_AGAIN),
             Self::BootRecord(error) => Some(after_boot_record(error)),
+            Self::Conformance(error) => after_suite(error),
             Self::Plan(_) | Self::PlanFile { .. } => {
                 Some("see docs/QUALIFICATION.md for every key of a plan; nothing was sent")
             }
@@ -285,6 +290,15 @@ const fn after_bundle(error: &BundleError) -> Option<&'static str> {
         | BundleError::PlanText { .. } => Some(COPY_AGAIN),
         BundleError::Read { .. } | BundleError::NotAFile { .. } => Some(NAME_A_BUNDLE),
         BundleError::NoPayload { .. } => None,
+    }
+}
+
+const fn after_suite(error: &BundlesError) -> Option<&'static str> {
+    match error {
+        BundlesError::Bundle(error) => after_bundle(error),
+        BundlesError::Read { .. } | BundlesError::Syntax { .. } | BundlesError::Rule { .. } => {
+            Some(SEE_CONFORMANCE)
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::rc::Rc;
 
-use hw_sim::{DeviceConfig, SERIAL_PORT, Scenario, SimDevice};
+use hw_sim::{DeviceConfig, Fault, SERIAL_PORT, Scenario, SimDevice, Tear};
 
 use super::{LinkError, LinkStart};
 
@@ -45,7 +45,44 @@ impl SimulatedDevice {
         work(&mut self.0.borrow_mut().device)
     }
 
-    fn of_scenario(scenario: Option<&Path>, start: &LinkStart) -> Result<Self, LinkError> {
+    /// Operations of its flash, programs and erases, that lie behind it.
+    #[must_use]
+    pub fn flash_operations(&self) -> u64 {
+        self.with(|device| device.flash().lock().counters().operations)
+    }
+
+    /// Lets its power fail inside this operation of flash, counted from 1 since the device was made; what that leaves of
+    /// the operation follows from `seed`. Power returns by itself.
+    pub fn fail_in(&self, operation: u64, seed: u64) {
+        let cut = Fault::cut(operation, Tear::Seeded { seed });
+        self.with(|device| device.flash().lock().set_fault(cut));
+    }
+
+    /// Takes a power failure back; false when it has struck.
+    #[must_use]
+    pub fn call_off_failure(&self) -> bool {
+        self.with(|device| {
+            let flash = device.flash();
+            let mut flash = flash.lock();
+            let waits = flash.awaits_fault();
+            flash.clear_faults();
+            waits
+        })
+    }
+
+    /// Takes its power, for so long.
+    pub fn power_off(&self, off_ms: u64) {
+        self.with(|device| device.cut_power(off_ms));
+    }
+
+    /// Makes the device of a scenario.
+    ///
+    /// # Errors
+    /// When the scenario cannot be used.
+    pub(super) fn of_scenario(
+        scenario: Option<&Path>,
+        start: &LinkStart,
+    ) -> Result<Self, LinkError> {
         let failed = |error: &(dyn std::error::Error + 'static)| LinkError::Simulated {
             reason: crate::causes::causes(error).join(": "),
         };
