@@ -1,4 +1,5 @@
-//! All tests of the whole, in one program: they are linked once, and wait for their devices side by side. One of them alone:
+//! The tests of the whole, in one program: they are linked once, and wait for their devices side by side. Those that flood a
+//! device, or are about its pace, are programs of their own, so that they run alone. One of them:
 //! `cargo test -p integration --test all NAME`, where NAME is that of its file or of a test.
 
 mod bad_bundles;
@@ -27,7 +28,6 @@ mod foreign_config;
 mod fuzz_corpora;
 mod held_trial;
 mod host_dies_in_trial;
-mod hostile_device;
 mod hostile_records;
 mod json_output;
 mod kill_host;
@@ -55,7 +55,6 @@ mod rehearsals;
 mod root_changes;
 mod side_by_side;
 mod silence;
-mod strangers;
 mod tap;
 mod tidy;
 mod told_of_trust;

@@ -198,7 +198,7 @@ fn just_in_time() -> Twist {
         Heard::Request(asked) => {
             let reply = device.answer(asked.request);
             let said = mouth.message(&FromDevice::Reply { id: asked.id, reply });
-            mouth.later(said, Duration::from_millis(7_000))
+            mouth.later(said, Duration::from_secs(7))
         }
         Heard::Chunk(..) | Heard::Other(_) => Then::AsUsual,
     })
@@ -218,7 +218,7 @@ fn answers_that_each_come_just_in_time_are_not_waited_for_without_end() {
                 instead(is_record, |id, mouth, _| {
                     let reply = Ok(record(4_080, 255));
                     let said = mouth.message(&FromDevice::Reply { id, reply });
-                    mouth.later(said, Duration::from_millis(7_000))
+                    mouth.later(said, Duration::from_secs(7))
                 })
             },
         ),
@@ -230,7 +230,7 @@ fn answers_that_each_come_just_in_time_are_not_waited_for_without_end() {
                     return mouth.reply(id, Ok(record(4_080, 0)));
                 }
                 let said = mouth.message(&FromDevice::Reply { id, reply: Err(Refusal::Flash) });
-                mouth.later(said, Duration::from_millis(7_000))
+                mouth.later(said, Duration::from_secs(7))
             })
         }),
     ];
