@@ -106,7 +106,9 @@ fn ctrl_c_at_the_question_ends_the_command_and_leaves_the_terminal_as_it_was() {
     assert!(!terminal.modes().contains(LocalModes::ECHO), "nothing is shown once the question is");
     terminal.types("tide\u{3}");
     let ended = child.wait().unwrap();
-    assert_eq!(ended.signal(), Some(Signal::INT.as_raw()), "{ended}");
+    // Where whoever runs this ignores the signal, as a shell has its background jobs do, the command ends by itself.
+    let by_signal = ended.signal() == Some(Signal::INT.as_raw());
+    assert!(by_signal || ended.code() == Some(130), "{ended}");
     assert_eq!(terminal.modes(), before);
     assert!(before.contains(LocalModes::ECHO | LocalModes::ISIG));
 }
