@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 pub use self::channel::{Channel, MAX_FRAMES, TAG_BYTES};
 pub use self::handshake::{
-    FIRST_BYTES, Initiator, Joined, Responder, SECOND_BYTES, THIRD_OVERHEAD_BYTES,
+    Answered, FIRST_BYTES, Initiator, Joined, Responder, SECOND_BYTES, THIRD_OVERHEAD_BYTES,
 };
 
 /// First byte of the first message of a handshake, as it travels (PROTOCOL.md, "Sealed links").

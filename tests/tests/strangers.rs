@@ -34,8 +34,6 @@ fn ten_thousand_strangers_end_no_session_and_cost_no_memory() {
             thread::spawn(move || {
                 while !is_over.load(Ordering::SeqCst) || came.load(Ordering::SeqCst) < STRANGERS {
                     come(&socket, &mut random);
-                    // Some hundred a second: who takes every connection at once, all the time, keeps a newcomer out (TRUST.md).
-                    thread::sleep(Duration::from_millis(2));
                     if came.fetch_add(1, Ordering::SeqCst) > STRANGERS {
                         // Enough have come; the rest only keep the door busy.
                         thread::sleep(Duration::from_millis(5));

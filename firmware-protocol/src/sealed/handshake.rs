@@ -45,14 +45,37 @@ impl Initiator {
         Some((Self(noise), written))
     }
 
-    /// Takes the second message and writes the third one to `out`, with `payload` in it, which only the device can read.
-    /// `None` when it does not answer the first one, or `out` is too short; another second message may still do.
+    /// Takes the second message. `None` when it does not answer the first one; another second message may still do.
     #[must_use]
-    pub fn join(&self, second: &[u8], payload: &[u8], out: &mut [u8]) -> Option<Joined> {
+    pub fn hear(&self, second: &[u8]) -> Option<Answered> {
         let mut noise = self.0.clone();
         noise.read_message(second, &mut []).ok()?;
+        let peer = noise.get_remote_static()?;
+        Some(Answered { noise, peer })
+    }
+
+    /// As [`Initiator::hear`] and then [`Answered::join`], for whom it does not matter who answers.
+    #[must_use]
+    pub fn join(&self, second: &[u8], payload: &[u8], out: &mut [u8]) -> Option<Joined> {
+        self.hear(second)?.join(payload, out)
+    }
+}
+
+/// The side that began, once the other one has answered.
+pub struct Answered {
+    noise: Handshake,
+    /// The key of the device: it has proven that it holds the secret half.
+    pub peer: LinkKey,
+}
+
+impl Answered {
+    /// Writes the third message to `out`, with `payload` in it, which only the device can read. `None` when `out` is too
+    /// short.
+    #[must_use]
+    pub fn join(self, payload: &[u8], out: &mut [u8]) -> Option<Joined> {
+        let Self { mut noise, peer } = self;
         let written = noise.write_message(payload, out).ok()?;
-        let (to_device, from_device, peer) = end(noise)?;
+        let (to_device, from_device, _) = end(noise)?;
         Some(Joined { channel: Channel::new(to_device, from_device), peer, written })
     }
 }
@@ -93,6 +116,12 @@ impl Responder {
 impl fmt::Debug for Initiator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Initiator")
+    }
+}
+
+impl fmt::Debug for Answered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answered")
     }
 }
 

@@ -5,8 +5,8 @@ use firmware_protocol::frame::{Header, Kind};
 use firmware_protocol::message::{self, FromDevice, Reply};
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::sealed::{
-    Channel, FIRST, FIRST_BYTES, Initiator, LinkKey, LinkSecret, SECOND, TAG_BYTES, THIRD,
-    THIRD_OVERHEAD_BYTES,
+    Answered, Channel, FIRST, FIRST_BYTES, Initiator, LinkKey, LinkSecret, SECOND, TAG_BYTES,
+    THIRD, THIRD_OVERHEAD_BYTES,
 };
 
 /// Wait before the first message is sent again, in microseconds.
@@ -169,10 +169,8 @@ impl Sealing {
         let (Kind::Handshake, Some((&SECOND, second))) = (kind, payload.split_first()) else {
             return Outcome::Foreign;
         };
-        // Who answers is known behind the second message only, so the third one is made without the delegation first.
-        let Some((alone, channel, device)) = third(initiator, second, &[]) else {
-            return Outcome::Foreign;
-        };
+        let Some(answered) = initiator.hear(second) else { return Outcome::Foreign };
+        let device = answered.peer;
         let is_among =
             |keys: &Option<Vec<LinkKey>>| keys.as_ref().is_none_or(|keys| keys.contains(&device));
         // Somebody else may answer faster than the device that is meant: that one is waited for.
@@ -180,14 +178,8 @@ impl Sealing {
             *stranger = Some(device);
             return Outcome::Foreign;
         }
-        let (said, channel) = if is_among(shown_to) {
-            match third(initiator, second, delegation) {
-                Some((said, channel, _)) => (said, channel),
-                None => return Outcome::Foreign,
-            }
-        } else {
-            (alone, channel)
-        };
+        let delegation = if is_among(shown_to) { delegation.as_slice() } else { &[] };
+        let Some((said, channel)) = third(answered, delegation) else { return Outcome::Foreign };
         *self = Self::Third { channel, device, until_us: now_us.saturating_add(LINKED_US) };
         Outcome::Say(said)
     }
@@ -249,14 +241,10 @@ impl Sealing {
     }
 }
 
-fn third(
-    initiator: &Initiator,
-    second: &[u8],
-    delegation: &[u8],
-) -> Option<(Vec<u8>, Box<Channel>, LinkKey)> {
+fn third(answered: Answered, delegation: &[u8]) -> Option<(Vec<u8>, Box<Channel>)> {
     let mut said = vec![THIRD; delegation.len().saturating_add(1 + THIRD_OVERHEAD_BYTES)];
-    let joined = initiator.join(second, delegation, said.get_mut(1..)?)?;
-    Some((said, Box::new(joined.channel), joined.peer))
+    let joined = answered.join(delegation, said.get_mut(1..)?)?;
+    Some((said, Box::new(joined.channel)))
 }
 
 /// A device's word about a link: what it allows, or why not.
