@@ -192,6 +192,7 @@ fn a_held_trial_is_confirmed_with_the_certificate_of_its_bundle_and_refused_with
         |more: &[&str]| works.noflake(&[&["device", "confirm", "-d", &address][..], more].concat());
     for more in [&[][..], &["--bundle", &bundle]] {
         let refused = confirm(more).code(5).says("wants a certificate of level 2 or higher");
+        let refused = refused.says("name the bundle with --bundle");
         refused.is_one_clear_error();
     }
     let status = works.office.site.status(&address);

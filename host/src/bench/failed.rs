@@ -8,27 +8,6 @@ use crate::bundle::VerifiedBundle;
 use crate::causes::sentence;
 use crate::driver::DriverError;
 use crate::qualify::runner::{Missing, Saw};
-use crate::session::transfer::TransferError;
-
-/// What the device has refused, where that is what went wrong.
-pub(super) fn refusal_of(error: &DeviceError) -> Option<Refusal> {
-    match error {
-        DeviceError::Refused(refusal) | DeviceError::Held(refusal) => Some(*refusal),
-        DeviceError::Driver(DriverError::Transfer(TransferError::Refused(refusal))) => {
-            Some(*refusal)
-        }
-        DeviceError::Driver(_)
-        | DeviceError::DelegationRefused(_)
-        | DeviceError::OutOfTurn(_)
-        | DeviceError::TooSlow { .. }
-        | DeviceError::Version { .. }
-        | DeviceError::Impostor { .. }
-        | DeviceError::Stranger { .. }
-        | DeviceError::Known(_)
-        | DeviceError::Random(_)
-        | DeviceError::NotReached { .. } => None,
-    }
-}
 
 /// As the deployment's machine sees it.
 pub(super) fn failed(error: &DeviceError, bundle: &VerifiedBundle) -> Saw {
@@ -40,7 +19,7 @@ pub(super) fn failed(error: &DeviceError, bundle: &VerifiedBundle) -> Saw {
     ) {
         return Saw::NotMet { reason: sentence(error), next: error.next() };
     }
-    match refusal_of(error) {
+    match error.refusal() {
         Some(Refusal::SessionHeld { .. } | Refusal::Busy) | None => {
             Saw::Lost { missing: missing(error), reason: sentence(error), next: error.next() }
         }

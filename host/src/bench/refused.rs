@@ -50,6 +50,9 @@ pub(super) const fn next_on_link(refusal: Refusal) -> Option<&'static str> {
         Refusal::ResetDevice | Refusal::FloorNotLower { .. } => {
             "noflake device status says which device this is, and its floor"
         }
+        Refusal::CertificateNeeded { .. } => {
+            "name the bundle with --bundle, so that the device sees its certificate; noflake bundle show says whether it has one"
+        }
         Refusal::NoIdentity => "the device's firmware has to keep a key: see Board::identity",
         _ => return None,
     })

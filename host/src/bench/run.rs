@@ -12,7 +12,7 @@ use super::certificate::ShownCertificate;
 use super::command;
 use super::device::{Device, DeviceError, Waiting};
 use super::facts::{place, slot_of};
-use super::failed::{failed, refusal_of};
+use super::failed::failed;
 use super::refused;
 use super::source::BundleSource;
 use super::transfer::{Staging, transfer};
@@ -185,7 +185,7 @@ async fn perform(
         Act::WaitUntil { at_ms } => device.wait_until(at_ms).await.map(|()| Saw::Done),
         Act::Record { .. } | Act::End(_) => Ok(Saw::Done),
     };
-    done.unwrap_or_else(|error| match (refusal_of(&error), failed(&error, bundle)) {
+    done.unwrap_or_else(|error| match (error.refusal(), failed(&error, bundle)) {
         (Some(refusal), Saw::Refused { reason, is_stale, next }) => {
             let behind = certificate.behind(refusal);
             let behind =

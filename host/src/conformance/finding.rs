@@ -5,8 +5,6 @@ use firmware_protocol::refusal::Refusal;
 use super::unit::UnitError;
 use crate::bench::DeviceError;
 use crate::causes::sentence;
-use crate::driver::DriverError;
-use crate::session::transfer::TransferError;
 
 /// What a scenario has found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,30 +83,9 @@ impl From<Result<(), Stop>> for Finding {
     }
 }
 
-/// The refusal that an error comes down to.
-pub(super) fn refusal_of(error: &DeviceError) -> Option<Refusal> {
-    match error {
-        DeviceError::Refused(refusal)
-        | DeviceError::Held(refusal)
-        | DeviceError::DelegationRefused(refusal)
-        | DeviceError::Driver(DriverError::Transfer(TransferError::Refused(refusal))) => {
-            Some(*refusal)
-        }
-        DeviceError::Driver(_)
-        | DeviceError::OutOfTurn(_)
-        | DeviceError::TooSlow { .. }
-        | DeviceError::Version { .. }
-        | DeviceError::NotReached { .. }
-        | DeviceError::Impostor { .. }
-        | DeviceError::Stranger { .. }
-        | DeviceError::Known(_)
-        | DeviceError::Random(_) => None,
-    }
-}
-
 fn fault_of(error: &UnitError) -> Fault {
     match error {
-        UnitError::Device(error) => match refusal_of(error) {
+        UnitError::Device(error) => match error.refusal() {
             Some(Refusal::Busy | Refusal::SessionHeld { .. }) | None => Fault::Bench,
             Some(_) => Fault::Refused,
         },
@@ -124,6 +101,7 @@ pub(super) fn promised(holds: bool, why: impl FnOnce() -> String) -> Result<(), 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::DriverError;
 
     #[test]
     fn a_bench_fault_never_counts_against_the_device() {

@@ -3,7 +3,7 @@
 use firmware_protocol::slot::SlotState;
 
 use super::bundles::Role;
-use super::finding::{Stop, promised, refusal_of};
+use super::finding::{Stop, promised};
 use super::p6_resumes::NO_OTHER;
 use super::subject::{Subject, slot_of};
 use super::unit::{Unit, UnitError};
@@ -69,7 +69,7 @@ pub(super) async fn tells_what_it_holds<U: Unit>(subject: &mut Subject<'_, U>) -
     }
     let differs = match subject.differs(staging.spare, Role::Next).await {
         // What it cannot tell, it need not tell.
-        Err(Stop::Unit(UnitError::Device(error))) if refusal_of(&error).is_some() => return Ok(()),
+        Err(Stop::Unit(UnitError::Device(error))) if error.refusal().is_some() => return Ok(()),
         differs => differs?,
     };
     promised(differs.is_some(), || {

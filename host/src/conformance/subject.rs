@@ -8,7 +8,7 @@ use firmware_protocol::slot::{RejectReason, SlotId, SlotState};
 use super::bundles::{Bundles, Limits, Role};
 use super::chance::Chance;
 use super::durable::Durable;
-use super::finding::{Stop, promised, refusal_of};
+use super::finding::{Stop, promised};
 use super::unit::{Unit, UnitError};
 use crate::bench::{Device, DeviceError, Opened, Staging};
 use crate::bundle::VerifiedBundle;
@@ -309,7 +309,7 @@ fn is_silent(error: &DeviceError) -> bool {
 /// What a request was refused with.
 pub(super) fn refused(done: Result<(), DeviceError>) -> Result<Option<Refusal>, Stop> {
     let Err(error) = done else { return Ok(None) };
-    match refusal_of(&error) {
+    match error.refusal() {
         Some(Refusal::Busy) | None => Err(error.into()),
         Some(refusal) => Ok(Some(refusal)),
     }

@@ -7,6 +7,7 @@ use super::{Device, DeviceError, Opened, facts, identity};
 use crate::bench::refused;
 use crate::driver::{Driver, DriverError};
 use crate::link::{Address, Link, LinkError};
+use crate::session::transfer::TransferError;
 use crate::session::{Answer, Patience};
 
 /// Between two attempts to reach a device, in milliseconds.
@@ -262,6 +263,28 @@ impl Device {
 }
 
 impl DeviceError {
+    /// What the device has refused, where that is what went wrong.
+    #[must_use]
+    pub const fn refusal(&self) -> Option<Refusal> {
+        match self {
+            Self::Refused(refusal)
+            | Self::Held(refusal)
+            | Self::DelegationRefused(refusal)
+            | Self::Driver(DriverError::Transfer(TransferError::Refused(refusal))) => {
+                Some(*refusal)
+            }
+            Self::Driver(_)
+            | Self::OutOfTurn(_)
+            | Self::TooSlow { .. }
+            | Self::Version { .. }
+            | Self::NotReached { .. }
+            | Self::Impostor { .. }
+            | Self::Stranger { .. }
+            | Self::Known(_)
+            | Self::Random(_) => None,
+        }
+    }
+
     /// The next safe command.
     #[must_use]
     pub const fn next(&self) -> &'static str {
