@@ -22,6 +22,7 @@ mod judging;
 mod link;
 mod requests;
 mod retry;
+mod served;
 mod signed_time;
 mod staging;
 mod trial;
@@ -44,6 +45,7 @@ use crate::version::Version;
 pub use self::board::{Board, BoardInfo, MAX_TEXT_BYTES, RandomFault};
 pub use self::contract::{Effect, Input, Next};
 pub use self::link::{Outgoing, SESSION_IDLE_MS};
+pub use self::served::Served;
 
 use self::access::{Access, Via};
 use self::certified::Certified;

@@ -2,7 +2,7 @@
 //!
 //! Four layers, each using only those above it in this list:
 //!
-//! - L0 [`slot`], [`digest`], [`version`], [`flash`], [`frame`], [`planted`], `twice`
+//! - L0 [`slot`], [`digest`], [`version`], [`curve`], [`flash`], [`frame`], [`planted`], `twice`
 //! - L1 [`manifest`], [`boot`], [`refusal`], [`scan`], [`sealed`]
 //! - L2 [`message`], [`trust`], `stored`, [`record`], [`layout`], [`receiver`], [`start`]
 //! - L3 [`device`]
@@ -27,6 +27,7 @@ extern crate std;
 pub mod bench_reset;
 pub mod boot;
 pub mod certificate;
+pub mod curve;
 pub mod delegation;
 pub mod device;
 pub mod digest;

@@ -3,6 +3,8 @@
 //! It never speaks, and what it gives back is all that the image it starts learns of it. The caller
 //! starts the watchdog first, then calls [`boot()`], then jumps.
 
+mod handover;
+
 use crate::boot::{self, BootRow, Decision, Finding, Findings, RECORD_VERSION, ResetCause, Start};
 use crate::digest::Digest;
 use crate::flash::{Flash, FlashError};
@@ -15,6 +17,8 @@ use crate::stored;
 use crate::trust::{self, BodyType, MAX_ENVELOPE_BYTES};
 use crate::twice::twice;
 
+pub use self::handover::Handover;
+
 /// How thoroughly a confirmed slot is checked at every start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BootCheck {
@@ -23,23 +27,6 @@ pub enum BootCheck {
     Full,
     /// Hash everything unless the confirmed image starts again after an orderly reset.
     OnChange,
-}
-
-/// What the boot stage tells the image that it starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Handover {
-    /// What was started.
-    pub start: Start,
-    /// Why.
-    pub row: BootRow,
-    /// Why the device reset.
-    pub cause: ResetCause,
-    /// Newest layout of the boot record that the boot stage knows: an image writes no field that would change
-    /// what an older boot stage decides.
-    pub record_version: u8,
-    /// Until the trial's hardware deadline, in milliseconds; `None` outside a trial. A board that has
-    /// a second timer starts it before the jump.
-    pub deadline_ms: Option<u32>,
 }
 
 /// Decides what to start, and stores the decision before it returns.

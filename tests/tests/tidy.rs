@@ -31,7 +31,7 @@ const HOST: Crate = Crate {
 const PROTOCOL: Crate = Crate {
     folder: "firmware-protocol/src",
     layers: &[
-        "slot digest version flash frame planted twice",
+        "slot digest version curve flash frame planted twice",
         "manifest sealed root certificate delegation bench_reset boot refusal scan",
         "message trust stored record layout receiver start",
         "device lib",

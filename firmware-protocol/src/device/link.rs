@@ -26,6 +26,12 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
+    /// Nothing to send yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { payload: Vec::new(), head: None }
+    }
+
     /// The frame to send, and the link it goes out on.
     pub fn take(&mut self) -> Option<(u8, Header, &[u8])> {
         let (via, header) = self.head.take()?;

@@ -6,9 +6,10 @@ use clatter::rand_core::{CryptoRng, Error, RngCore};
 use clatter::traits::{Cipher, CryptoComponent, Dh, Hash, Rng};
 use clatter::{KeyPair, NqHandshakeCore};
 use sha2::Digest as _;
-use x25519_dalek::{PublicKey, StaticSecret};
 
 use chacha20poly1305::{AeadInOut as _, ChaCha20Poly1305, KeyInit as _, Tag};
+
+use crate::curve::{Chosen, Curve as _};
 
 use super::TAG_BYTES;
 
@@ -19,7 +20,7 @@ pub(super) type Pair = KeyPair<[u8; 32], SensitiveByteArray<[u8; 32]>>;
 
 /// The public half of a key.
 pub(super) fn public(secret: &[u8; 32]) -> [u8; 32] {
-    PublicKey::from(&StaticSecret::from(*secret)).to_bytes()
+    Chosen::public(secret)
 }
 
 /// A secret key with its public half.
@@ -52,13 +53,8 @@ impl Dh for X25519 {
     }
 
     fn dh(secret: &Self::PrivateKey, public: &Self::PubKey) -> DhResult<Self::Output> {
-        let shared = StaticSecret::from(**secret).diffie_hellman(&PublicKey::from(*public));
-        // All zeros come of a public key of small order: whoever sent it would know the secret without having one.
-        if shared.was_contributory() {
-            Ok(SensitiveByteArray::new(shared.to_bytes()))
-        } else {
-            Err(DhError::KeyGeneration)
-        }
+        // None of a public key of small order: whoever sent it would know the secret without having one.
+        Chosen::agree(secret, public).map(SensitiveByteArray::new).ok_or(DhError::KeyGeneration)
     }
 }
 
