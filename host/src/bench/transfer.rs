@@ -35,8 +35,8 @@ impl Device {
         transfer(self, bundle, &mut source, staging, &mut |_, _| {}).await
     }
 
-    /// As [`Device::stage`], and stops for good behind so many bytes: what a host does that dies in the middle. False when
-    /// the device wanted no more than that.
+    /// As [`Device::stage`], and stops for good behind so many bytes: what a host does that dies in the middle. Gives how many
+    /// were sent, and whether it has stopped: a device does not ask for what it has.
     ///
     /// # Errors
     /// As [`Device::stage`], but for the stop.
@@ -44,27 +44,45 @@ impl Device {
         &mut self,
         bundle: &VerifiedBundle,
         staging: Staging,
-        left_bytes: u64,
-    ) -> Result<bool, DeviceError> {
+        most_bytes: u64,
+    ) -> Result<(u64, bool), DeviceError> {
         let inner = source(bundle, staging.spare)?;
-        let mut source = Bent { inner, bend: Bend::Stop { left_bytes }, has_stopped: false };
+        let bend = Bend::Stop { left_bytes: most_bytes };
+        let mut source = Bent { inner, bend, has_stopped: false };
         let staged = transfer(self, bundle, &mut source, staging, &mut |_, _| {}).await;
-        if source.has_stopped { Ok(true) } else { staged.map(|_| false) }
+        let left_bytes = match source.bend {
+            Bend::Stop { left_bytes } => left_bytes,
+            Bend::Turn { .. } => 0,
+        };
+        if !source.has_stopped {
+            staged?;
+        }
+        Ok((most_bytes.saturating_sub(left_bytes), source.has_stopped))
     }
 
-    /// As [`Device::stage`], with one bit of the first component turned on the way: what a host does that is broken or worse.
+    /// As [`Device::stage`], with one bit of the first component turned on the way: of the first byte from `at` on that is
+    /// sent. What a host does that is broken or worse. Gives the byte, if there was one: a device has what lies in its other
+    /// slot already, and does not ask for it.
     ///
     /// # Errors
-    /// As [`Device::stage`].
+    /// As [`Device::stage`], behind the byte.
     pub async fn stage_damaged(
         &mut self,
         bundle: &VerifiedBundle,
         staging: Staging,
         at: u64,
-    ) -> Result<Staged, DeviceError> {
-        let inner = source(bundle, staging.spare)?;
-        let mut source = Bent { inner, bend: Bend::Turn { at }, has_stopped: false };
-        transfer(self, bundle, &mut source, staging, &mut |_, _| {}).await
+    ) -> (Option<u64>, Result<Staged, DeviceError>) {
+        let inner = match source(bundle, staging.spare) {
+            Ok(inner) => inner,
+            Err(error) => return (None, Err(error)),
+        };
+        let bend = Bend::Turn { from: at, turned: None };
+        let mut source = Bent { inner, bend, has_stopped: false };
+        let staged = transfer(self, bundle, &mut source, staging, &mut |_, _| {}).await;
+        match source.bend {
+            Bend::Turn { turned, .. } => (turned, staged),
+            Bend::Stop { .. } => (None, staged),
+        }
     }
 }
 
@@ -117,8 +135,8 @@ struct Bent<'a> {
 enum Bend {
     /// They run out.
     Stop { left_bytes: u64 },
-    /// A bit of the byte at this place of the first component is turned.
-    Turn { at: u64 },
+    /// A bit of the first component is turned: of the first byte from this place on that is sent, which stays the one.
+    Turn { from: u64, turned: Option<u64> },
 }
 
 impl Parts for Bent<'_> {
@@ -144,12 +162,14 @@ impl Source for Bent<'_> {
                 *left_bytes = left;
                 self.inner.read(component, offset, buffer)
             }
-            Bend::Turn { at } => {
-                let place = at.checked_sub(offset).and_then(|place| usize::try_from(place).ok());
+            Bend::Turn { from, turned } => {
                 self.inner.read(component, offset, buffer)?;
+                let at = turned.unwrap_or_else(|| offset.max(*from));
+                let place = at.checked_sub(offset).and_then(|place| usize::try_from(place).ok());
                 let byte = place.filter(|_| component == 0).and_then(|place| buffer.get_mut(place));
                 if let Some(byte) = byte {
                     *byte ^= 1;
+                    *turned = Some(at);
                 }
                 Ok(())
             }

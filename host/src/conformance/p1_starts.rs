@@ -1,13 +1,14 @@
 //! P1, always boots: a version that verifies runs, wherever power fails.
 
 use firmware_protocol::message::Request;
-use firmware_protocol::slot::SlotState;
+use firmware_protocol::slot::{SlotId, SlotState};
 
 use super::bundles::Role;
 use super::finding::{Stop, promised};
 use super::subject::{Subject, slot_of};
 use super::unit::Unit;
-use crate::bench::{Device, Opened};
+use crate::bench::{Device, DeviceError, Opened};
+use crate::session::transfer::Staged;
 
 /// Boots of a trial that power fails in.
 const BOOTS: u16 = 3;
@@ -27,21 +28,42 @@ pub(super) async fn starts<U: Unit>(subject: &mut Subject<'_, U>) -> Result<(), 
 /// Bytes of a host that is broken, or worse: what is not signed makes no slot that may run.
 pub(super) async fn damaged_bytes<U: Unit>(subject: &mut Subject<'_, U>) -> Result<(), Stop> {
     let role = Role::Next;
-    subject.spoil().await?;
-    let (bundle, staging) = (subject.bundle(role)?, subject.staging().await?);
-    let variant = bundle.manifest().variant_for(0, staging.spare);
-    let at = subject.chance.below(variant.map_or(0, |(_, variant)| variant.length));
+    let (at, spare, told) = damaged(subject, role).await?;
     // What the host is told is no proof: the record is looked at, and the slot.
-    let told = subject.device().stage_damaged(bundle, staging, at).await;
     subject.meet().await?;
-    let state = *subject.durable().await?.slots.get(staging.spare);
+    let state = *subject.durable().await?.slots.get(spare);
     let may_run = matches!(state, SlotState::Staged { .. } | SlotState::Admitted { .. });
     promised(told.is_err() && !may_run, || {
-        format!("with a bit of byte {at} turned, slot {} is {}", staging.spare, state.word())
+        format!("with a bit of byte {at} turned, slot {spare} is {}", state.word())
     })?;
     let staged = subject.stage(role).await?;
     let differs = subject.differs(staged.slot, role).await?;
     promised(differs.is_none(), || differs.unwrap_or_default())
+}
+
+/// Sends a bundle with a bit turned in a byte that the device asks for; gives the byte, the slot, and what the host was told.
+async fn damaged<U: Unit>(
+    subject: &mut Subject<'_, U>,
+    role: Role,
+) -> Result<(u64, SlotId, Result<Staged, DeviceError>), Stop> {
+    let mut from = None;
+    for _ in 0..2 {
+        subject.spoil().await?;
+        let (bundle, staging) = (subject.bundle(role)?, subject.staging().await?);
+        let variant = bundle.manifest().variant_for(0, staging.spare);
+        let length = variant.map_or(0, |(_, variant)| variant.length);
+        let begin = from.unwrap_or_else(|| subject.chance.below(length));
+        let (turned, told) = subject.device().stage_damaged(bundle, staging, begin).await;
+        if let Some(at) = turned {
+            return Ok((at, staging.spare, told));
+        }
+        // Behind that place it had all of it.
+        subject.meet().await?;
+        from = Some(0);
+    }
+    let why =
+        "the device has every byte of `next` already, and asks for none that could be damaged";
+    Err(Stop::NotChecked(why.to_owned()))
 }
 
 /// Power fails while the spare slot is written.

@@ -64,7 +64,8 @@ pub(super) async fn tells_what_it_runs<U: Unit>(subject: &mut Subject<'_, U>) ->
 pub(super) async fn tells_what_it_holds<U: Unit>(subject: &mut Subject<'_, U>) -> Result<(), Stop> {
     subject.spoil().await?;
     let (bundle, staging) = (subject.bundle(Role::Next)?, subject.staging().await?);
-    if !subject.device().stage_in_part(bundle, staging, 0).await? {
+    let (_, has_stopped) = subject.device().stage_in_part(bundle, staging, 0).await?;
+    if !has_stopped {
         return Err(Stop::NotChecked(NO_OTHER.to_owned()));
     }
     let differs = match subject.differs(staging.spare, Role::Next).await {

@@ -123,10 +123,10 @@ fn step(unit: &mut Unit<'_>, number: u8, status: &Status, goal: Goal) -> Result<
         return match goal {
             Goal::Staged(_) if staged => Ok(false),
             _ if staged => match open_trial(unit, release) {
-                // Its manifest was lost since, or cannot be read: a stage stores it anew.
-                Err(Stop::Refused(Refusal::NotStaged | Refusal::Flash)) => {
-                    stage(unit, release, false).map(|()| true)
-                }
+                // Its manifest or a signature of it was lost since, or cannot be read: a stage stores it anew.
+                Err(Stop::Refused(
+                    Refusal::NotStaged | Refusal::UntrustedSignature { .. } | Refusal::Flash,
+                )) => stage(unit, release, false).map(|()| true),
                 opened => opened.map(|()| true),
             },
             _ => stage(unit, release, rejected).map(|()| true),

@@ -178,6 +178,7 @@ impl<'a> Unit<'a> {
             Some(Stop::PowerLost)
         };
         let is_unsure = disturbed != self::disturbed(flash.get_mut().fired());
+        let behind = bytes_in(flash.get_mut(), self.part, self.releases);
         let went = match &stop {
             Some(_) => Went::CutShort,
             None if meets_weak_cells => Went::Unsteady,
@@ -195,6 +196,12 @@ impl<'a> Unit<'a> {
         };
         let until = self.operations();
         self.belief.started(cause, self.held, went, until);
+        // An operation of this start that went to another place may have made a slot whole before it was looked at.
+        for (held, behind) in self.held.iter_mut().zip(behind) {
+            if is_unsure && held.release().is_none() {
+                *held = behind;
+            }
+        }
         if unread != self::unread(self.flash().fired()) {
             self.belief.obeyed_an_older_entry();
         }
