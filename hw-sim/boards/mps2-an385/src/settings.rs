@@ -1,0 +1,85 @@
+//! A version's settings: what it is to behave like, and what its sensor reads. A component of its own, so that one program plays
+//! every version that a test bench needs.
+//!
+//! Text, a key and a value in a line: `behaviour healthy`, `supply_mv 3300`.
+
+use core::str;
+
+use embedded_storage::nor_flash::ReadNorFlash;
+use firmware_protocol::flash::Range;
+
+use crate::flash::FileFlash;
+
+/// Longest settings, in bytes.
+const LONGEST_BYTES: usize = 256;
+
+/// How a version behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Behaviour {
+    /// As it should.
+    #[default]
+    Healthy,
+    /// Stops, and feeds no watchdog.
+    Hangs,
+    /// Faults a second behind its start.
+    Crashes,
+    /// Its main loop feeds the watchdog and never calls the engine.
+    NeverPolls,
+    /// Calls the engine, and sends nothing that it says.
+    Deaf,
+    /// Stops, and a timer interrupt goes on feeding the watchdog.
+    FeedsFromInterrupt,
+}
+
+/// A version's settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// How it behaves.
+    pub behaviour: Behaviour,
+    /// What its sensor reads, in millivolts.
+    pub supply_mv: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { behaviour: Behaviour::Healthy, supply_mv: 3300 }
+    }
+}
+
+impl Settings {
+    /// Reads the settings at `place`. What is missing is as it should be.
+    #[must_use]
+    pub fn read(flash: &mut FileFlash, place: Range) -> Self {
+        let mut bytes = [0; LONGEST_BYTES];
+        if place.is_empty() || flash.read(place.start, &mut bytes).is_err() {
+            return Self::default();
+        }
+        let end = bytes.iter().position(|byte| !byte.is_ascii()).unwrap_or(LONGEST_BYTES);
+        Self::parse(str::from_utf8(&bytes[..end]).unwrap_or_default())
+    }
+
+    fn parse(text: &str) -> Self {
+        let mut settings = Self::default();
+        for line in text.lines() {
+            match line.split_once(' ') {
+                Some(("behaviour", word)) => settings.behaviour = behaviour(word),
+                Some(("supply_mv", number)) => {
+                    settings.supply_mv = number.parse().unwrap_or(settings.supply_mv);
+                }
+                Some(_) | None => {}
+            }
+        }
+        settings
+    }
+}
+
+fn behaviour(word: &str) -> Behaviour {
+    match word {
+        "hangs" => Behaviour::Hangs,
+        "crashes" => Behaviour::Crashes,
+        "never_polls" => Behaviour::NeverPolls,
+        "deaf" => Behaviour::Deaf,
+        "feeds_from_interrupt" => Behaviour::FeedsFromInterrupt,
+        _ => Behaviour::Healthy,
+    }
+}

@@ -1,0 +1,118 @@
+//! Builds noflake's firmware for the emulated board, starts it, and holds it to its promises (docs/PORTING.md).
+//!
+//!     cargo xtask board build|size|run|test
+
+mod cuts;
+mod emulator;
+mod error;
+mod firmware;
+mod host;
+mod image;
+mod measure;
+mod run;
+mod site;
+mod size;
+mod suite;
+mod table;
+mod tear;
+mod test;
+mod toolchain;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::emulator::Emulator;
+use crate::error::Error;
+use crate::firmware::{Firmware, Plant};
+
+/// Build, run and test noflake on an emulated Cortex-M3 board
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+enum Cli {
+    /// The board: MPS2 with application note AN385, in QEMU
+    #[command(subcommand)]
+    Board(Board),
+}
+
+#[derive(Debug, Subcommand)]
+enum Board {
+    /// Build boot stage, recovery, application and template
+    Build(Build),
+    /// Print what they take of flash and memory, crate by crate, and fail over budget
+    Size,
+    /// Start a board on a serial port, until Ctrl-C
+    Run(Run),
+    /// Run the conformance suite and seeded power cuts on a board of its own; exit 1 when a promise is broken
+    Test(test::Test),
+    /// Take the power of a board, or give it back: what the suite's power commands are
+    #[command(subcommand, hide = true)]
+    Power(Power),
+}
+
+#[derive(Debug, Args)]
+struct Build {
+    /// Also put what a bundle needs into this folder: program, settings, plan, and the spec mcu.toml
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct Run {
+    /// Where its serial port is to be
+    #[arg(long, value_name = "PATH")]
+    serial: PathBuf,
+    /// Folder with its flash and its key; a new board every time without
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Power {
+    /// Take it
+    Off {
+        /// Folder of the board
+        folder: PathBuf,
+    },
+    /// Give it back
+    On {
+        /// Folder of the board
+        folder: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let Cli::Board(command) = Cli::parse();
+    match carry_out(command) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// True when everything is as it has to be.
+fn carry_out(command: Board) -> Result<bool, Error> {
+    match command {
+        Board::Build(build) => {
+            let firmware = Firmware::build(Plant::Nothing)?;
+            println!("{firmware}");
+            if let Some(folder) = build.out {
+                site::write_example(&firmware, &folder)?;
+                println!(
+                    "{} has what a bundle needs: noflake bundle create mcu.toml",
+                    folder.display()
+                );
+            }
+            Ok(true)
+        }
+        Board::Size => size::run(),
+        Board::Run(options) => run::run(&options.serial, options.state.as_deref()),
+        Board::Test(options) => test::run(&options),
+        Board::Power(Power::Off { folder }) => Emulator::power_off(&folder).map(|()| true),
+        Board::Power(Power::On { folder }) => Emulator::power_on(&folder).map(|()| true),
+    }
+}

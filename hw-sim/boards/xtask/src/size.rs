@@ -1,0 +1,142 @@
+//! What the programs take of flash and memory, crate by crate, held against a budget (docs/PORTING.md, "What it takes").
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SectionKind, SymbolKind};
+
+use crate::emulator::Emulator;
+use crate::error::Error;
+use crate::firmware::{Firmware, Plant};
+use crate::host::{self, Noflake};
+use crate::measure;
+use crate::site::Site;
+
+/// A program's bounds, in bytes.
+struct Budget {
+    program: &'static str,
+    /// Of flash: code, constants and first values.
+    flash_bytes: u64,
+    /// Of memory, without stack.
+    ram_bytes: u64,
+}
+
+/// What decisions/0018 sets. They are there to notice growth, and stand a little above what was measured.
+const BUDGETS: [Budget; 4] = [
+    Budget { program: "boot_stage", flash_bytes: 28 << 10, ram_bytes: 5 << 10 },
+    Budget { program: "recovery", flash_bytes: 108 << 10, ram_bytes: 24 << 10 },
+    Budget { program: "application", flash_bytes: 110 << 10, ram_bytes: 24 << 10 },
+    Budget { program: "template", flash_bytes: 108 << 10, ram_bytes: 16 << 10 },
+];
+/// Deepest stack of the boot stage, in bytes.
+const BOOT_STACK_BYTES_MAX: u64 = 28 << 10;
+
+/// What a program takes, in bytes.
+#[derive(Debug, Default)]
+struct Size {
+    text: u64,
+    data: u64,
+    bss: u64,
+    by_crate: BTreeMap<String, u64>,
+}
+
+/// Prints the table; true when everything is within its budget.
+pub(crate) fn run() -> Result<bool, Error> {
+    let firmware = Firmware::build(Plant::Nothing)?;
+    let mut is_within = true;
+    println!(
+        "{:12} {:>8} {:>6} {:>7}   {:>17}   {:>17}",
+        "bytes", "text", "data", "bss", "flash of budget", "RAM of budget"
+    );
+    let mut sizes = Vec::new();
+    for budget in &BUDGETS {
+        let size = measure_program(&firmware.folder.join(budget.program))?;
+        let (flash, ram) = (size.text + size.data, size.data + size.bss);
+        let word = if flash > budget.flash_bytes || ram > budget.ram_bytes { "OVER" } else { "" };
+        is_within &= word.is_empty();
+        println!(
+            "{:12} {:>8} {:>6} {:>7}   {flash:>7} of {:>6}   {ram:>7} of {:>6}   {word}",
+            budget.program, size.text, size.data, size.bss, budget.flash_bytes, budget.ram_bytes
+        );
+        sizes.push((budget.program, size));
+    }
+    println!("\ncode and constants by crate, of which the names are known");
+    for (program, size) in &sizes {
+        let mut crates: Vec<_> = size.by_crate.iter().collect();
+        crates.sort_unstable_by_key(|(_, bytes)| std::cmp::Reverse(**bytes));
+        let words: Vec<String> =
+            crates.iter().map(|(name, bytes)| format!("{name} {bytes}")).collect();
+        println!("{program:12} {}", words.join(", "));
+    }
+    is_within &= print_start(&firmware)?;
+    Ok(is_within)
+}
+
+fn measure_program(elf: &Path) -> Result<Size, Error> {
+    let data = fs::read(elf).map_err(Error::file(elf))?;
+    let file = object::File::parse(&*data)
+        .map_err(|error| Error::Image { path: elf.to_owned(), problem: error.to_string() })?;
+    let mut size = Size::default();
+    for section in file.sections() {
+        match section.kind() {
+            SectionKind::Text | SectionKind::ReadOnlyData | SectionKind::ReadOnlyString => {
+                size.text += section.size();
+            }
+            SectionKind::Data => size.data += section.size(),
+            SectionKind::UninitializedData => size.bss += section.size(),
+            _ => {}
+        }
+    }
+    for symbol in file.symbols() {
+        let is_held = matches!(symbol.kind(), SymbolKind::Text | SymbolKind::Data);
+        if let (true, Ok(name)) = (is_held && symbol.size() > 0, symbol.name()) {
+            *size.by_crate.entry(crate_of(name)).or_default() += symbol.size();
+        }
+    }
+    Ok(size)
+}
+
+/// The crate of a mangled name: of a method of a trait the one that is named first.
+fn crate_of(name: &str) -> String {
+    let plain = format!("{:#}", rustc_demangle::demangle(name));
+    let path = plain.trim_start_matches(['<', '&', '[', '(']).trim_start_matches("mut ");
+    match path.split_once("::") {
+        Some((name, _)) if name.chars().all(|it| it.is_alphanumeric() || it == '_') => {
+            name.to_owned()
+        }
+        _ => "others".to_owned(),
+    }
+}
+
+/// What a start takes: of a board that has only its recovery, and of one that hashes a version.
+fn print_start(firmware: &Firmware) -> Result<bool, Error> {
+    let work = tempfile::tempdir().map_err(Error::file(&std::env::temp_dir()))?;
+    let site = Site::make(&work.path().join("site"), Noflake::build()?, firmware)?;
+    let board = Emulator::create(&work.path().join("board"), firmware)?;
+    let blank = measure::start(&board)?;
+    board.start()?;
+    let address = board.address();
+    host::run(site.command().args(["device", "enroll", "-d", &address]))?;
+    host::run(site.command().args(["deploy", "base.nfb", "-d", &address]))?;
+    board.stop()?;
+    let full = measure::start(&board)?;
+    let hashed_kib = measure::SLOT_KIB;
+    let per_mib =
+        (full.instructions - blank.instructions.min(full.instructions)) * 1024 / hashed_kib;
+    println!("\nboot stage: {} instructions on a blank board", blank.instructions);
+    println!(
+        "boot stage: {} instructions with a slot of {hashed_kib} KiB, {per_mib} for each MiB: {:.2} s at 72 MHz, \
+         one instruction a cycle",
+        full.instructions,
+        as_seconds(per_mib)
+    );
+    let stack_bytes = blank.stack_bytes.max(full.stack_bytes);
+    println!("boot stage: stack {stack_bytes} bytes of {BOOT_STACK_BYTES_MAX}");
+    Ok(stack_bytes <= BOOT_STACK_BYTES_MAX)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "printed with two digits")]
+fn as_seconds(instructions: u64) -> f64 {
+    instructions as f64 / 72e6
+}

@@ -1,0 +1,99 @@
+//! What a test has found, promise by promise.
+
+use std::collections::BTreeMap;
+
+use crate::cuts::Outcome;
+use crate::suite::Row;
+
+/// What each promise says, in short (docs/CONFORMANCE.md).
+const PROMISES: [(&str, &str); 9] = [
+    ("P1", "always boots"),
+    ("P2", "nothing unproven becomes permanent"),
+    ("P3", "losing the host means rollback"),
+    ("P4", "refused before touched"),
+    ("P5", "written is not running"),
+    ("P6", "interrupted work resumes"),
+    ("P7", "floors rise only at confirm"),
+    ("P8", "unauthenticated bytes change nothing"),
+    ("contract", "polls in time"),
+];
+
+/// Of the cuts, at least this part has to have struck an erase or a program.
+const STRUCK_OF_50_MIN: usize = 40;
+
+/// Prints the table; true when nothing is broken and enough was seen.
+pub(crate) fn print(rows: &[Row], cuts: &[Outcome]) -> bool {
+    let mut promises: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
+    for row in rows {
+        promises.entry(&row.promise).or_default().push(row);
+    }
+    println!("{:9} {:44} {:>6} {:>7} {:>12}", "promise", "", "holds", "broken", "not checked");
+    for (promise, rows) in &promises {
+        let says = PROMISES.iter().find(|(id, _)| id == promise).map_or("", |(_, says)| says);
+        let [holds, broken, rest] = tally(rows);
+        println!("{promise:9} {says:44} {holds:>6} {broken:>7} {rest:>12}");
+    }
+    let broken_cuts = cuts.iter().filter(|it| it.broken.is_some()).count();
+    if !cuts.is_empty() {
+        let says = "always boots, behind cuts in flash operations";
+        let late = cuts.iter().filter(|it| it.struck.is_none() && it.broken.is_none()).count();
+        let holds = cuts.len() - broken_cuts - late;
+        println!("{:9} {says:44} {holds:>6} {broken_cuts:>7} {late:>12}", "P1");
+    }
+    println!();
+    for row in rows.iter().filter(|row| row.finding != "holds") {
+        let finding = row.finding.replace('_', " ");
+        println!("{} {finding}: {}", row.scenario, row.why);
+    }
+    let is_enough = judge_cuts(cuts);
+    let broken: Vec<&str> = promises
+        .iter()
+        .filter(|(_, rows)| tally(rows)[1] > 0)
+        .map(|(promise, _)| *promise)
+        .chain((broken_cuts > 0).then_some("P1"))
+        .collect();
+    if !broken.is_empty() {
+        println!("broken: {}", broken.join(", "));
+    }
+    let is_seen = !rows.iter().any(|row| row.finding == "not_checked");
+    if !is_seen {
+        println!("not everything was checked");
+    }
+    broken.is_empty() && is_enough && is_seen
+}
+
+/// How many hold, are broken, and are anything else.
+fn tally(rows: &[&Row]) -> [usize; 3] {
+    let count = |finding: &str| rows.iter().filter(|row| row.finding == finding).count();
+    let (holds, broken) = (count("holds"), count("broken"));
+    [holds, broken, rows.len() - holds - broken]
+}
+
+fn judge_cuts(cuts: &[Outcome]) -> bool {
+    if cuts.is_empty() {
+        return true;
+    }
+    for outcome in cuts {
+        if let Some(broken) = &outcome.broken {
+            println!(
+                "P1 operation {}, piece {}: {broken}",
+                outcome.place.operation, outcome.place.piece
+            );
+        }
+    }
+    let struck = cuts.iter().filter_map(|outcome| outcome.struck);
+    let (erases, programs): (Vec<_>, Vec<_>) = struck.partition(|operation| operation.is_erase);
+    let all = erases.len() + programs.len();
+    println!(
+        "power cuts: {}, of which {} inside an erase and {} inside a program",
+        cuts.len(),
+        erases.len(),
+        programs.len()
+    );
+    let is_enough =
+        all * 50 >= cuts.len() * STRUCK_OF_50_MIN && !erases.is_empty() && !programs.is_empty();
+    if !is_enough {
+        println!("too few of them have struck to tell anything");
+    }
+    is_enough
+}
