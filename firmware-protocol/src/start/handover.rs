@@ -42,8 +42,8 @@ impl Handover {
         let [m0, m1, m2, m3] = MAGIC;
         let deadline_ms = self.deadline_ms.map_or(NO_DEADLINE, |ms| ms.min(LONGEST_DEADLINE_MS));
         let [d0, d1, d2, d3] = deadline_ms.to_le_bytes();
-        let row = number(&BootRow::ALL, self.row);
-        let cause = number(&ResetCause::ALL, self.cause);
+        let row = number(&BootRow::ALL, &self.row);
+        let cause = number(&ResetCause::ALL, &self.cause);
         let front = [m0, m1, m2, m3, start, row, cause, self.record_version, d0, d1, d2, d3];
         let [c0, c1, c2, c3] = crc32c(&front).to_le_bytes();
         [m0, m1, m2, m3, start, row, cause, self.record_version, d0, d1, d2, d3, c0, c1, c2, c3]
@@ -81,8 +81,8 @@ impl Handover {
 }
 
 /// The place of `one` in the list that is only ever appended to, counted from 1.
-fn number<T: PartialEq>(all: &[T], one: T) -> u8 {
-    let at = all.iter().position(|it| *it == one).unwrap_or(0);
+fn number<T: PartialEq>(all: &[T], one: &T) -> u8 {
+    let at = all.iter().position(|it| it == one).unwrap_or(0);
     u8::try_from(at).unwrap_or(u8::MAX).saturating_add(1)
 }
 

@@ -16,7 +16,7 @@ pub(crate) enum Plant {
     /// None.
     #[default]
     Nothing,
-    /// The boot stage starts no watchdog.
+    /// The boot stage starts neither watchdog nor deadline.
     NoWatchdog,
     /// The boot stage starts what was being written.
     TornAccepted,

@@ -35,7 +35,7 @@ fn main() -> ! {
         },
     };
     retained::leave(&handover);
-    if handover.deadline_ms.is_some() {
+    if handover.deadline_ms.is_some() && !cfg!(feature = "plant-no-watchdog") {
         deadline::set(handover.deadline_ms);
     }
     places::jump(place)
