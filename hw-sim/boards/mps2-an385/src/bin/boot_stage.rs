@@ -68,7 +68,9 @@ fn planted<F: firmware_protocol::flash::Flash>(
 
     let store = RecordStore::load(flash, layout.record());
     let is_torn = |slot: &SlotId| {
-        store.state().is_some_and(|state| *state.slots.get(*slot) == SlotState::Writing)
+        store
+            .state()
+            .is_some_and(|state| matches!(state.slots.get(*slot), SlotState::Writing { .. }))
     };
     match SlotId::ALL.into_iter().find(is_torn) {
         Some(slot) => Handover { start: Start::Slot(slot), ..handover },
