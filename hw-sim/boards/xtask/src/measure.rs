@@ -28,6 +28,3 @@ pub(crate) fn start(board: &Emulator) -> Result<Start, Error> {
     // One instruction is a nanosecond of the emulated clock.
     Ok(Start { instructions: number(0) * 1_000, stack_bytes: number(4) })
 }
-
-/// What the boot stage reads of a slot, in KiB: the program's area and the settings', as `mps2-an385/src/layout.rs` has them.
-pub(crate) const SLOT_KIB: u64 = 512 + 4;

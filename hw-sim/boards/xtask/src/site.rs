@@ -123,12 +123,15 @@ impl Site {
     }
 }
 
+/// Length of the program in `next`.
+pub(crate) const LARGE_BYTES: usize = 400_000;
+
 /// The application with so much behind it that its transfer can be cut in a place that tells something
 /// (docs/CONFORMANCE.md).
 fn large(application: &[u8]) -> Vec<u8> {
     let mut bytes = application.to_vec();
     let mut state: u32 = 1;
-    while bytes.len() < 400_000 {
+    while bytes.len() < LARGE_BYTES {
         // Numerical Recipes' generator: no two blocks alike is all that is wanted.
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         bytes.push(state.to_be_bytes()[0]);

@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::firmware::{Firmware, Plant};
 use crate::host::{self, Noflake};
 use crate::measure;
-use crate::site::Site;
+use crate::site::{self, Site};
 
 /// A program's bounds, in bytes.
 struct Budget {
@@ -89,7 +89,9 @@ fn measure_program(elf: &Path) -> Result<Size, Error> {
         }
     }
     for symbol in file.symbols() {
-        let is_held = matches!(symbol.kind(), SymbolKind::Text | SymbolKind::Data);
+        let section = symbol.section_index().and_then(|index| file.section_by_index(index).ok());
+        let is_in_flash = section.is_some_and(|it| it.kind() != SectionKind::UninitializedData);
+        let is_held = is_in_flash && matches!(symbol.kind(), SymbolKind::Text | SymbolKind::Data);
         if let (true, Ok(name)) = (is_held && symbol.size() > 0, symbol.name()) {
             *size.by_crate.entry(crate_of(name)).or_default() += symbol.size();
         }
@@ -109,7 +111,7 @@ fn crate_of(name: &str) -> String {
     }
 }
 
-/// What a start takes: of a board that has only its recovery, and of one that hashes a version.
+/// What a start takes: of a board that has only its recovery, and of one that hashes a version, a small and a large one.
 fn print_start(firmware: &Firmware) -> Result<bool, Error> {
     let work = tempfile::tempdir().map_err(Error::file(&std::env::temp_dir()))?;
     let site = Site::make(&work.path().join("site"), Noflake::build()?, firmware)?;
@@ -118,20 +120,31 @@ fn print_start(firmware: &Firmware) -> Result<bool, Error> {
     board.start()?;
     let address = board.address();
     host::run(site.command().args(["device", "enroll", "-d", &address]))?;
-    host::run(site.command().args(["deploy", "base.nfb", "-d", &address]))?;
-    board.stop()?;
-    let full = measure::start(&board)?;
-    let hashed_kib = measure::SLOT_KIB;
-    let per_mib =
-        (full.instructions - blank.instructions.min(full.instructions)) * 1024 / hashed_kib;
+    let mut stack_bytes = blank.stack_bytes;
     println!("\nboot stage: {} instructions on a blank board", blank.instructions);
-    println!(
-        "boot stage: {} instructions with a slot of {hashed_kib} KiB, {per_mib} for each MiB: {:.2} s at 72 MHz, \
-         one instruction a cycle",
-        full.instructions,
-        as_seconds(per_mib)
-    );
-    let stack_bytes = blank.stack_bytes.max(full.stack_bytes);
+    let mut starts = Vec::new();
+    for (bundle, program_bytes) in
+        [("base.nfb", firmware.application.len() as u64), ("next.nfb", site::LARGE_BYTES as u64)]
+    {
+        host::run(site.command().args(["deploy", bundle, "-d", &address]))?;
+        board.stop()?;
+        let start = measure::start(&board)?;
+        println!(
+            "boot stage: {} instructions with a version of {program_bytes} bytes",
+            start.instructions
+        );
+        stack_bytes = stack_bytes.max(start.stack_bytes);
+        starts.push((program_bytes, start.instructions));
+        board.start()?;
+    }
+    board.stop()?;
+    if let [(small, few), (large, many)] = starts[..] {
+        let per_mib = many.saturating_sub(few) * (1 << 20) / large.saturating_sub(small).max(1);
+        println!(
+            "boot stage: {per_mib} instructions for each MiB more of a version: {:.2} s at 72 MHz, one instruction a cycle",
+            as_seconds(per_mib)
+        );
+    }
     println!("boot stage: stack {stack_bytes} bytes of {BOOT_STACK_BYTES_MAX}");
     Ok(stack_bytes <= BOOT_STACK_BYTES_MAX)
 }
