@@ -282,7 +282,9 @@ pub fn redact(text: &str, folder: &Path) -> String {
             word.push(character);
             continue;
         }
-        redacted.push_str(redact_word(&word));
+        // A run's random part may be digits alone.
+        let is_of_run = word.len() == 8 && redacted.ends_with("TIME-");
+        redacted.push_str(if is_of_run { "HEX" } else { redact_word(&word) });
         word.clear();
         if character != '\0' {
             redacted.push(character);
@@ -325,5 +327,7 @@ mod tests {
             "/tmp/x/runs/20261122T204640Z-0a1b2c3d: boot 00ff00ff00ff00ff, 1234 ms, slot B, 1.1.0";
         let redacted = redact(text, Path::new("/tmp/x"));
         assert_eq!(redacted, "SITE/runs/TIME-HEX: boot HEX, N ms, slot B, 1.1.0");
+        let digits = redact("runs/20261122T204640Z-01234567", Path::new("/tmp/x"));
+        assert_eq!(digits, "runs/TIME-HEX");
     }
 }

@@ -53,7 +53,7 @@ pub struct BoardInfo<'a> {
     pub revision: u32,
     /// Serial number.
     pub serial: &'a str,
-    /// A timer that the image cannot stop ends trial boots.
+    /// A timer of the hardware ends trial boots, whatever the image's loop does (PORTING.md, "In order", 5).
     pub hardware_deadline: bool,
 }
 

@@ -4,24 +4,34 @@ use std::env;
 use std::fs;
 use std::path::PathBuf;
 
-/// Where each program runs, with the room that it has: as `src/places.rs` says, which the boot stage jumps by.
-const PROGRAMS: [(&str, u32, u32); 5] = [
-    ("boot_stage", 0x0000_0000, 0x0001_0000),
-    ("recovery", 0x0008_0000, 0x0004_0000),
-    ("application", 0x0010_0000, 0x0008_0000),
-    ("template", 0x0010_0000, 0x0008_0000),
-    ("embassy", 0x0010_0000, 0x0008_0000),
+#[expect(dead_code, unreachable_pub, reason = "the map is the firmware's, which is a library")]
+mod map {
+    include!("src/map.rs");
+}
+
+/// Where each program runs, with the room that it has, and the feature that it needs.
+const PROGRAMS: [(&str, u32, u32, Option<&str>); 6] = [
+    ("boot_stage", map::BOOT_STAGE, map::BOOT_STAGE_BYTES, None),
+    ("recovery", map::RECOVERY, map::RECOVERY_BYTES, None),
+    ("application", map::APPLICATION, map::APPLICATION_BYTES, None),
+    ("template", map::APPLICATION, map::APPLICATION_BYTES, None),
+    ("curve_time", map::BOOT_STAGE, map::RECOVERY, None),
+    ("embassy", map::APPLICATION, map::APPLICATION_BYTES, Some("CARGO_FEATURE_EMBASSY")),
 ];
-/// The last 256 bytes outlive a reset (`src/retained.rs`).
-const RAM_BYTES: u32 = 0x1_ff00;
 
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
-    for (program, origin, length) in PROGRAMS {
+    for (program, origin, length, feature) in PROGRAMS {
+        // Cargo refuses arguments for a program that it does not build.
+        if feature.is_some_and(|feature| env::var_os(feature).is_none()) {
+            continue;
+        }
         let folder = out.join(program);
         let memory = format!(
             "MEMORY {{\n  FLASH : ORIGIN = {origin:#010x}, LENGTH = {length:#x}\n  \
-             RAM : ORIGIN = 0x20000000, LENGTH = {RAM_BYTES:#x}\n}}\n"
+             RAM : ORIGIN = {:#010x}, LENGTH = {:#x}\n}}\n",
+            map::RAM,
+            map::RAM_BYTES
         );
         let written = fs::create_dir_all(&folder)
             .and_then(|()| fs::write(folder.join("memory.x"), memory))
@@ -29,10 +39,9 @@ fn main() {
         if let Err(error) = written {
             println!("cargo::error=cannot write the memory of {program}: {error}");
         }
-        if program != "embassy" || env::var_os("CARGO_FEATURE_EMBASSY").is_some() {
-            println!("cargo::rustc-link-arg-bin={program}=-L{}", folder.display());
-        }
+        println!("cargo::rustc-link-arg-bin={program}=-L{}", folder.display());
     }
     println!("cargo::rustc-link-arg-bins=-Tlink.x");
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=src/map.rs");
 }

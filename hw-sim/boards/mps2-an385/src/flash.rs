@@ -9,10 +9,11 @@ use embedded_storage::nor_flash::{
 use firmware_protocol::flash::OnNorFlash;
 
 use crate::file::{File, FileError};
+use crate::map::FLASH_BYTES;
 use crate::power_cut::{Kind, PowerCut};
 
 /// Length of the part, in bytes.
-pub const SIZE_BYTES: u32 = 0x0014_0000;
+pub const SIZE_BYTES: u32 = FLASH_BYTES;
 /// Length of an erase block, in bytes.
 pub const BLOCK_BYTES: u32 = 4096;
 /// Length of a word, in bytes.

@@ -19,8 +19,9 @@ unsafe impl InterruptNumber for Line {
     }
 }
 
-/// Priority of everything but the deadline: lower than its own, which is the highest from reset on.
-const LATER: u8 = 0x80;
+/// Priority of everything but the deadline: lower than its own, which is the highest from reset on. Whoever lets an
+/// exception of the processor through gives it this one, too.
+pub const LATER: u8 = 0x80;
 
 /// Lets an interrupt through.
 pub fn enable(line: Line) {
@@ -31,6 +32,12 @@ pub fn enable(line: Line) {
         }
         NVIC::unmask(line);
     }
+}
+
+/// Lets an interrupt through, and raises it.
+pub fn raise(line: Line) {
+    enable(line);
+    NVIC::pend(line);
 }
 
 /// Keeps an interrupt out.

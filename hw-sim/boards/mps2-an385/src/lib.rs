@@ -14,6 +14,9 @@ pub mod file;
 pub mod flash;
 pub mod interrupts;
 pub mod layout;
+pub mod loaded;
+/// The board's memory.
+pub mod map;
 pub mod measured;
 pub mod places;
 pub mod power_cut;

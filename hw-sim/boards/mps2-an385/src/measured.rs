@@ -14,12 +14,12 @@ unsafe extern "C" {
 #[must_use]
 pub fn stack_used_bytes() -> u32 {
     let (end, start) = (&raw const _stack_end as usize, &raw const _stack_start as usize);
-    let untouched = (end..start).step_by(4).find(|address| {
+    let deepest = (end..start).step_by(4).find(|address| {
         // SAFETY: between the two lies the stack, whole words of it.
         let word = unsafe { crate::register::Register::at(*address) };
         word.read() != PAINT
     });
-    u32::try_from(start - untouched.unwrap_or(start)).unwrap_or(u32::MAX)
+    u32::try_from(start - deepest.unwrap_or(start)).unwrap_or(u32::MAX)
 }
 
 /// Leaves numbers in the file `name`, which ends with a zero. Who cannot write measures nothing.

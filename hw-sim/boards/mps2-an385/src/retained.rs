@@ -1,24 +1,26 @@
 //! Memory that a reset leaves as it is, and that comes up as zeros: why the board resets, and what the boot stage tells.
 //!
-//! Parts with a register for the reset cause say most of this themselves. Here everything that resets the board on purpose
+//! Parts with a register for the reset cause say most of this themselves, and so does the real board (SYSCON RSTINFO); QEMU has
+//! none. Here everything that resets the board on purpose
 //! leaves a word first. Nothing else is left but the watchdog, which leaves none.
 
 use firmware_protocol::boot::ResetCause;
 use firmware_protocol::start::Handover;
 
+use crate::map::RETAINED;
 use crate::register::Register;
 
-// SAFETY: `build.rs` keeps the last 256 bytes of the first 128 KiB of memory out of every program.
-const CAUSE: Register = unsafe { Register::at(0x2001_ff00) };
+// SAFETY: `build.rs` links no program to it.
+const CAUSE: Register = unsafe { Register::at(RETAINED as usize) };
 // SAFETY: as above.
-const OPERATIONS: Register = unsafe { Register::at(0x2001_ff04) };
+const OPERATIONS: Register = unsafe { Register::at(RETAINED as usize + 4) };
 // SAFETY: as above.
 const HANDOVER: [Register; 4] = unsafe {
     [
-        Register::at(0x2001_ff10),
-        Register::at(0x2001_ff14),
-        Register::at(0x2001_ff18),
-        Register::at(0x2001_ff1c),
+        Register::at(RETAINED as usize + 0x10),
+        Register::at(RETAINED as usize + 0x14),
+        Register::at(RETAINED as usize + 0x18),
+        Register::at(RETAINED as usize + 0x1c),
     ]
 };
 
@@ -36,7 +38,9 @@ pub fn take_cause() -> ResetCause {
         REQUESTED => ResetCause::Requested,
         DEADLINE => ResetCause::Deadline,
         CRASH => ResetCause::Crash,
-        _ => ResetCause::PowerOn,
+        0 => ResetCause::PowerOn,
+        // Somebody has written here: that is charged to who ran, as a crash is.
+        _ => ResetCause::Unknown,
     };
     CAUSE.write(RUNNING);
     cause

@@ -1,5 +1,6 @@
-//! The loop around the engine: the one place that carries out what it asks for.
+//! The loop around the engine of recovery and application: carries out what the engine asks for.
 
+use cortex_m::peripheral::scb::SystemHandler;
 use cortex_m::peripheral::syst::SystClkSource;
 use firmware_protocol::device::{Device, Effect, Served};
 use firmware_protocol::flash::Flash;
@@ -10,6 +11,7 @@ use firmware_protocol::start::Handover;
 
 use crate::board::Mps2Board;
 use crate::clock::Clock;
+use crate::interrupts::LATER;
 use crate::uart::Uart;
 use crate::{deadline, retained, watchdog};
 
@@ -90,7 +92,10 @@ pub fn serve<F: Flash>(
 
 /// Lets a tick wake the loop every ten milliseconds.
 pub fn tick() {
-    if let Some(mut core) = cortex_m::Peripherals::take() {
+    // SAFETY: the timer is nobody else's, and its priority is below the deadline's from now on.
+    unsafe {
+        let mut core = cortex_m::Peripherals::steal();
+        core.SCB.set_priority(SystemHandler::SysTick, LATER);
         core.SYST.set_clock_source(SystClkSource::Core);
         core.SYST.set_reload(250_000 - 1);
         core.SYST.clear_current();

@@ -29,6 +29,8 @@ pub enum Behaviour {
     Deaf,
     /// Stops, and a timer interrupt goes on feeding the watchdog.
     FeedsFromInterrupt,
+    /// Its settings name none of these: a version that does not know itself is not healthy.
+    Unknown,
 }
 
 /// A version's settings.
@@ -80,6 +82,7 @@ fn behaviour(word: &str) -> Behaviour {
         "never_polls" => Behaviour::NeverPolls,
         "deaf" => Behaviour::Deaf,
         "feeds_from_interrupt" => Behaviour::FeedsFromInterrupt,
-        _ => Behaviour::Healthy,
+        "healthy" => Behaviour::Healthy,
+        _ => Behaviour::Unknown,
     }
 }

@@ -1,6 +1,7 @@
-//! The CMSDK watchdog: behind half of its time it raises the non-maskable interrupt, behind the other half it resets.
+//! The CMSDK watchdog: a second behind the last feed it raises the non-maskable interrupt, a second later it resets.
 //!
-//! Nothing answers the interrupt but a loop, so that an image which cannot be trusted any more does nothing until the reset.
+//! Nothing answers the interrupt but a loop, so that an image which cannot be trusted any more does nothing until the reset: its
+//! longest step is shorter than the first second.
 
 use crate::register::Register;
 
@@ -17,9 +18,6 @@ const KEY: u32 = 0x1acc_e551;
 /// Half of the time until the reset, at 25 MHz.
 const HALF_TICKS: u32 = 25_000_000;
 const INTERRUPT_AND_RESET: u32 = 3;
-
-/// From the last feed to the reset, in milliseconds.
-pub const TIMEOUT_MS: u32 = 2_000;
 
 /// Starts it. Nothing here stops it again.
 pub fn start() {

@@ -8,13 +8,19 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::error::Error;
 use crate::firmware::Firmware;
+use crate::interrupted;
 
-/// As `mps2-an385/src/flash.rs` has it.
-const FLASH_BYTES: usize = 0x0014_0000;
+#[expect(dead_code, unreachable_pub, reason = "the map is the firmware's, which is a library")]
+mod map {
+    include!("../../mps2-an385/src/map.rs");
+}
+
+/// File with the number of the emulator's process.
+const PID: &str = "qemu.pid";
 const QEMU: &str = "qemu-system-arm";
 /// In which QEMU names its port.
 const START_MAX: Duration = Duration::from_secs(20);
@@ -26,27 +32,28 @@ pub(crate) struct Emulator {
 }
 
 impl Emulator {
-    /// A new board in `folder`: blank flash, no key, no power.
-    pub(crate) fn create(folder: &Path, firmware: &Firmware) -> Result<Self, Error> {
+    /// The board in `folder`: with the flash and the key that are there, or new and blank. It has no power.
+    pub(crate) fn open(folder: &Path, firmware: &Firmware) -> Result<Self, Error> {
         fs::create_dir_all(folder).map_err(Error::file(folder))?;
-        let write = |name: &str, bytes: &[u8]| {
-            let path = folder.join(name);
-            fs::write(&path, bytes).map_err(Error::file(&path))
-        };
-        if !folder.join("flash.bin").exists() {
-            write("flash.bin", &vec![0xff; FLASH_BYTES])?;
+        let folder = fs::canonicalize(folder).map_err(Error::file(folder))?;
+        if let Some(pid) = running(&folder) {
+            let words = format!("{} is in use by process {}", folder.display(), pid.as_raw_nonzero());
+            return Err(Error::Board(words));
         }
-        for (name, from) in
-            [("boot_stage", &firmware.boot_stage), ("recovery.bin", &firmware.recovery)]
-        {
+        let flash = folder.join("flash.bin");
+        if !flash.exists() {
+            fs::write(&flash, vec![0xff; map::FLASH_BYTES as usize]).map_err(Error::file(&flash))?;
+        }
+        for (name, from) in [("boot_stage", &firmware.boot_stage), ("recovery.bin", &firmware.recovery)] {
             fs::copy(from, folder.join(name)).map_err(Error::file(from))?;
         }
-        Ok(Self { folder: folder.to_owned() })
+        Ok(Self { folder })
     }
 
     /// A copy of the board, without its power.
     pub(crate) fn copy_to(&self, folder: &Path) -> Result<Self, Error> {
         fs::create_dir_all(folder).map_err(Error::file(folder))?;
+        let folder = &fs::canonicalize(folder).map_err(Error::file(folder))?;
         for name in ["flash.bin", "identity.bin", "boot_stage", "recovery.bin"] {
             let from = self.path(name);
             // A board that was never asked for its key has none yet.
@@ -80,9 +87,10 @@ impl Emulator {
     /// Gives the board in `folder` power, and waits until its port is there.
     pub(crate) fn power_on(folder: &Path) -> Result<(), Error> {
         let folder = &fs::canonicalize(folder).map_err(Error::file(folder))?;
+        interrupted::takes_power_of(folder);
         let log = folder.join("qemu.log");
         let mut child = spawn(folder, &log, &[])?;
-        let pid = folder.join("qemu.pid");
+        let pid = folder.join(PID);
         fs::write(&pid, child.id().to_string()).map_err(Error::file(&pid))?;
         let port = wait_for_port(&log, &mut child)?;
         let link = folder.join("port");
@@ -91,19 +99,19 @@ impl Emulator {
         symlink(&port, &link).map_err(Error::file(&link))
     }
 
-    /// Takes the power of the board in `folder`: in no way can its processor do anything more.
+    /// Takes the power of the board in `folder`: its processor does nothing more from then on. One without power is as good.
     pub(crate) fn power_off(folder: &Path) -> Result<(), Error> {
-        let path = folder.join("qemu.pid");
-        let text = fs::read_to_string(&path).map_err(Error::file(&path))?;
-        let Some(pid) = text.trim().parse().ok().and_then(Pid::from_raw) else {
-            return Err(Error::Board(format!("{text:?} in {} is no process", path.display())));
-        };
-        // Gone already is as good.
-        let _ = kill_process(pid, Signal::KILL);
-        while test_kill_process(pid).is_ok() && !is_zombie(pid) {
-            sleep(Duration::from_millis(1));
+        let folder = &fs::canonicalize(folder).map_err(Error::file(folder))?;
+        if let Some(pid) = running(folder) {
+            let _ = kill_process(pid, Signal::KILL);
+            while running(folder).is_some() {
+                sleep(Duration::from_millis(1));
+            }
         }
-        let _ = fs::remove_file(folder.join("port"));
+        for name in ["port", PID] {
+            // Gone already is as good.
+            let _ = fs::remove_file(folder.join(name));
+        }
         Ok(())
     }
 
@@ -128,11 +136,8 @@ impl Emulator {
 }
 
 impl Drop for Emulator {
-    /// Nothing is left running.
     fn drop(&mut self) {
-        if self.path("qemu.pid").exists() {
-            let _ = self.stop();
-        }
+        let _ = self.stop();
     }
 }
 
@@ -144,19 +149,17 @@ fn spawn(folder: &Path, log: &Path, more: &[&str]) -> Result<Child, Error> {
         .current_dir(folder)
         .args(["-machine", "mps2-an385", "-display", "none", "-monitor", "none"])
         .args(["-kernel", "boot_stage"])
-        .args(["-device", "loader,file=recovery.bin,addr=0x80000,force-raw=on"])
+        .arg("-device")
+        .arg(format!("loader,file=recovery.bin,addr={:#x},force-raw=on", map::RECOVERY))
         .args(["-semihosting-config", "enable=on,target=native"])
         .args(["-serial", "pty"])
         .args(more)
         .stdin(Stdio::null())
         .stdout(out)
         .stderr(err)
-        // Ctrl-C is for whoever started the board.
+        // Ctrl-C is for whoever started the board, who takes its power (`interrupted.rs`).
         .process_group(0);
-    command.spawn().map_err(|_| Error::Missing {
-        program: QEMU.to_owned(),
-        remedy: "`apt install qemu-system-arm` on Debian".to_owned(),
-    })
+    command.spawn().map_err(Error::start(&command))
 }
 
 /// QEMU says where its port is, in words.
@@ -175,8 +178,13 @@ fn wait_for_port(log: &Path, child: &mut Child) -> Result<PathBuf, Error> {
     }
 }
 
-/// A killed child whose parent has not asked for it yet.
-fn is_zombie(pid: Pid) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero()));
-    stat.is_ok_and(|text| text.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(" Z")))
+/// The emulator that runs in `folder`, if one does: a number that is left of a process long gone may be anybody's by now.
+fn running(folder: &Path) -> Option<Pid> {
+    let text = fs::read_to_string(folder.join(PID)).ok()?;
+    let pid = Pid::from_raw(text.trim().parse().ok()?)?;
+    let process = Path::new("/proc").join(pid.as_raw_nonzero().to_string());
+    let is_here = fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == folder);
+    let is_qemu = fs::read_link(process.join("exe"))
+        .is_ok_and(|exe| exe.file_name().is_some_and(|name| name.to_string_lossy().starts_with("qemu")));
+    (is_here && is_qemu).then_some(pid)
 }

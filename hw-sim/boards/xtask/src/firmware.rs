@@ -8,7 +8,7 @@ use clap::ValueEnum;
 
 use crate::error::Error;
 use crate::toolchain::{TARGET, Toolchain};
-use crate::{host, image};
+use crate::{image, noflake, program};
 
 /// A mistake on purpose, which the test has to notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -16,8 +16,10 @@ pub(crate) enum Plant {
     /// None.
     #[default]
     Nothing,
-    /// The boot stage starts neither watchdog nor deadline.
+    /// The boot stage starts no watchdog.
     NoWatchdog,
+    /// The boot stage starts no deadline.
+    NoDeadline,
     /// The boot stage starts what was being written.
     TornAccepted,
 }
@@ -31,6 +33,8 @@ pub(crate) struct Firmware {
     pub(crate) recovery: PathBuf,
     /// As a bundle holds it.
     pub(crate) application: Vec<u8>,
+    /// As a bundle holds it.
+    pub(crate) template: Vec<u8>,
     /// Where they were linked to.
     pub(crate) folder: PathBuf,
 }
@@ -38,26 +42,30 @@ pub(crate) struct Firmware {
 impl Firmware {
     /// Builds them.
     pub(crate) fn build(plant: Plant) -> Result<Self, Error> {
+        // The example for embassy is built as well, so that it goes on compiling.
         let features = match plant {
-            Plant::Nothing => "",
-            Plant::NoWatchdog => "plant-no-watchdog",
-            Plant::TornAccepted => "plant-torn-accepted",
+            Plant::Nothing => "embassy",
+            Plant::NoWatchdog => "embassy,plant-no-watchdog",
+            Plant::NoDeadline => "embassy,plant-no-deadline",
+            Plant::TornAccepted => "embassy,plant-torn-accepted",
         };
-        let target = host::target().join("boards");
-        let mut cargo = Toolchain::find()?.cargo_build(&host::boards(), &target);
+        let target = noflake::target().join("boards");
+        let mut cargo = Toolchain::find()?.cargo_build(&noflake::boards(), &target);
         cargo.args(["-p", "mps2-an385", "--features", features]);
-        host::run(&mut cargo)?;
+        program::run(&mut cargo)?;
         let folder = target.join(TARGET).join("release");
         let recovery = folder.join("recovery.bin");
         let bytes = image::bytes(&folder.join("recovery"))?;
         fs::write(&recovery, bytes).map_err(Error::file(&recovery))?;
         let application = image::bytes(&folder.join("application"))?;
-        Ok(Self { boot_stage: folder.join("boot_stage"), recovery, application, folder })
+        let template = image::bytes(&folder.join("template"))?;
+        let boot_stage = folder.join("boot_stage");
+        Ok(Self { boot_stage, recovery, application, template, folder })
     }
 }
 
 impl fmt::Display for Firmware {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "boot stage, recovery, application and template are in {}", self.folder.display())
+        write!(f, "boot stage, recovery, application, template and embassy are in {}", self.folder.display())
     }
 }

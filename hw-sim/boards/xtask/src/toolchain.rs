@@ -30,7 +30,7 @@ impl Toolchain {
         let debian = Path::new(DEBIAN_RUSTC);
         if !sysroot(debian).is_some_and(|it| it.join(source).is_file()) {
             return Err(Error::Missing {
-                program: format!("a compiler for {TARGET}"),
+                what: format!("a compiler for {TARGET}"),
                 remedy: format!(
                     "`rustup target add {TARGET}`, or on Debian `apt install rustc-web rust-web-src lld`"
                 ),
@@ -39,7 +39,7 @@ impl Toolchain {
         if Command::new("ld.lld").arg("--version").output().is_err() {
             let remedy =
                 "`apt install lld`: Debian's compiler comes without a linker for the board";
-            return Err(Error::Missing { program: "ld.lld".to_owned(), remedy: remedy.to_owned() });
+            return Err(Error::Missing { what: "ld.lld".to_owned(), remedy: remedy.to_owned() });
         }
         Ok(Self::Debian)
     }

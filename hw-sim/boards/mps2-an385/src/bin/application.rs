@@ -41,6 +41,7 @@ fn main() -> ! {
             FEEDS.store(true, Ordering::Relaxed);
             hang(|| {})
         }
+        Behaviour::Unknown => retained::reset_behind_fault(),
         Behaviour::Crashes => {
             let mut clock = Clock::start();
             let started_ms = clock.now_ms();

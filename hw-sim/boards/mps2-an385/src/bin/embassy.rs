@@ -11,6 +11,7 @@ use cortex_m::singleton;
 use cortex_m_rt::exception;
 use embassy_executor::Spawner;
 use embassy_futures::select::select;
+use embassy_futures::yield_now;
 use embassy_time::{Instant, Timer};
 use embassy_time_driver::Driver;
 use embassy_time_queue_utils::Queue;
@@ -68,8 +69,9 @@ async fn main(spawner: Spawner) {
             }
             Effect::Reset => retained::reset_as_requested(),
         }
-        if from == to {
-            // Where it is due at once, the others have had a turn nonetheless.
+        // The others have a turn behind each of the engine's.
+        yield_now().await;
+        if from == to && next.wake_ms > now_ms {
             select(received_something(), Timer::at(Instant::from_millis(next.wake_ms))).await;
         }
     }
@@ -98,7 +100,7 @@ impl Driver for Ticker {
 
     fn schedule_wake(&self, at: u64, waker: &Waker) {
         interrupt::free(|free| {
-            // The tick comes at its own time.
+            // Whether it is the next to be due matters to no tick.
             let _ = self.queue.borrow(free).borrow_mut().schedule_wake(at, waker);
         });
     }

@@ -33,7 +33,7 @@ impl Board for MyBoard {
             revision: 1,
             // From where your units keep it.
             serial: "AN385-01",
-            // True only for a timer that the image cannot put off: `deadline` below.
+            // True for a timer that resets whatever this loop does: `deadline` below.
             hardware_deadline: true,
         }
     }
@@ -47,7 +47,10 @@ impl Board for MyBoard {
     /// The device's own key, kept where no stage writes; without one it cannot be enrolled for the field.
     fn identity(&mut self) -> Option<LinkSecret> {
         let mut key = [0; 32];
-        if File::open("identity.bin\0").and_then(|mut file| file.read(&mut key)).is_err() {
+        if let Ok(mut file) = File::open("identity.bin\0") {
+            // A key that cannot be read is not replaced: it may be read the next time.
+            file.read(&mut key).ok()?;
+        } else {
             self.random(&mut key).ok()?;
             File::create("identity.bin\0").and_then(|mut file| file.write(&key)).ok()?;
         }

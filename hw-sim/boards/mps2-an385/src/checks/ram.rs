@@ -1,9 +1,9 @@
 //! March C- over memory that nothing uses: finds cells that are stuck, coupled or not reached.
 
+use crate::map::SPARE_RAM;
 use crate::register::Register;
 
-/// 64 KiB behind what the programs have.
-const START: usize = 0x2002_0000;
+/// 64 KiB.
 const WORDS: usize = 0x4000;
 /// Words of one step.
 const STEP_WORDS: usize = 4096;
@@ -34,7 +34,7 @@ impl RamMarch {
         for offset in self.at..(self.at + STEP_WORDS).min(WORDS) {
             let index = if *goes_down { WORDS - 1 - offset } else { offset };
             // SAFETY: memory of the board that `build.rs` gives to no program.
-            let word = unsafe { Register::at(START + index * 4) };
+            let word = unsafe { Register::at(SPARE_RAM as usize + index * 4) };
             if expected.is_some_and(|expected| word.read() != expected) {
                 return Some(false);
             }

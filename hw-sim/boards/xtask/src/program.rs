@@ -1,0 +1,36 @@
+//! Programs of this computer, run to their end.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+use crate::error::Error;
+
+/// Runs a program to its end; its output, if it ended with 0.
+pub(crate) fn run(command: &mut Command) -> Result<Output, Error> {
+    let output = output(command)?;
+    if output.status.success() { Ok(output) } else { Err(failed(command, &output)) }
+}
+
+/// Runs a program to its end.
+pub(crate) fn output(command: &mut Command) -> Result<Output, Error> {
+    command.stdin(Stdio::null()).output().map_err(Error::start(command))
+}
+
+/// Runs a program to its end with `input` on its standard input; its output, if it ended with 0.
+pub(crate) fn run_with(command: &mut Command, input: &str) -> Result<Output, Error> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(Error::start(command))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // Who does not read it says why it failed.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    let output = child.wait_with_output().map_err(Error::start(command))?;
+    if output.status.success() { Ok(output) } else { Err(failed(command, &output)) }
+}
+
+fn failed(command: &Command, output: &Output) -> Error {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let said = [&output.stdout[..], &output.stderr[..]].concat();
+    let said = String::from_utf8_lossy(&said).trim_end().to_owned();
+    Error::Failed { program, status: output.status.to_string(), said }
+}
