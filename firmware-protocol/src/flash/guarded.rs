@@ -5,8 +5,8 @@ use crate::planted::Mistake;
 use super::{Flash, FlashError, Geometry, Range};
 
 /// A flag that the fault handler of a part sets whose reads trap: on many parts a double ECC error is a bus
-/// fault or a non-maskable interrupt, not an answer (PORTING: the handler clears the cause, sets the flag and
-/// returns; the read then gives anything).
+/// fault or a non-maskable interrupt, not an answer. The handler clears the cause, sets the flag and returns; the read then gives
+/// anything. How a handler returns from a bus fault without meeting it again is in PORTING.md, "In order".
 pub trait TrapFlag {
     /// Takes the flag back; true when it was set.
     fn take(&mut self) -> bool;

@@ -57,7 +57,8 @@ async fn damaged<U: Unit>(
         if let Some(at) = turned {
             return Ok((at, staging.spare, told));
         }
-        // Behind that place it had all of it.
+        // Behind that place it had all of it, unless it said otherwise.
+        told?;
         subject.meet().await?;
         from = Some(0);
     }

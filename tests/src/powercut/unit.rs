@@ -165,6 +165,7 @@ impl<'a> Unit<'a> {
         self.trap.take();
         self.held = bytes_in(&flash, self.part, self.releases);
         let disturbed = disturbed(flash.fired());
+        let astray = astray(flash.fired());
         let unread = unread(flash.fired());
         let [first, second] = self.part.layout.record();
         let is_of_record = |address: &u32| (first.start..second.end()).contains(address);
@@ -178,6 +179,7 @@ impl<'a> Unit<'a> {
             Some(Stop::PowerLost)
         };
         let is_unsure = disturbed != self::disturbed(flash.get_mut().fired());
+        let has_gone_astray = astray != self::astray(flash.get_mut().fired());
         let behind = bytes_in(flash.get_mut(), self.part, self.releases);
         let went = match &stop {
             Some(_) => Went::CutShort,
@@ -198,7 +200,7 @@ impl<'a> Unit<'a> {
         self.belief.started(cause, self.held, went, until);
         // An operation of this start that went to another place may have made a slot whole before it was looked at.
         for (held, behind) in self.held.iter_mut().zip(behind) {
-            if is_unsure && held.release().is_none() {
+            if has_gone_astray && held.release().is_none() {
                 *held = behind;
             }
         }
@@ -319,6 +321,11 @@ impl Power {
             Self::Off(flash) => *flash,
         }
     }
+}
+
+/// How many operations went to another place than they were meant for.
+fn astray(fired: &BTreeMap<FaultClass, u64>) -> u64 {
+    fired.get(&FaultClass::Misdirect).copied().unwrap_or(0)
 }
 
 /// How often flash did not do what it was told to.

@@ -39,7 +39,9 @@ impl<F: Flash> Loaded<F> {
         self.loaded = None;
         let room = places::application().get_mut(..place.len_bytes as usize);
         let room = room.ok_or(FlashError::OutOfBounds)?;
-        for (address, piece) in (place.start..).step_by(PIECE_BYTES).zip(room.chunks_mut(PIECE_BYTES)) {
+        for (address, piece) in
+            (place.start..).step_by(PIECE_BYTES).zip(room.chunks_mut(PIECE_BYTES))
+        {
             self.flash.read(address, piece)?;
         }
         self.loaded = Some(place);

@@ -1,9 +1,11 @@
 //! Seeded power cuts in the middle of flash operations: the board is killed there, the word on its way is torn, and the board has to
 //! come back and take the same deployment.
 
+use std::fmt;
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::str::FromStr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, sleep};
@@ -11,11 +13,10 @@ use std::time::{Duration, Instant};
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
-use serde_json::Value;
 
 use crate::emulator::Emulator;
 use crate::error::Error;
-use crate::host;
+use crate::program;
 use crate::site::Site;
 use crate::tear::Operation;
 
@@ -23,8 +24,13 @@ use crate::tear::Operation;
 const BOOT_MAX: Duration = Duration::from_secs(20);
 /// In which a deployment has come to the chosen place, or has ended.
 const DEPLOY_MAX: Duration = Duration::from_secs(120);
-/// How often the same deployment is given behind a cut: a trial that is still open is first waited out.
+/// How often the same deployment is given behind a cut: one that meets a trial of its own that is still open may end it.
 const TRIES: usize = 3;
+/// The roles of the version before and of the one that is deployed.
+const OLD: &str = "base";
+const NEW: &str = "cut";
+/// The last erase block, which a check of the board writes and nothing depends on, as `mps2-an385/src/layout.rs` has it.
+const SPARE_START: u32 = 0x0013_f000;
 
 /// What came of one cut.
 #[derive(Debug)]
@@ -44,6 +50,23 @@ pub(crate) struct Place {
     pub(crate) piece: u32,
 }
 
+impl FromStr for Place {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (operation, piece) =
+            text.split_once(':').ok_or("expected OPERATION:PIECE, as in 26:10")?;
+        let number = |text: &str| text.parse().map_err(|_| "expected two numbers, as in 26:10");
+        Ok(Self { operation: number(operation)?, piece: number(piece)? })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.operation, self.piece)
+    }
+}
+
 /// Makes `count` cuts in a deployment to `board`, which has no power and runs the version before.
 pub(crate) fn run(
     site: &Site,
@@ -52,18 +75,22 @@ pub(crate) fn run(
     seed: u64,
     count: usize,
 ) -> Result<Vec<Outcome>, Error> {
-    let places = choose(&reference(site, board, &work.join("reference"))?, seed, count);
+    let operations = reference(site, board, &work.join("reference"))?;
+    let places = choose(&operations, seed, count);
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(Vec::new());
     let workers = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
         let work_through = || {
             while let Some(place) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let name = format!("cut-{}-{}", place.operation, place.piece);
-                let outcome = cut(site, board, &work.join(name), *place, seed);
+                let outcome = cut(site, board, work, *place, seed);
                 if let Ok(mut outcomes) = outcomes.lock() {
                     outcomes.push(outcome);
-                    eprint!("\rpower cuts: {} of {}", outcomes.len(), places.len());
+                    eprintln!(
+                        "power cuts: {} of {}, the last at {place}",
+                        outcomes.len(),
+                        places.len()
+                    );
                 }
             }
         };
@@ -71,7 +98,6 @@ pub(crate) fn run(
             scope.spawn(work_through);
         }
     });
-    eprintln!();
     let outcomes = outcomes.into_inner().unwrap_or_default();
     let mut outcomes = outcomes.into_iter().collect::<Result<Vec<_>, _>>()?;
     outcomes.sort_by_key(|outcome| (outcome.place.operation, outcome.place.piece));
@@ -84,138 +110,214 @@ fn reference(site: &Site, board: &Emulator, folder: &Path) -> Result<Vec<Operati
     let log = board.path("operations");
     fs::write(&log, []).map_err(Error::file(&log))?;
     board.start()?;
-    host::run(&mut deploy(site, &board))?;
+    program::run(&mut deploy(site, &board))?;
     board.stop()?;
-    Operation::read_all(&log)
+    let mut operations = Operation::read_all(&log)?;
+    operations.retain(|operation| operation.address < SPARE_START);
+    Ok(operations)
 }
 
-/// Places spread over all operations: one in each stretch of them, an erase if the stretch has one and the turn is an erase's.
+/// Places spread over all operations: one in each stretch of them; in every third an erase, if it has one.
 fn choose(operations: &[Operation], seed: u64, count: usize) -> Vec<Place> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut below = |end: usize| random.next_u32() as usize % end.max(1);
-    let stretch = (operations.len() / count.max(1)).max(1);
-    operations
-        .chunks(stretch)
-        .take(count)
-        .enumerate()
-        .filter_map(|(index, stretch)| {
+    let edge = |index: usize| index * operations.len() / count.max(1);
+    let stretch = |index: usize| operations.get(edge(index)..edge(index + 1)).unwrap_or_default();
+    (0..count)
+        .filter_map(|index| {
             let wants_erase = index % 3 == 0;
-            let fitting: Vec<_> = stretch.iter().filter(|it| it.is_erase == wants_erase).collect();
+            let fits = |it: &&Operation| it.is_erase == wants_erase;
+            let fitting: Vec<_> = stretch(index).iter().filter(fits).collect();
             let one = match fitting.len() {
-                0 => stretch.get(below(stretch.len()))?,
+                0 => stretch(index).get(below(stretch(index).len()))?,
                 some => *fitting.get(below(some))?,
             };
-            Some(Place {
-                operation: one.number,
-                piece: u32::try_from(below(one.pieces() as usize)).ok()?,
-            })
+            let piece = u32::try_from(below(one.pieces() as usize)).ok()?;
+            Some(Place { operation: one.number, piece })
         })
         .collect()
 }
 
-fn cut(
+/// One cut. The folder of one that breaks something stays in `work`.
+pub(crate) fn cut(
     site: &Site,
     board: &Emulator,
-    folder: &Path,
+    work: &Path,
     place: Place,
     seed: u64,
 ) -> Result<Outcome, Error> {
-    let board = board.copy_to(folder)?;
     let Place { operation, piece } = place;
+    let folder = work.join(format!("cut-{operation}-{piece}"));
+    let board = board.copy_to(&folder)?;
     let chosen = board.path("cut");
     let bytes = [operation.to_le_bytes(), piece.to_le_bytes()].concat();
     fs::write(&chosen, bytes).map_err(Error::file(&chosen))?;
     board.start()?;
-    let host = deploy(site, &board).spawn().map_err(Error::file(folder))?;
-    let struck = wait_for_strike(&board, host)?;
+    let strike = wait_for_strike(&board, &mut Host::start(deploy(site, &board))?)?;
     board.stop()?;
     fs::remove_file(&chosen).map_err(Error::file(&chosen))?;
-    if let Some(operation) = struck {
-        let own = u64::from(place.operation) << 32 | u64::from(place.piece);
-        operation.tear(&board.path("flash.bin"), &mut ChaCha8Rng::seed_from_u64(seed ^ own))?;
-    }
-    board.start()?;
-    let broken = comes_back(site, &board).err();
-    board.stop()?;
+    let operation = match &strike {
+        Strike::Struck(operation) => Some(*operation),
+        Strike::Late | Strike::Failed(_) => None,
+    };
+    let broken = match strike {
+        Strike::Struck(operation) => {
+            let own = u64::from(place.operation) << 32 | u64::from(place.piece);
+            operation.tear(&board.path("flash.bin"), &mut ChaCha8Rng::seed_from_u64(seed ^ own))?;
+            board.start()?;
+            let broken = comes_back(site, &board).err();
+            board.stop()?;
+            broken
+        }
+        Strike::Late => None,
+        Strike::Failed(words) => Some(words),
+    };
     if broken.is_none() {
-        let _ = fs::remove_dir_all(folder);
+        // What is left behind goes with the whole.
+        let _ = fs::remove_dir_all(&folder);
     }
-    Ok(Outcome { place, struck, broken })
+    Ok(Outcome { place, struck: operation, broken })
 }
 
-fn deploy(site: &Site, board: &Emulator) -> std::process::Command {
+fn deploy(site: &Site, board: &Emulator) -> Command {
     let mut command = site.command();
-    let runs = board.path("runs");
-    command
-        .args(["deploy", &Site::cut_bundle(), "-d", &board.address(), "--runs"])
-        .arg(runs)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    command.args(["deploy", &Site::bundle_of(NEW), "-d", &board.address(), "--runs"]);
+    command.arg(board.path("runs"));
     command
 }
 
-/// Waits until the board has stopped at its place, and takes the host away with it.
-fn wait_for_strike(board: &Emulator, mut host: Child) -> Result<Option<Operation>, Error> {
+/// A host at work, which dies with the board.
+struct Host(Child);
+
+impl Host {
+    fn start(mut command: Command) -> Result<Self, Error> {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(Self(command.spawn().map_err(Error::start(&command))?))
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// How a deployment that was to be cut went.
+enum Strike {
+    /// The board has stopped inside this operation.
+    Struck(Operation),
+    /// It ended well before the place was reached.
+    Late,
+    /// It ended otherwise, or not at all.
+    Failed(String),
+}
+
+/// Waits until the board has stopped at its place.
+fn wait_for_strike(board: &Emulator, host: &mut Host) -> Result<Strike, Error> {
     let in_flight = board.path("in_flight");
     let until = Instant::now() + DEPLOY_MAX;
-    let struck = loop {
+    loop {
         // The board writes it in one piece.
-        if fs::metadata(&in_flight).is_ok_and(|it| it.len() == 16) {
-            break Operation::read_all(&in_flight)?.first().copied();
+        if fs::metadata(&in_flight).is_ok_and(|it| it.len() == 16)
+            && let Some(operation) = Operation::read_all(&in_flight)?.first()
+        {
+            return Ok(Strike::Struck(*operation));
         }
-        if host.try_wait().is_ok_and(|ended| ended.is_some()) {
-            break None;
+        match host.0.try_wait() {
+            Ok(Some(status)) if status.success() => return Ok(Strike::Late),
+            Ok(Some(status)) => {
+                return Ok(Strike::Failed(format!(
+                    "the deployment fails before the cut: {status}"
+                )));
+            }
+            Ok(None) | Err(_) => {}
         }
         if Instant::now() > until {
-            return Err(Error::Board(format!("a deployment has not ended in {DEPLOY_MAX:?}")));
+            return Ok(Strike::Failed(format!("the deployment has not ended in {DEPLOY_MAX:?}")));
         }
         sleep(Duration::from_millis(10));
-    };
-    let _ = host.kill();
-    let _ = host.wait();
-    Ok(struck)
+    }
 }
 
-/// The board runs one of the two versions, and takes the deployment. What is broken, if anything is.
+/// The board runs one of the two versions, whole, and takes the deployment. What is broken, if anything is.
 fn comes_back(site: &Site, board: &Emulator) -> Result<(), String> {
-    let version = running(site, board)?;
-    if !["1.0.0", "1.0.1"].contains(&version.as_str()) {
-        return Err(format!(
-            "behind the cut it runs version {version:?}, neither the old one nor the new one"
-        ));
+    let until = Instant::now() + BOOT_MAX;
+    while !runs(site, board, OLD)? && !runs(site, board, NEW)? {
+        if Instant::now() > until {
+            return Err(format!(
+                "in {BOOT_MAX:?} it is not seen to run the old version or the new one, byte for byte"
+            ));
+        }
     }
     let mut said = String::new();
     for _ in 0..TRIES {
-        let mut command = deploy(site, board);
-        let output = command.stderr(Stdio::piped()).stdout(Stdio::piped()).output();
-        let output = output.map_err(|error| error.to_string())?;
+        let output = program::output(&mut deploy(site, board)).map_err(|error| error.in_full())?;
         if output.status.success() {
-            let version = running(site, board)?;
-            return if version == "1.0.1" {
+            return if runs(site, board, NEW)? {
                 Ok(())
             } else {
-                Err(format!("a deployment ends with success, and version {version:?} runs"))
+                Err("a deployment ends with success, and something else runs".to_owned())
             };
         }
-        said = String::from_utf8_lossy(&output.stdout).into_owned();
+        said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     }
     Err(format!("no deployment completes behind the cut: {}", said.trim()))
 }
 
-/// The version that runs, as the board says.
-fn running(site: &Site, board: &Emulator) -> Result<String, String> {
-    let until = Instant::now() + BOOT_MAX;
-    loop {
-        let mut command = site.command();
-        command.args(["device", "status", "-d", &board.address(), "--format", "json"]);
-        let output = host::output(&mut command).map_err(|error| error.to_string())?;
-        let said: Option<Value> = serde_json::from_slice(&output.stdout).ok();
-        if let Some(version) = said.as_ref().and_then(|it| it["device"]["version"].as_str()) {
-            return Ok(version.to_owned());
+/// Whether the board runs this version, each component hashed by the board.
+fn runs(site: &Site, board: &Emulator, role: &str) -> Result<bool, String> {
+    let mut command = site.command();
+    command.args(["device", "status", "-d", &board.address(), "--against", &Site::bundle_of(role)]);
+    let output = program::output(&mut command).map_err(|error| error.in_full())?;
+    Ok(output.status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operations(count: u32) -> Vec<Operation> {
+        let one = |number| Operation {
+            number,
+            is_erase: number % 10 == 0,
+            address: number * 4096,
+            length: if number % 10 == 0 { 4096 } else { 64 },
+        };
+        (0..count).map(one).collect()
+    }
+
+    #[test]
+    fn places_are_spread_from_the_first_operation_to_the_last() {
+        for (count, cuts) in [(50, 50), (99, 50), (480, 50), (481, 7), (1_000, 50)] {
+            let operations = operations(count);
+            let places = choose(&operations, 3, cuts);
+            assert_eq!(places.len(), cuts, "{count} operations");
+            for (index, place) in places.iter().enumerate() {
+                let (from, to) =
+                    (index * operations.len() / cuts, (index + 1) * operations.len() / cuts);
+                assert!((from..to).contains(&(place.operation as usize)), "{count}: {place}");
+                assert!(place.piece < operations[place.operation as usize].pieces(), "{place}");
+            }
         }
-        if Instant::now() > until {
-            return Err(format!("it does not answer for {BOOT_MAX:?}"));
+    }
+
+    #[test]
+    fn a_third_of_the_places_are_erases_where_there_are_some() {
+        let operations = operations(1_000);
+        let is_erase = |place: &Place| operations[place.operation as usize].is_erase;
+        let erases = choose(&operations, 1, 50).iter().filter(|place| is_erase(place)).count();
+        assert_eq!(erases, 17);
+        assert_eq!(choose(&operations, 1, 50), choose(&operations, 1, 50));
+        assert_ne!(choose(&operations, 1, 50), choose(&operations, 2, 50));
+    }
+
+    #[test]
+    fn a_place_is_read_as_it_is_printed() {
+        let place = Place { operation: 26, piece: 10 };
+        assert_eq!(place.to_string().parse(), Ok(place));
+        for text in ["", "26", "26:", ":10", "26:x"] {
+            assert!(text.parse::<Place>().is_err(), "{text}");
         }
     }
 }

@@ -37,14 +37,18 @@ impl Emulator {
         fs::create_dir_all(folder).map_err(Error::file(folder))?;
         let folder = fs::canonicalize(folder).map_err(Error::file(folder))?;
         if let Some(pid) = running(&folder) {
-            let words = format!("{} is in use by process {}", folder.display(), pid.as_raw_nonzero());
+            let words =
+                format!("{} is in use by process {}", folder.display(), pid.as_raw_nonzero());
             return Err(Error::Board(words));
         }
         let flash = folder.join("flash.bin");
         if !flash.exists() {
-            fs::write(&flash, vec![0xff; map::FLASH_BYTES as usize]).map_err(Error::file(&flash))?;
+            fs::write(&flash, vec![0xff; map::FLASH_BYTES as usize])
+                .map_err(Error::file(&flash))?;
         }
-        for (name, from) in [("boot_stage", &firmware.boot_stage), ("recovery.bin", &firmware.recovery)] {
+        for (name, from) in
+            [("boot_stage", &firmware.boot_stage), ("recovery.bin", &firmware.recovery)]
+        {
             fs::copy(from, folder.join(name)).map_err(Error::file(from))?;
         }
         Ok(Self { folder })
@@ -184,7 +188,8 @@ fn running(folder: &Path) -> Option<Pid> {
     let pid = Pid::from_raw(text.trim().parse().ok()?)?;
     let process = Path::new("/proc").join(pid.as_raw_nonzero().to_string());
     let is_here = fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == folder);
-    let is_qemu = fs::read_link(process.join("exe"))
-        .is_ok_and(|exe| exe.file_name().is_some_and(|name| name.to_string_lossy().starts_with("qemu")));
+    let is_qemu = fs::read_link(process.join("exe")).is_ok_and(|exe| {
+        exe.file_name().is_some_and(|name| name.to_string_lossy().starts_with("qemu"))
+    });
     (is_here && is_qemu).then_some(pid)
 }

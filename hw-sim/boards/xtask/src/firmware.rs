@@ -49,7 +49,13 @@ impl Firmware {
             Plant::NoDeadline => "embassy,plant-no-deadline",
             Plant::TornAccepted => "embassy,plant-torn-accepted",
         };
-        let target = noflake::target().join("boards");
+        // A mistake never lies where the sound firmware does.
+        let target = match plant {
+            Plant::Nothing => noflake::target().join("boards"),
+            Plant::NoWatchdog | Plant::NoDeadline | Plant::TornAccepted => {
+                noflake::target().join("boards-planted")
+            }
+        };
         let mut cargo = Toolchain::find()?.cargo_build(&noflake::boards(), &target);
         cargo.args(["-p", "mps2-an385", "--features", features]);
         program::run(&mut cargo)?;
@@ -66,6 +72,10 @@ impl Firmware {
 
 impl fmt::Display for Firmware {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "boot stage, recovery, application, template and embassy are in {}", self.folder.display())
+        write!(
+            f,
+            "boot stage, recovery, application, template and embassy are in {}",
+            self.folder.display()
+        )
     }
 }

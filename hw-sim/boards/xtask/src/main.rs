@@ -6,9 +6,11 @@ mod cuts;
 mod emulator;
 mod error;
 mod firmware;
-mod host;
 mod image;
+mod interrupted;
 mod measure;
+mod noflake;
+mod program;
 mod run;
 mod site;
 mod size;
@@ -44,7 +46,8 @@ enum Board {
     Size,
     /// Start a board on a serial port, until Ctrl-C
     Run(Run),
-    /// Run the conformance suite and seeded power cuts on a board of its own; exit 1 when a promise is broken
+    /// Run the conformance suite and seeded power cuts on a board of its own; exit 1 when a promise is broken, or not everything was
+    /// seen to hold
     Test(test::Test),
     /// Take the power of a board, or give it back: what the suite's power commands are
     #[command(subcommand, hide = true)]
@@ -56,6 +59,9 @@ struct Build {
     /// Also put what a bundle needs into this folder: program, settings, plan, and the spec mcu.toml
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// The program that goes there
+    #[arg(long, value_enum, default_value = "application", requires = "out")]
+    program: site::Program,
 }
 
 #[derive(Debug, Args)]
@@ -84,11 +90,15 @@ enum Power {
 
 fn main() -> ExitCode {
     let Cli::Board(command) = Cli::parse();
+    if let Err(error) = interrupted::watch() {
+        eprintln!("error: signals cannot be waited for: {error}");
+        return ExitCode::from(2);
+    }
     match carry_out(command) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", error.in_full());
             ExitCode::from(2)
         }
     }
@@ -101,11 +111,9 @@ fn carry_out(command: Board) -> Result<bool, Error> {
             let firmware = Firmware::build(Plant::Nothing)?;
             println!("{firmware}");
             if let Some(folder) = build.out {
-                site::write_example(&firmware, &folder)?;
-                println!(
-                    "{} has what a bundle needs: noflake bundle create mcu.toml",
-                    folder.display()
-                );
+                site::write_example(&firmware, build.program, &folder)?;
+                let folder = folder.display();
+                println!("next: cd {folder}, then noflake bundle create mcu.toml -o mcu-1.0.0.nfb");
             }
             Ok(true)
         }

@@ -14,8 +14,10 @@ pub(crate) fn boards() -> PathBuf {
 
 /// Where everything is built: `CARGO_TARGET_DIR`, or `target` of the repository.
 pub(crate) fn target() -> PathBuf {
-    let repository = boards().join("../..");
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository.join("target"), PathBuf::from)
+    let chosen = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let chosen = chosen.unwrap_or_else(|| boards().join("../../target"));
+    // Programs are started in other folders than this one.
+    std::path::absolute(&chosen).unwrap_or(chosen)
 }
 
 /// The `noflake` of this repository, built if need be.
@@ -27,6 +29,7 @@ impl Noflake {
         let mut cargo = Command::new("cargo");
         let repository = boards().join("../..");
         cargo.current_dir(&repository).args(["build", "--release", "--locked", "-p", "noflake"]);
+        cargo.arg("--target-dir").arg(target());
         program::run(&mut cargo)?;
         Ok(Self(target().join("release/noflake")))
     }

@@ -4,16 +4,21 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
+
 use crate::error::Error;
 use crate::firmware::Firmware;
-use crate::host::{self, Noflake};
+use crate::noflake::Noflake;
+use crate::program;
 
-/// What decides about a version before it stays.
+/// What decides about a version of the application before it stays.
 const PLAN: &str = include_str!("../../mps2-an385/bundle/plan.toml");
+/// The same for the template, which has one check.
+const TEMPLATE_PLAN: &str = include_str!("../../mps2-an385/bundle/template-plan.toml");
 /// The passphrase of keys that nobody keeps.
 const PASSPHRASE: &str = "nobody keeps these keys\n";
 /// Limits of the suite as short as the board allows.
-const LIMITS: &str = "\n[limits]\nlease_ms = 4000\nboot_max_ms = 8000\nback_ms = 20000\ncuts = 3\n";
+const LIMITS: &str = "\n[limits]\nlease_ms = 3000\nboot_max_ms = 6000\nback_ms = 20000\ncuts = 2\n";
 
 /// A version of the board's application.
 struct Version {
@@ -26,8 +31,8 @@ struct Version {
 
 const HEALTHY: &str = "behaviour healthy\nsupply_mv 3300\n";
 
-/// What the suite runs, and last a version for the power cuts.
-const VERSIONS: [Version; 11] = [
+/// What the suite runs, and behind that the version for the power cuts and the template.
+const VERSIONS: [Version; 12] = [
     version("base", "1.0.0", 1, HEALTHY),
     version("next", "1.1.0", 2, HEALTHY),
     version("fails", "1.2.0", 2, "behaviour healthy\nsupply_mv 2900\n"),
@@ -38,10 +43,32 @@ const VERSIONS: [Version; 11] = [
     version("feeds_from_interrupt", "1.7.0", 2, "behaviour feeds_from_interrupt\n"),
     version("other_product", "1.8.0", 2, HEALTHY),
     version("stranger", "1.9.0", 2, HEALTHY),
-    version(CUT, "1.0.1", 1, HEALTHY),
+    version(CUT, "1.0.1", 1, "behaviour healthy\nsupply_mv 3301\n"),
+    version(TEMPLATE, "1.10.0", 2, HEALTHY),
 ];
 /// The version that is deployed while power is cut.
 const CUT: &str = "cut";
+/// The template as a version.
+const TEMPLATE: &str = "template";
+
+/// A program that goes into a bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Program {
+    /// With six checks, behaving as its settings say
+    Application,
+    /// The smallest
+    Template,
+}
+
+impl Program {
+    /// Its bytes and its plan.
+    fn parts(self, firmware: &Firmware) -> (&[u8], &'static str) {
+        match self {
+            Self::Application => (&firmware.application, PLAN),
+            Self::Template => (&firmware.template, TEMPLATE_PLAN),
+        }
+    }
+}
 
 const fn version(
     role: &'static str,
@@ -71,15 +98,22 @@ impl Site {
         for keys in ["own", "strangers"] {
             let mut init = site.noflake.command(folder);
             init.args(["init", keys, "--passphrase-fd", "0"]);
-            host::run_with(&mut init, PASSPHRASE)?;
+            program::run_with(&mut init, PASSPHRASE)?;
         }
         site.write("own/plan.toml", PLAN)?;
+        site.write("own/template-plan.toml", TEMPLATE_PLAN)?;
         site.write("own/app.bin", &firmware.application)?;
-        site.write("own/large.bin", large(&firmware.application))?;
+        site.write("own/large.bin", with_data(&firmware.application, LARGE_BYTES))?;
+        // Another program than the one before it: a slot that is half of each runs neither.
+        site.write(
+            "own/cut.bin",
+            with_data(&firmware.application, firmware.application.len() + 20_000),
+        )?;
+        site.write("own/template.bin", &firmware.template)?;
         let mut list = "schema = \"conformance/1\"\n\n[bundles]\n".to_owned();
         for version in &VERSIONS {
             site.bundle(version)?;
-            if version.role != CUT {
+            if ![CUT, TEMPLATE].contains(&version.role) {
                 // Writing to a String cannot fail.
                 let _ = writeln!(list, "{0} = \"{0}.nfb\"", version.role);
             }
@@ -93,9 +127,9 @@ impl Site {
         self.noflake.command(&self.folder.join("own"))
     }
 
-    /// The bundle for the power cuts.
-    pub(crate) fn cut_bundle() -> String {
-        format!("{CUT}.nfb")
+    /// The bundle of a role.
+    pub(crate) fn bundle_of(role: &str) -> String {
+        format!("{role}.nfb")
     }
 
     fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> Result<(), Error> {
@@ -106,11 +140,16 @@ impl Site {
     fn bundle(&self, version: &Version) -> Result<(), Error> {
         let role = version.role;
         let product = if role == "other_product" { "other-product" } else { "mps2-demo" };
-        let program = if role == "next" { "large.bin" } else { "app.bin" };
+        let (program, plan) = match role {
+            "next" => ("large.bin", "plan.toml"),
+            CUT => ("cut.bin", "plan.toml"),
+            TEMPLATE => ("template.bin", "template-plan.toml"),
+            _ => ("app.bin", "plan.toml"),
+        };
         let settings = format!("{role}.txt");
         self.write(&format!("own/{settings}"), version.settings)?;
         let spec = format!("{role}.toml");
-        let text = spec_text(product, version.number, version.security, program, &settings);
+        let text = spec_text(product, (version.number, version.security), plan, program, &settings);
         self.write(&format!("own/{spec}"), text)?;
         let mut create = self.command();
         let output = format!("{role}.nfb");
@@ -118,28 +157,34 @@ impl Site {
         if role == "stranger" {
             create.args(["--key", "../strangers/trust/release.key"]);
         }
-        host::run_with(&mut create, PASSPHRASE)?;
+        program::run_with(&mut create, PASSPHRASE)?;
         Ok(())
     }
 }
 
-/// Length of the program in `next`.
+/// Length of the program in `next`: so long that its transfer can be cut in a place that tells something
+/// (docs/CONFORMANCE.md).
 pub(crate) const LARGE_BYTES: usize = 400_000;
 
-/// The application with so much behind it that its transfer can be cut in a place that tells something
-/// (docs/CONFORMANCE.md).
-fn large(application: &[u8]) -> Vec<u8> {
-    let mut bytes = application.to_vec();
+/// A program with data behind it, up to a length: no two blocks of it alike.
+fn with_data(program: &[u8], length: usize) -> Vec<u8> {
+    let mut bytes = program.to_vec();
     let mut state: u32 = 1;
-    while bytes.len() < LARGE_BYTES {
-        // Numerical Recipes' generator: no two blocks alike is all that is wanted.
+    while bytes.len() < length {
+        // Numerical Recipes' generator.
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         bytes.push(state.to_be_bytes()[0]);
     }
     bytes
 }
 
-fn spec_text(product: &str, number: &str, security: u32, program: &str, settings: &str) -> String {
+fn spec_text(
+    product: &str,
+    (number, security): (&str, u32),
+    plan: &str,
+    program: &str,
+    settings: &str,
+) -> String {
     format!(
         r#"product = "{product}"
 version = "{number}"
@@ -148,7 +193,7 @@ retires_fallback = false
 data_schema = 1
 data_readable_by = 1
 notes = "Application for the emulated board MPS2 AN385."
-plan = "plan.toml"
+plan = "{plan}"
 hardware = [{{ id = "mps2-an385", first_revision = 1, last_revision = 1 }}]
 
 [[component]]
@@ -171,17 +216,24 @@ file = "{settings}"
     )
 }
 
-/// Puts what a bundle needs into `folder`, for a user who makes one.
-pub(crate) fn write_example(firmware: &Firmware, folder: &Path) -> Result<(), Error> {
+/// Puts what a bundle needs into `folder`, for a user who makes one. What is there stays.
+pub(crate) fn write_example(
+    firmware: &Firmware,
+    program: Program,
+    folder: &Path,
+) -> Result<(), Error> {
     fs::create_dir_all(folder).map_err(Error::file(folder))?;
-    let spec = spec_text("mps2-demo", "1.0.0", 1, "app.bin", "settings.txt");
-    let spec = spec.replace("\"plan.toml\"", "\"mcu-plan.toml\"");
+    let (bytes, plan) = program.parts(firmware);
+    let spec = spec_text("mps2-demo", ("1.0.0", 1), "mcu-plan.toml", "mcu.bin", "mcu-settings.txt");
     let files: [(&str, &[u8]); 4] = [
         ("mcu.toml", spec.as_bytes()),
-        ("mcu-plan.toml", PLAN.as_bytes()),
-        ("app.bin", &firmware.application),
-        ("settings.txt", HEALTHY.as_bytes()),
+        ("mcu-plan.toml", plan.as_bytes()),
+        ("mcu.bin", bytes),
+        ("mcu-settings.txt", HEALTHY.as_bytes()),
     ];
+    if let Some((name, _)) = files.iter().find(|(name, _)| folder.join(name).exists()) {
+        return Err(Error::Exists(folder.join(name)));
+    }
     for (name, bytes) in files {
         let path = folder.join(name);
         fs::write(&path, bytes).map_err(Error::file(&path))?;

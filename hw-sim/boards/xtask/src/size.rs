@@ -9,8 +9,9 @@ use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SectionKind, Sy
 use crate::emulator::Emulator;
 use crate::error::Error;
 use crate::firmware::{Firmware, Plant};
-use crate::host::{self, Noflake};
 use crate::measure;
+use crate::noflake::Noflake;
+use crate::program;
 use crate::site::{self, Site};
 
 /// A program's bounds, in bytes.
@@ -79,13 +80,16 @@ fn measure_program(elf: &Path) -> Result<Size, Error> {
         .map_err(|error| Error::Image { path: elf.to_owned(), problem: error.to_string() })?;
     let mut size = Size::default();
     for section in file.sections() {
-        match section.kind() {
-            SectionKind::Text | SectionKind::ReadOnlyData | SectionKind::ReadOnlyString => {
-                size.text += section.size();
-            }
-            SectionKind::Data => size.data += section.size(),
-            SectionKind::UninitializedData => size.bss += section.size(),
-            _ => {}
+        let kind = section.kind();
+        if matches!(
+            kind,
+            SectionKind::Text | SectionKind::ReadOnlyData | SectionKind::ReadOnlyString
+        ) {
+            size.text += section.size();
+        } else if kind == SectionKind::Data {
+            size.data += section.size();
+        } else if kind == SectionKind::UninitializedData {
+            size.bss += section.size();
         }
     }
     for symbol in file.symbols() {
@@ -115,18 +119,18 @@ fn crate_of(name: &str) -> String {
 fn print_start(firmware: &Firmware) -> Result<bool, Error> {
     let work = tempfile::tempdir().map_err(Error::file(&std::env::temp_dir()))?;
     let site = Site::make(&work.path().join("site"), Noflake::build()?, firmware)?;
-    let board = Emulator::create(&work.path().join("board"), firmware)?;
+    let board = Emulator::open(&work.path().join("board"), firmware)?;
     let blank = measure::start(&board)?;
     board.start()?;
     let address = board.address();
-    host::run(site.command().args(["device", "enroll", "-d", &address]))?;
+    program::run(site.command().args(["device", "enroll", "-d", &address]))?;
     let mut stack_bytes = blank.stack_bytes;
     println!("\nboot stage: {} instructions on a blank board", blank.instructions);
     let mut starts = Vec::new();
     for (bundle, program_bytes) in
         [("base.nfb", firmware.application.len() as u64), ("next.nfb", site::LARGE_BYTES as u64)]
     {
-        host::run(site.command().args(["deploy", bundle, "-d", &address]))?;
+        program::run(site.command().args(["deploy", bundle, "-d", &address]))?;
         board.stop()?;
         let start = measure::start(&board)?;
         println!(

@@ -2,23 +2,40 @@
 
 use std::process::Stdio;
 
-use serde_json::Value;
+use serde::Deserialize;
 
 use crate::emulator::Emulator;
 use crate::error::Error;
 use crate::site::Site;
 
 /// What one scenario has found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct Row {
     /// `P1.starts`.
     pub(crate) scenario: String,
     /// `P1`.
     pub(crate) promise: String,
-    /// `holds`, `broken`, `not_checked`, `not_defended`.
-    pub(crate) finding: String,
+    pub(crate) finding: Finding,
     /// Why, where it does not hold.
-    pub(crate) why: String,
+    #[serde(default)]
+    pub(crate) why: Option<String>,
+}
+
+/// What there is to find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Finding {
+    Holds,
+    Broken,
+    NotChecked,
+    NotDefended,
+}
+
+/// The line about all of them.
+#[derive(Debug, Deserialize)]
+struct All {
+    interrupted: bool,
+    healthy: bool,
 }
 
 /// Runs the suite; `only` names scenarios or promises.
@@ -28,37 +45,50 @@ pub(crate) fn run(
     only: Option<&str>,
     seed: u64,
 ) -> Result<Vec<Row>, Error> {
-    let own = std::env::current_exe().map_err(Error::file(&board.path("")))?;
-    let power = |way: &str| {
-        let folder = board.path("");
-        format!("{} board power {way} {}", own.display(), folder.display())
-    };
     let mut command = site.command();
     command
-        .args(["--format", "json", "conformance", "-d", &board.address(), "--bundles", "."])
-        .args(["--power-off", &power("off"), "--power-on", &power("on")])
-        .args(["--seed", &seed.to_string()])
+        .args(["conformance", "-d", &board.address(), "--bundles", "."])
+        .args(["--power-off", &power(board, "off")?, "--power-on", &power(board, "on")?])
+        .args(["--seed", &seed.to_string(), "--format", "json"])
         .stdin(Stdio::null())
-        .stderr(Stdio::inherit());
+        .stderr(Stdio::null());
     if let Some(only) = only {
         command.args(["--only", only]);
     }
-    let output = command.output().map_err(Error::file(&board.path("")))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let lines: Vec<Value> = text.lines().filter_map(|it| serde_json::from_str(it).ok()).collect();
+    let output = command.output().map_err(Error::start(&command))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let lines: Vec<&str> = said.lines().collect();
     // The line about all of them is last: without it the suite did not end.
-    match lines.split_last() {
-        Some((all, rows)) if all.get("counts").is_some() => Ok(rows.iter().map(row).collect()),
-        _ => Err(Error::Board(format!("the suite has not ended: {}", output.status))),
+    let Some((all, rows)) = lines.split_last() else { return Err(unclear(output.status, "")) };
+    let ended: All = serde_json::from_str(all).map_err(|_| unclear(output.status, all))?;
+    if ended.interrupted {
+        return Err(unclear(output.status, all));
     }
+    let parse = |row: &&str| serde_json::from_str(row).map_err(|_| unclear(output.status, row));
+    let mut rows = rows.iter().map(parse).collect::<Result<Vec<Row>, Error>>()?;
+    if !ended.healthy && !rows.iter().any(|row| row.finding == Finding::Broken) {
+        rows.push(Row {
+            scenario: "P1.end".to_owned(),
+            promise: "P1".to_owned(),
+            finding: Finding::Broken,
+            why: Some("the suite does not end with a healthy version confirmed".to_owned()),
+        });
+    }
+    Ok(rows)
 }
 
-fn row(line: &Value) -> Row {
-    let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
-    Row {
-        scenario: text("scenario"),
-        promise: text("promise"),
-        finding: text("finding"),
-        why: text("why"),
+fn unclear(status: std::process::ExitStatus, line: &str) -> Error {
+    Error::Board(format!("the suite has not come to its end, {status}: {line}"))
+}
+
+/// The command that switches the board's power. Its arguments stand behind blanks.
+fn power(board: &Emulator, way: &str) -> Result<String, Error> {
+    let own = std::env::current_exe().map_err(Error::file(&board.path("")))?;
+    let (own, folder) = (own.display().to_string(), board.path("").display().to_string());
+    if own.contains(char::is_whitespace) || folder.contains(char::is_whitespace) {
+        return Err(Error::Usage(
+            "TMPDIR or the path of the repository has a blank, which power commands cannot have",
+        ));
     }
+    Ok(format!("{own} board power {way} {folder}"))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::cuts::Outcome;
-use crate::suite::Row;
+use crate::suite::{Finding, Row};
 
 /// What each promise says, in short (docs/CONFORMANCE.md).
 const PROMISES: [(&str, &str); 9] = [
@@ -41,9 +41,15 @@ pub(crate) fn print(rows: &[Row], cuts: &[Outcome]) -> bool {
         println!("{:9} {says:44} {holds:>6} {broken_cuts:>7} {late:>12}", "P1");
     }
     println!();
-    for row in rows.iter().filter(|row| row.finding != "holds") {
-        let finding = row.finding.replace('_', " ");
-        println!("{} {finding}: {}", row.scenario, row.why);
+    for row in rows.iter().filter(|row| row.finding != Finding::Holds) {
+        let word = match row.finding {
+            Finding::Holds => "holds",
+            Finding::Broken => "broken",
+            Finding::NotChecked => "not checked",
+            // This board says that it has a deadline.
+            Finding::NotDefended => "not defended",
+        };
+        println!("{} {word}: {}", row.scenario, row.why.as_deref().unwrap_or_default());
     }
     let is_enough = judge_cuts(cuts);
     let broken: Vec<&str> = promises
@@ -55,17 +61,17 @@ pub(crate) fn print(rows: &[Row], cuts: &[Outcome]) -> bool {
     if !broken.is_empty() {
         println!("broken: {}", broken.join(", "));
     }
-    let is_seen = !rows.iter().any(|row| row.finding == "not_checked");
-    if !is_seen {
-        println!("not everything was checked");
+    let is_seen = rows.iter().all(|row| row.finding == Finding::Holds);
+    if broken.is_empty() && !is_seen {
+        println!("not everything was seen to hold");
     }
     broken.is_empty() && is_enough && is_seen
 }
 
 /// How many hold, are broken, and are anything else.
 fn tally(rows: &[&Row]) -> [usize; 3] {
-    let count = |finding: &str| rows.iter().filter(|row| row.finding == finding).count();
-    let (holds, broken) = (count("holds"), count("broken"));
+    let count = |finding| rows.iter().filter(|row| row.finding == finding).count();
+    let (holds, broken) = (count(Finding::Holds), count(Finding::Broken));
     [holds, broken, rows.len() - holds - broken]
 }
 
@@ -75,10 +81,7 @@ fn judge_cuts(cuts: &[Outcome]) -> bool {
     }
     for outcome in cuts {
         if let Some(broken) = &outcome.broken {
-            println!(
-                "P1 operation {}, piece {}: {broken}",
-                outcome.place.operation, outcome.place.piece
-            );
+            println!("P1 --at {}: {broken}", outcome.place);
         }
     }
     let struck = cuts.iter().filter_map(|outcome| outcome.struck);

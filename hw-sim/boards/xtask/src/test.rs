@@ -1,15 +1,18 @@
-//! Holds the board to its promises: conformance, then power cuts.
+//! Holds the board to its promises: conformance, what ended a trial, the template, then power cuts.
 
 use std::time::Instant;
 
 use clap::Args;
+use serde_json::Value;
 
+use crate::cuts::{self, Place};
 use crate::emulator::Emulator;
 use crate::error::Error;
 use crate::firmware::{Firmware, Plant};
-use crate::host::{self, Noflake};
+use crate::noflake::Noflake;
 use crate::site::Site;
-use crate::{cuts, suite, table};
+use crate::suite::{self, Finding, Row};
+use crate::{interrupted, program, table};
 
 /// What to do.
 #[derive(Debug, Args)]
@@ -23,6 +26,9 @@ pub(crate) struct Test {
     /// How many power cuts
     #[arg(long, default_value_t = 50)]
     cuts: usize,
+    /// Make one cut, at this place: OPERATION:PIECE, as a cut that has broken something is printed
+    #[arg(long, value_name = "PLACE")]
+    at: Option<Place>,
     /// Scenarios or promises of the suite to run, with commas between; `none` for none of them
     #[arg(long)]
     only: Option<String>,
@@ -30,37 +36,120 @@ pub(crate) struct Test {
 
 /// True when nothing is broken.
 pub(crate) fn run(options: &Test) -> Result<bool, Error> {
-    let began = Instant::now();
+    let is_suite_left_out = options.only.as_deref() == Some("none") || options.at.is_some();
+    if is_suite_left_out && options.cuts == 0 {
+        return Err(Error::Usage("with --only none and --cuts 0 there is nothing to test"));
+    }
+    let mut phase = Phase::begin();
     let firmware = Firmware::build(options.plant)?;
     let noflake = Noflake::build()?;
-    let work = tempfile::tempdir().map_err(Error::file(&std::env::temp_dir()))?;
+    let mut work = tempfile::tempdir().map_err(Error::file(&std::env::temp_dir()))?;
+    interrupted::takes_away(work.path());
     let site = Site::make(&work.path().join("site"), noflake, &firmware)?;
-    eprintln!("built, and bundles made: {} s", began.elapsed().as_secs());
+    phase.end("programs and bundles");
 
-    let board = Emulator::create(&work.path().join("board"), &firmware)?;
+    let board = Emulator::open(&work.path().join("board"), &firmware)?;
     board.start()?;
     // A blank board: its recovery image is what answers, is enrolled, and takes the first version.
     let address = board.address();
-    host::run(site.command().args(["device", "enroll", "-d", &address]))?;
-    host::run(site.command().args(["deploy", "base.nfb", "-d", &address]))?;
+    program::run(site.command().args(["device", "enroll", "-d", &address]))?;
+    program::run(site.command().args(["deploy", "base.nfb", "-d", &address]))?;
     board.stop()?;
     let for_cuts = board.copy_to(&work.path().join("before"))?;
-    board.start()?;
+    phase.end("from blank to its first version");
 
-    let rows = match options.only.as_deref() {
-        Some("none") => Vec::new(),
-        only => suite::run(&site, &board, only, options.seed)?,
+    let mut rows = Vec::new();
+    if !is_suite_left_out {
+        board.start()?;
+        rows = suite::run(&site, &board, options.only.as_deref(), options.seed)?;
+        if options.only.is_none() {
+            rows.push(ended_by(&site, &board, "P2.hangs", "watchdog")?);
+            rows.push(ended_by(&site, &board, "P2.never-polls", "deadline")?);
+            rows.push(template_stays(&site, &board)?);
+        }
+        board.stop()?;
+        phase.end("conformance");
+    }
+    let cuts = match options.at {
+        Some(place) => vec![cuts::cut(&site, &for_cuts, work.path(), place, options.seed)?],
+        None if options.cuts == 0 => Vec::new(),
+        None => cuts::run(&site, &for_cuts, work.path(), options.seed, options.cuts)?,
     };
-    board.stop()?;
-    eprintln!("conformance: {} s", began.elapsed().as_secs());
-    let cuts = match options.cuts {
-        0 => Vec::new(),
-        count => cuts::run(&site, &for_cuts, &work.path().join("cuts"), options.seed, count)?,
-    };
-    eprintln!("power cuts: {} s", began.elapsed().as_secs());
+    phase.end("power cuts");
     let is_sound = table::print(&rows, &cuts);
+    if !cuts.is_empty() {
+        println!("seed {}", options.seed);
+    }
+    if cuts.iter().any(|cut| cut.broken.is_some()) {
+        work.disable_cleanup(true);
+        println!("boards that a cut has broken are in {}", work.path().display());
+    }
     if options.plant != Plant::Nothing && is_sound {
         println!("the mistake was not noticed");
     }
     Ok(is_sound)
+}
+
+/// Whether a trial that a scenario lets go wrong is ended by what has to end it: either of the two would bring the board back.
+fn ended_by(site: &Site, board: &Emulator, scenario: &str, cause: &str) -> Result<Row, Error> {
+    let mut rows = suite::run(site, board, Some(scenario), 1)?;
+    let (Some(mut row), None) = (rows.pop(), rows.pop()) else {
+        return Err(Error::Board(format!("{scenario} gives no row, or more than one")));
+    };
+    row.scenario = format!("{scenario}: by the {cause}");
+    if row.finding == Finding::Holds {
+        let mut status = site.command();
+        status.args(["device", "status", "-d", &board.address(), "--format", "json"]);
+        let output = program::run(&mut status)?;
+        let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let seen = said["device"]["reset_cause"].as_str().unwrap_or("nothing");
+        if seen != cause {
+            row.finding = Finding::Broken;
+            row.why = Some(format!("what ended it was {seen}"));
+        }
+    }
+    Ok(row)
+}
+
+/// Whether the template does what it is there for: it is deployed, confirmed, and runs on with nobody on its line.
+fn template_stays(site: &Site, board: &Emulator) -> Result<Row, Error> {
+    let address = board.address();
+    let mut deploy = site.command();
+    deploy.args(["deploy", &Site::bundle_of("template"), "-d", &address]);
+    let boot = || -> Result<Value, Error> {
+        let mut identify = site.command();
+        identify.args(["device", "status", "-d", &address, "--format", "json"]);
+        let output = program::run(&mut identify)?;
+        let said: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        Ok(said["device"]["boot_nonce"].clone())
+    };
+    let broken = match program::output(&mut deploy)? {
+        output if output.status.success() => {
+            let before = boot()?;
+            std::thread::sleep(std::time::Duration::from_secs(5));
+            (before != boot()?)
+                .then(|| "it starts again by itself, with nobody on its line".to_owned())
+        }
+        output => Some(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
+    };
+    Ok(Row {
+        scenario: "P1.template".to_owned(),
+        promise: "P1".to_owned(),
+        finding: if broken.is_some() { Finding::Broken } else { Finding::Holds },
+        why: broken,
+    })
+}
+
+/// Tells how long each part took.
+struct Phase(Instant);
+
+impl Phase {
+    fn begin() -> Self {
+        Self(Instant::now())
+    }
+
+    fn end(&mut self, what: &str) {
+        eprintln!("{what}: {} s", self.0.elapsed().as_secs());
+        self.0 = Instant::now();
+    }
 }
