@@ -12,10 +12,16 @@ pub(crate) fn boards() -> PathBuf {
     own.parent().unwrap_or(own).to_owned()
 }
 
+/// The repository.
+fn repository() -> PathBuf {
+    let above = boards().join("../..");
+    std::fs::canonicalize(&above).unwrap_or(above)
+}
+
 /// Where everything is built: `CARGO_TARGET_DIR`, or `target` of the repository.
 pub(crate) fn target() -> PathBuf {
     let chosen = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let chosen = chosen.unwrap_or_else(|| boards().join("../../target"));
+    let chosen = chosen.unwrap_or_else(|| repository().join("target"));
     // Programs are started in other folders than this one.
     std::path::absolute(&chosen).unwrap_or(chosen)
 }
@@ -27,8 +33,7 @@ pub(crate) struct Noflake(PathBuf);
 impl Noflake {
     pub(crate) fn build() -> Result<Self, Error> {
         let mut cargo = Command::new("cargo");
-        let repository = boards().join("../..");
-        cargo.current_dir(&repository).args(["build", "--release", "--locked", "-p", "noflake"]);
+        cargo.current_dir(repository()).args(["build", "--release", "--locked", "-p", "noflake"]);
         cargo.arg("--target-dir").arg(target());
         program::run(&mut cargo)?;
         Ok(Self(target().join("release/noflake")))
