@@ -90,6 +90,10 @@ enum Power {
 
 fn main() -> ExitCode {
     let Cli::Board(command) = Cli::parse();
+    if let Err(error) = program::own() {
+        eprintln!("error: {}", error.in_full());
+        return ExitCode::from(2);
+    }
     if let Err(error) = interrupted::watch() {
         eprintln!("error: signals cannot be waited for: {error}");
         return ExitCode::from(2);

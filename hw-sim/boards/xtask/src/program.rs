@@ -1,9 +1,22 @@
 //! Programs of this computer, run to their end.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 
 use crate::error::Error;
+
+static OWN: OnceLock<PathBuf> = OnceLock::new();
+
+/// Where this program lies. Asked first when it starts: behind a build of it the system calls its file deleted.
+pub(crate) fn own() -> Result<&'static Path, Error> {
+    if let Some(own) = OWN.get() {
+        return Ok(own);
+    }
+    let own = std::env::current_exe().map_err(Error::file(Path::new("this program")))?;
+    Ok(OWN.get_or_init(|| own))
+}
 
 /// Runs a program to its end; its output, if it ended with 0.
 pub(crate) fn run(command: &mut Command) -> Result<Output, Error> {

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::emulator::Emulator;
 use crate::error::Error;
+use crate::program;
 use crate::site::Site;
 
 /// What one scenario has found.
@@ -83,7 +84,7 @@ fn unclear(status: std::process::ExitStatus, line: &str) -> Error {
 
 /// The command that switches the board's power. Its arguments stand behind blanks.
 fn power(board: &Emulator, way: &str) -> Result<String, Error> {
-    let own = std::env::current_exe().map_err(Error::file(&board.path("")))?;
+    let own = program::own()?;
     let (own, folder) = (own.display().to_string(), board.path("").display().to_string());
     if own.contains(char::is_whitespace) || folder.contains(char::is_whitespace) {
         return Err(Error::Usage(
