@@ -259,8 +259,12 @@ fn nothing_is_left_to_be_done_later() {
     let mut problems = Vec::new();
     let words = ["TODO", "FIXME", "XXX", "HACK"];
     for folder in ["host", "hw-sim", "firmware-protocol", "tests/src", "docs"] {
-        for path in integration::source::files(&workspace().join(folder), "") {
-            let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let paths = integration::source::files(&workspace().join(folder), "");
+        // What a build of the boards leaves is nobody's text.
+        let built = workspace().join("hw-sim/boards/target");
+        let is_built = |path: &&PathBuf| path.starts_with(&built);
+        for path in paths.iter().filter(|path| !is_built(path)) {
+            let text = std::fs::read_to_string(path).unwrap_or_default();
             let found = words.iter().filter(|word| text.contains(*word));
             problems.extend(found.map(|word| format!("{}: {word}", path.display())));
         }
