@@ -1,7 +1,7 @@
 //! Curve25519: signatures and key agreement, from one of two libraries (decisions/0017).
 //!
-//! `dalek` is fast and widely reviewed, `salty` is a third of its size. Which one a build takes is a feature; both give the
-//! same answers, edge cases included (`tests/curves.rs`).
+//! `dalek` is fast and widely reviewed, `salty` takes some 5 KB less and, on cores that it has no arithmetic of its own for, forty
+//! times as long. Which one a build takes is a feature; both give the same answers, edge cases included (`tests/curves.rs`).
 
 #[cfg(feature = "dalek")]
 mod dalek;

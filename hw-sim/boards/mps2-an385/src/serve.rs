@@ -75,18 +75,23 @@ pub fn serve<F: Flash>(
         let mut received = &buffer[from..to];
         let next = served.turn(now_ms, &mut received, |frame| send(&mut uart, frame));
         from = to - received.len();
-        match next.effect {
-            Effect::Nothing => {}
-            Effect::Feed { deadline_ms } => {
-                watchdog::feed();
-                deadline::set(deadline_ms);
-            }
-            Effect::Reset => retained::reset_as_requested(),
-        }
+        carry_out(next.effect);
         if next.wake_ms > now_ms && from == to {
             // Until something arrives, or the next tick of ten milliseconds.
             cortex_m::asm::wfi();
         }
+    }
+}
+
+/// Does what the engine has asked for. Nothing else feeds the watchdog or puts the deadline off.
+pub fn carry_out(effect: Effect) {
+    match effect {
+        Effect::Nothing => {}
+        Effect::Feed { deadline_ms } => {
+            watchdog::feed();
+            deadline::set(deadline_ms);
+        }
+        Effect::Reset => retained::reset_as_requested(),
     }
 }
 

@@ -16,9 +16,9 @@ use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
 use crate::emulator::Emulator;
 use crate::error::Error;
-use crate::program;
-use crate::site::Site;
+use crate::site::{self, Site};
 use crate::tear::Operation;
+use crate::{map, program};
 
 /// In which a board answers behind a cut.
 const BOOT_MAX: Duration = Duration::from_secs(20);
@@ -28,9 +28,9 @@ const DEPLOY_MAX: Duration = Duration::from_secs(120);
 const TRIES: usize = 3;
 /// The roles of the version before and of the one that is deployed.
 const OLD: &str = "base";
-const NEW: &str = "cut";
-/// The last erase block, which a check of the board writes and nothing depends on, as `mps2-an385/src/layout.rs` has it.
-const SPARE_START: u32 = 0x0013_f000;
+const NEW: &str = site::CUT;
+/// The last erase block, which a check of the board writes and nothing depends on (`mps2-an385/src/layout.rs`, `SPARE`).
+const SPARE_START: u32 = map::FLASH_BYTES - 4096;
 
 /// What came of one cut.
 #[derive(Debug)]

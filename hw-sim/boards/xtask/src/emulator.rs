@@ -13,11 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::error::Error;
 use crate::firmware::Firmware;
 use crate::interrupted;
-
-#[expect(dead_code, unreachable_pub, reason = "the map is the firmware's, which is a library")]
-mod map {
-    include!("../../mps2-an385/src/map.rs");
-}
+use crate::map;
 
 /// File with the number of the emulator's process.
 const PID: &str = "qemu.pid";
@@ -37,8 +33,11 @@ impl Emulator {
         fs::create_dir_all(folder).map_err(Error::file(folder))?;
         let folder = fs::canonicalize(folder).map_err(Error::file(folder))?;
         if let Some(pid) = running(&folder) {
-            let words =
-                format!("{} is in use by process {}", folder.display(), pid.as_raw_nonzero());
+            let words = format!(
+                "{} is in use by process {}: end that one first",
+                folder.display(),
+                pid.as_raw_nonzero()
+            );
             return Err(Error::Board(words));
         }
         let flash = folder.join("flash.bin");

@@ -8,6 +8,7 @@ mod error;
 mod firmware;
 mod image;
 mod interrupted;
+mod map;
 mod measure;
 mod noflake;
 mod program;

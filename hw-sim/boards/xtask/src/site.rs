@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use crate::error::Error;
 use crate::firmware::Firmware;
 use crate::noflake::Noflake;
-use crate::program;
+use crate::{map, program};
 
 /// What decides about a version of the application before it stays.
 const PLAN: &str = include_str!("../../mps2-an385/bundle/plan.toml");
@@ -47,9 +47,9 @@ const VERSIONS: [Version; 12] = [
     version(TEMPLATE, "1.10.0", 2, HEALTHY),
 ];
 /// The version that is deployed while power is cut.
-const CUT: &str = "cut";
+pub(crate) const CUT: &str = "cut";
 /// The template as a version.
-const TEMPLATE: &str = "template";
+pub(crate) const TEMPLATE: &str = "template";
 
 /// A program that goes into a bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -185,6 +185,7 @@ fn spec_text(
     program: &str,
     settings: &str,
 ) -> String {
+    let load = map::APPLICATION;
     format!(
         r#"product = "{product}"
 version = "{number}"
@@ -203,7 +204,7 @@ kind = "image"
 [[component.variant]]
 slot = "any"
 file = "{program}"
-load = "0x00100000"
+load = "{load:#010x}"
 
 [[component]]
 name = "settings"

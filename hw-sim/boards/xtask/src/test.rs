@@ -10,7 +10,7 @@ use crate::emulator::Emulator;
 use crate::error::Error;
 use crate::firmware::{Firmware, Plant};
 use crate::noflake::Noflake;
-use crate::site::Site;
+use crate::site::{self, Site};
 use crate::suite::{self, Finding, Row};
 use crate::{interrupted, program, table};
 
@@ -115,7 +115,7 @@ fn ended_by(site: &Site, board: &Emulator, scenario: &str, cause: &str) -> Resul
 fn template_stays(site: &Site, board: &Emulator) -> Result<Row, Error> {
     let address = board.address();
     let mut deploy = site.command();
-    deploy.args(["deploy", &Site::bundle_of("template"), "-d", &address]);
+    deploy.args(["deploy", &Site::bundle_of(site::TEMPLATE), "-d", &address]);
     let boot = || -> Result<Value, Error> {
         let mut identify = site.command();
         identify.args(["device", "status", "-d", &address, "--format", "json"]);

@@ -15,17 +15,17 @@ use embassy_futures::yield_now;
 use embassy_time::{Instant, Timer};
 use embassy_time_driver::Driver;
 use embassy_time_queue_utils::Queue;
-use firmware_protocol::device::{Device, Effect, Served};
+use firmware_protocol::device::{Device, Served};
 use firmware_protocol::frame::Framing;
 use mps2_an385::board::Mps2Board;
 use mps2_an385::checks::Checks;
 use mps2_an385::clock::Clock;
 use mps2_an385::flash::FileFlash;
 use mps2_an385::layout::layout;
+use mps2_an385::retained;
 use mps2_an385::serve::{self, Memory};
 use mps2_an385::settings::Settings;
 use mps2_an385::uart::{self, Uart};
-use mps2_an385::{deadline, retained, watchdog};
 
 /// Whatever else the firmware does.
 #[embassy_executor::task]
@@ -61,14 +61,7 @@ async fn main(spawner: Spawner) {
         let mut received = &buffer[from..to];
         let next = served.turn(now_ms, &mut received, |frame| uart.send(frame));
         from = to - received.len();
-        match next.effect {
-            Effect::Nothing => {}
-            Effect::Feed { deadline_ms } => {
-                watchdog::feed();
-                deadline::set(deadline_ms);
-            }
-            Effect::Reset => retained::reset_as_requested(),
-        }
+        serve::carry_out(next.effect);
         // The others have a turn behind each of the engine's.
         yield_now().await;
         if from == to && next.wake_ms > now_ms {
