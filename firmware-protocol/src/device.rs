@@ -205,6 +205,9 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             return self.wait_for_reset(at_ms);
         }
         self.watch_trial();
+        if let Input::Gone { link } = input {
+            self.access.end_of(link, self.now_ms);
+        }
         // A peer that asks without a pause keeps the device neither from its work nor from its words: behind some
         // answers they come first, and what arrives then is heard only if nothing is said.
         let is_own_turn = self.answers >= MOST_ANSWERS;

@@ -191,6 +191,71 @@ fn a_stranger_who_shakes_hands_again_and_again_lets_others_in() {
     assert!(honest >= 3 && strange >= 3, "{honest} of the host, {strange} of the stranger");
 }
 
+/// A connection that ends takes its handshake with it, and whoever comes there next waits as long as that one was waited for:
+/// not at all for one that came and went, and no longer than a wire waits in any case.
+#[test]
+fn the_handshake_of_a_connection_that_ends_keeps_nobody_waiting() {
+    for (lasted_ms, waits_ms) in [(150, 150), (399, 399), (1_900, 400)] {
+        let mut bench = field_of(&field_record());
+        begun(&mut bench, 0, &LinkSecret::new([66; 32]));
+        bench.now_ms += lasted_ms;
+        assert!(try_begin(&mut bench, 1, &host()).is_none(), "held by the other wire");
+        gone(&mut bench, 1);
+        assert!(try_begin(&mut bench, 1, &host()).is_none(), "not that connection's handshake");
+        gone(&mut bench, 0);
+        bench.now_ms += waits_ms - 1;
+        assert!(try_begin(&mut bench, 0, &host()).is_none(), "waits {waits_ms} ms");
+        bench.now_ms += 1;
+        assert!(try_begin(&mut bench, 0, &host()).is_some(), "waited {waits_ms} ms");
+        gone(&mut bench, 0);
+        let begun = try_begin(&mut bench, 1, &host()).expect("free at once for the other wire");
+        let linked = FromDevice::Reply { id: 0, reply: LINKED };
+        assert_eq!(ended(&mut bench, 1, &begun, &delegation(&claims())), Some(linked));
+    }
+}
+
+/// Whoever connects anew for each handshake gains nothing by it, however long each is held.
+#[test]
+fn a_stranger_who_connects_again_and_again_lets_others_in() {
+    for held_ms in [10, 90, 250, 290, 450, 1_990] {
+        let mut bench = field_of(&field_record());
+        let stranger = LinkSecret::new([66; 32]);
+        let (mut strange, mut until_ms, mut asks_ms) = (0, None, bench.now_ms + 50);
+        let began_ms = bench.now_ms;
+        let came = loop {
+            assert!(bench.now_ms < began_ms + 10_000, "held {held_ms} ms each: shut out for 10 s");
+            match until_ms {
+                None if try_begin(&mut bench, 1, &stranger).is_some() => {
+                    strange += 1;
+                    until_ms = Some(bench.now_ms + held_ms);
+                }
+                Some(until) if bench.now_ms >= until => {
+                    gone(&mut bench, 1);
+                    until_ms = None;
+                }
+                None | Some(_) => {}
+            }
+            if bench.now_ms >= asks_ms {
+                asks_ms += 300;
+                if let Some(begun) = try_begin(&mut bench, 0, &host()) {
+                    break ended(&mut bench, 0, &begun, &delegation(&claims()));
+                }
+            }
+            bench.now_ms += 5;
+        };
+        assert_eq!(
+            came,
+            Some(FromDevice::Reply { id: 0, reply: LINKED }),
+            "held {held_ms} ms each"
+        );
+        assert!(strange > 0, "held {held_ms} ms each");
+    }
+}
+
+fn gone(bench: &mut Bench, wire: u8) {
+    assert_eq!(bench.poll(Input::Gone { link: wire }), None);
+}
+
 /// Sends a first message on `wire`, each time another one.
 fn first_of(bench: &mut Bench, wire: u8, step: u64) {
     bench.wire = wire;

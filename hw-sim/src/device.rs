@@ -235,6 +235,9 @@ impl SimDevice {
 
     /// A new connection begins at `port`; nothing of the one before is left.
     pub fn connect(&mut self, port: usize) {
+        if let Power::Running(running) = &mut self.power {
+            running.end_link(port);
+        }
         if let Some(port) = self.ports.get_mut(port) {
             port.restart();
         }

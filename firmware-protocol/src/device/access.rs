@@ -197,6 +197,16 @@ impl Access {
         }
     }
 
+    /// The connection on `wire` has ended, and its handshake with it. What the handshake has kept the others waiting for,
+    /// the wire now waits, whoever connects there next; who only came and went keeps nobody waiting.
+    pub(super) fn end_of(&mut self, wire: u8, now_ms: u64) {
+        self.end_late(now_ms);
+        if let Some(ended) = self.pending.take_if(|it| it.wire == wire) {
+            let lasted_ms = now_ms.saturating_sub(ended.since_ms);
+            self.behind = Some((wire, now_ms.saturating_add(lasted_ms.min(BEHIND_MS))));
+        }
+    }
+
     /// A handshake that came to nothing at `ended_ms`: its wire has had its turn.
     fn put_behind(&mut self, wire: u8, ended_ms: u64) {
         self.behind = Some((wire, ended_ms.saturating_add(BEHIND_MS)));

@@ -12,6 +12,12 @@ pub enum Input<'a> {
         /// Header and payload. What is sealed is opened in place.
         frame: &'a mut [u8],
     },
+    /// The connection that frames of this link came from has ended, as those of a network do: a handshake that had begun on
+    /// it is over, and keeps no other host waiting. What was said to it is said to nobody; its session ends by its silence.
+    Gone {
+        /// The link.
+        link: u8,
+    },
 }
 
 /// What the caller carries out after a call.

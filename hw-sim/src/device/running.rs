@@ -1,5 +1,6 @@
 //! An image while it runs, and what ends its run.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use firmware_protocol::boot::{ResetCause, Start};
@@ -74,6 +75,8 @@ struct Serving {
     engine: Device<Vec<u8>, Guarded<FlashHandle, TrapLine>, SimBoard>,
     trap: TrapLine,
     outgoing: Outgoing,
+    /// Links whose connections have ended, which the engine has yet to be told.
+    gone: BTreeSet<u8>,
     /// The port that was heard last.
     heard_last: u8,
     /// What arrived last was answered at once.
@@ -129,6 +132,13 @@ impl Running {
         }
     }
 
+    /// The connection at `port` has ended.
+    pub(super) fn end_link(&mut self, port: usize) {
+        if let (Stage::Serving(serving), Ok(link)) = (&mut self.stage, u8::try_from(port)) {
+            serving.gone.insert(link);
+        }
+    }
+
     /// True when the image takes what arrives.
     pub(super) const fn listens(&self) -> bool {
         matches!(self.stage, Stage::Serving(_))
@@ -141,7 +151,8 @@ impl Running {
             Stage::Starting { until_us } => *until_us,
             Stage::Serving(serving) => {
                 let heard_us = ports.iter().map(Port::heard_us).min().unwrap_or(NEVER_US);
-                serving.wake_us.min(heard_us).max(serving.ready_us)
+                let wake_us = if serving.gone.is_empty() { serving.wake_us } else { 0 };
+                wake_us.min(heard_us).max(serving.ready_us)
             }
             Stage::Hung => NEVER_US,
         };
@@ -274,6 +285,7 @@ impl Serving {
             trap,
             engine,
             outgoing: Outgoing::default(),
+            gone: BTreeSet::new(),
             heard_last: 0,
             has_answered: false,
             started_us: now_us,
@@ -284,18 +296,20 @@ impl Serving {
 
     fn is_due(&self, ports: &[Port], now_us: u64) -> bool {
         let heard = || ports.iter().any(|port| port.heard_us() <= now_us);
-        self.ready_us <= now_us && (self.wake_us <= now_us || heard())
+        let is_asked = self.wake_us <= now_us || !self.gone.is_empty() || heard();
+        self.ready_us <= now_us && is_asked
     }
 
-    /// Calls the engine once, with a frame if one has arrived.
+    /// Calls the engine once, with a connection that has ended or a frame that has arrived, if there is one.
     fn poll(&mut self, ports: &mut [Port], mute: bool, clock_ms: u64, now_us: u64) -> Next {
+        let idle = self.gone.pop_first().map_or(Input::Nothing, |link| Input::Gone { link });
         let Self { engine, outgoing, rogue, heard_last, has_answered, .. } = self;
         // Whoever was heard last comes last: a host that sends without a pause keeps no other out.
         let (until_last, behind_last) = ports.split_at_mut(usize::from(*heard_last) + 1);
         let behind_last = behind_last.iter_mut().zip(*heard_last + 1..);
         let in_turn = behind_last.chain(until_last.iter_mut().zip(0..));
         // Behind an answer the engine has a turn of its own, and what arrives waits for it.
-        let is_own_turn = std::mem::take(has_answered);
+        let is_own_turn = std::mem::take(has_answered) || idle != Input::Nothing;
         let heard = in_turn.filter(|_| !is_own_turn).find_map(|(port, link)| {
             port.hear(now_us, |frame| {
                 if let Some(rogue) = rogue {
@@ -306,7 +320,7 @@ impl Serving {
             })
         });
         *has_answered = heard.is_some() && outgoing.is_full();
-        let next = heard.unwrap_or_else(|| engine.poll(clock_ms, Input::Nothing, outgoing));
+        let next = heard.unwrap_or_else(|| engine.poll(clock_ms, idle, outgoing));
         if let Some((link, header, payload)) = outgoing.take()
             && let Some(port) = ports.get_mut(usize::from(link)).filter(|_| !mute)
         {

@@ -1,11 +1,15 @@
 //! The TCP port: a listener and two connections, so that a second host hears from the device itself
-//! that the first one holds it. A third replaces the one that has been silent longest, but not one that is kept.
+//! that the first one holds it. A third waits until one of them has had its [`TURN`], and replaces it, but not one that is kept.
 
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
+
+/// What a connection has for itself before it gives way to one that waits: time for a handshake and a session, however many
+/// strangers are at the door. A third of it would do on a line of 50 ms.
+const TURN: Duration = Duration::from_millis(500);
 
 /// Output that waits longer than this is read by nobody: the connection is dead.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -42,6 +46,8 @@ pub(super) enum TcpEvent {
 #[derive(Debug, Default)]
 struct Connection {
     stream: Option<TcpStream>,
+    /// When the host connected.
+    came: Option<Instant>,
     /// When the host connected or last said something.
     heard: Option<Instant>,
     waiting: Vec<u8>,
@@ -64,7 +70,7 @@ impl TcpPort {
         self.listener.local_addr()
     }
 
-    /// Waits for a connection where `accepts`, for bytes on those that `reads` names, and for room for
+    /// Waits for a connection where `accepts` and there is a place, for bytes on those that `reads` names, and for room for
     /// what waits to be written; `None` for the last. A connection that it `keeps` gives way to no other one.
     pub(super) async fn event(
         &mut self,
@@ -73,19 +79,21 @@ impl TcpPort {
         reads: [bool; 2],
         keeps: Option<usize>,
     ) -> Option<(usize, TcpEvent)> {
+        let (place, patience) = self.place(keeps);
         let Self { listener, connections: [first, second] } = self;
         let [reads_first, reads_second] = reads;
         let woken = tokio::select! {
-            accepted = listener.accept(), if accepts => {
-                Woken::Accepted(accepted.map(|(stream, _)| stream))
-            }
+            accepted = accept_in(patience, listener), if accepts => Woken::Accepted(accepted),
             () = first.readable(), if reads_first => Woken::Readable(0),
             () = second.readable(), if reads_second => Woken::Readable(1),
             () = first.writable() => Woken::Writable,
             () = second.writable() => Woken::Writable,
         };
         match woken {
-            Woken::Accepted(Ok(stream)) => Some((self.take(stream, keeps), TcpEvent::Connected)),
+            Woken::Accepted(Ok(stream)) => {
+                self.connections.get_mut(place)?.take(stream);
+                Some((place, TcpEvent::Connected))
+            }
             Woken::Accepted(Err(error)) => {
                 tracing::warn!(%error, "a connection was not accepted");
                 tokio::time::sleep(AFTER_ERROR).await;
@@ -108,24 +116,36 @@ impl TcpPort {
         }
     }
 
-    /// Puts a new connection where there is room, or where it was silent longest.
-    fn take(&mut self, stream: TcpStream, keeps: Option<usize>) -> usize {
-        // Frames are whole when they are written: waiting for more only delays them.
-        let _ = stream.set_nodelay(true);
-        let [first, second] = &mut self.connections;
-        let is_first = match keeps {
-            Some(kept) => kept != 0,
-            None => first.heard <= second.heard,
-        };
-        let (index, place) = if is_first { (0, first) } else { (1, second) };
-        place.close();
-        place.stream = Some(stream);
-        place.heard = Some(Instant::now());
-        index
+    /// Where the next connection goes, and in what time: where there is room, or where one has had its turn and was silent
+    /// longest.
+    fn place(&self, keeps: Option<usize>) -> (usize, Duration) {
+        let places = self.connections.iter().enumerate().filter(|(index, _)| Some(*index) != keeps);
+        let weighed = places.map(|(index, it)| (it.turn_left(), it.heard, index));
+        weighed.min().map_or((0, TURN), |(left, _, index)| (index, left))
     }
 }
 
+async fn accept_in(patience: Duration, listener: &TcpListener) -> io::Result<TcpStream> {
+    if !patience.is_zero() {
+        tokio::time::sleep(patience).await;
+    }
+    listener.accept().await.map(|(stream, _)| stream)
+}
+
 impl Connection {
+    /// Begins with a new host in the place of the one before.
+    fn take(&mut self, stream: TcpStream) {
+        // Frames are whole when they are written: waiting for more only delays them.
+        let _ = stream.set_nodelay(true);
+        let now = Some(Instant::now());
+        *self = Self { stream: Some(stream), came: now, heard: now, ..Self::default() };
+    }
+
+    /// What it still has for itself.
+    fn turn_left(&self) -> Duration {
+        self.came.map_or(Duration::ZERO, |came| TURN.saturating_sub(came.elapsed()))
+    }
+
     /// Ends it behind what was written.
     fn close(&mut self) {
         *self = Self::default();
@@ -243,6 +263,46 @@ mod tests {
             port.event(&mut buffer, true, [true; 2], None).await,
             Some((0, TcpEvent::Bytes(4)))
         );
+    }
+
+    /// What happens next, where that is within `wait`.
+    async fn within(
+        wait: Duration,
+        port: &mut TcpPort,
+        keeps: Option<usize>,
+    ) -> Option<(usize, TcpEvent)> {
+        let event = async {
+            loop {
+                if let Some(event) = port.event(&mut [0; 16], true, [true; 2], keeps).await {
+                    return event;
+                }
+            }
+        };
+        tokio::time::timeout(wait, event).await.ok()
+    }
+
+    /// Strangers at the door by the dozen leave a host the time to say who it is.
+    #[tokio::test]
+    async fn a_connection_has_its_turn_before_it_gives_way_and_one_that_is_kept_never_does() {
+        const CAME: TcpEvent = TcpEvent::Connected;
+        let (mut port, first) = connected().await;
+        let address = port.address().unwrap();
+        let came = Instant::now();
+        let mut others: Vec<_> = (0..12).map(|_| Client::connect(address).unwrap()).collect();
+        assert_eq!(within(TURN / 4, &mut port, None).await, Some((1, CAME)), "there is room");
+        assert_eq!(within(PATIENCE, &mut port, Some(1)).await, Some((0, CAME)), "not the one kept");
+        assert!(came.elapsed() >= TURN, "the first gave way after {:?}", came.elapsed());
+        // One that goes leaves its place at once; that is the second of them: the first stayed where it is kept.
+        drop((first, others.remove(1)));
+        assert_eq!(within(TURN / 4, &mut port, Some(1)).await, Some((0, TcpEvent::Gone)));
+        assert_eq!(within(TURN / 4, &mut port, Some(1)).await, Some((0, CAME)));
+        // Of two that have had their turn, the one that was silent longest.
+        tokio::time::sleep(TURN).await;
+        others[0].write_all(b"here").unwrap();
+        port.connections[1].readable().await;
+        let heard = port.connections[1].read(&mut [0; 16]);
+        assert_eq!(heard, Some(TcpEvent::Bytes(4)));
+        assert_eq!(within(TURN / 4, &mut port, None).await, Some((0, CAME)));
     }
 
     #[tokio::test]
