@@ -1,8 +1,6 @@
 //! Flash that fails without dying: what the engine says, and what it costs.
 #![expect(clippy::cast_possible_truncation, reason = "sizes here are small")]
 
-mod support;
-
 use firmware_protocol::bench_reset::BenchReset;
 use firmware_protocol::boot::{CONFIRMED_CRASH_BUDGET, ResetCause, Start};
 use firmware_protocol::device::{Effect, Input};
@@ -13,10 +11,10 @@ use firmware_protocol::slot::SlotId;
 use firmware_protocol::trust::BodyType;
 use firmware_protocol::version::Version;
 
-use support::bench::{Bench, PLAN, TERMS};
-use support::bundle::{Bundle, encode, envelope, role, root_record, signed_root};
-use support::field::{DONE, field_of, field_record};
-use support::flash::RamFlash;
+use crate::support::bench::{Bench, PLAN, TERMS};
+use crate::support::bundle::{Bundle, encode, envelope, role, root_record, signed_root};
+use crate::support::field::{DONE, field_of, field_record};
+use crate::support::flash::RamFlash;
 
 /// A root record that did not hold must not be named by the boot record: the device would be
 /// enrolled under something it cannot read, for good.
@@ -55,7 +53,7 @@ fn a_record_that_refuses_is_not_hammered() {
     let mut bench = Bench::enrolled();
     bench.confirmed(&Bundle::new(1, 9000));
     bench.restart(ResetCause::Watchdog).open_session();
-    bench.flash().refuses = Some(support::range(0, 0x2000));
+    bench.flash().refuses = Some(crate::support::range(0, 0x2000));
     bench.now_ms += 60_000;
     let mut tries = Vec::new();
     for passed_ms in 0..20_000 {
@@ -90,10 +88,10 @@ fn the_end_of_a_trial_does_not_wait_for_what_the_device_could_not_write_before()
             bench.reset();
             let trial_id = bench.status().trial.unwrap().trial_id;
             let confirm = Request::Confirm { trial_id, boot_nonce: bench.boot_nonce };
-            bench.flash().refuses = Some(support::range(0, 0x2000));
+            bench.flash().refuses = Some(crate::support::range(0, 0x2000));
             assert_eq!(bench.ask(confirm), Err(Refusal::Flash));
         } else {
-            bench.flash().refuses = Some(support::range(0, 0x2000));
+            bench.flash().refuses = Some(crate::support::range(0, 0x2000));
         }
         let mut polls = 0;
         while bench.last.effect != Effect::Reset && polls < 2 * TERMS.lease_ms {
@@ -122,7 +120,7 @@ fn a_rollback_that_cannot_be_stored_is_refused_and_resets_nothing() {
     bench.staged(&one);
     let trial_id = bench.armed(&one, TERMS);
     bench.reset();
-    bench.flash().refuses = Some(support::range(0, 0x2000));
+    bench.flash().refuses = Some(crate::support::range(0, 0x2000));
     let before = bench.flash().programs;
     let rollback = Request::Rollback { trial_id };
     assert_eq!(bench.ask(rollback), Err(Refusal::Flash));
@@ -225,7 +223,7 @@ fn a_manifest_that_fails_to_read_twice_is_confirmed() {
         let trial_id = bench.staged(&one).armed(&one, TERMS);
         bench.reset();
         let boot_nonce = bench.boot_nonce;
-        bench.flash().flaky = Some((support::layout().slots().a.manifest, failing_reads));
+        bench.flash().flaky = Some((crate::support::layout().slots().a.manifest, failing_reads));
         assert_eq!(bench.ask(Request::Confirm { trial_id, boot_nonce }), said);
     }
 }
@@ -256,7 +254,7 @@ fn a_manifest_that_fails_to_read_twice_opens_a_trial_and_is_hashed() {
 #[test]
 fn a_stage_whose_mark_or_manifest_cannot_be_stored_takes_no_block() {
     let one = Bundle::new(1, 9000);
-    let places = [support::range(0, 0x2000), support::layout().slots().a.manifest];
+    let places = [crate::support::range(0, 0x2000), crate::support::layout().slots().a.manifest];
     for place in places {
         let mut bench = Bench::enrolled();
         bench.flash().refuses = Some(place);
@@ -344,7 +342,7 @@ fn every_request_that_flash_ends_counts() {
         } else {
             envelope(BodyType::BenchReset, &encode(&reset), &[QUALIFY])
         };
-        bench.offer(&document).flash().refuses = Some(support::range(0, 0x4000));
+        bench.offer(&document).flash().refuses = Some(crate::support::range(0, 0x4000));
         let drawn = [(); 6].map(|()| {
             let before = bench.flash().mutations();
             assert_eq!(bench.ask(request), Err(Refusal::Flash));

@@ -1,7 +1,5 @@
 //! The one way below a floor: a word of the qualify role, for one device in one boot, and never in the field (promise P7).
 
-mod support;
-
 use firmware_protocol::bench_reset::BenchReset;
 use firmware_protocol::boot::ResetCause;
 use firmware_protocol::message::{How, Reply, Request};
@@ -9,9 +7,9 @@ use firmware_protocol::refusal::Refusal;
 use firmware_protocol::root::{Epochs, LifeCycle, Policy, RootRecord};
 use firmware_protocol::trust::BodyType;
 
-use support::bench::{Answer, Bench, TERMS};
-use support::bundle::{Bundle, encode, envelope, role, root_record, signed_root};
-use support::field::{DONE, OPERATE, claims as delegated, delegation, field_of, host};
+use crate::support::bench::{Answer, Bench, TERMS};
+use crate::support::bundle::{Bundle, encode, envelope, role, root_record, signed_root};
+use crate::support::field::{DONE, OPERATE, claims as delegated, delegation, field_of, host};
 
 const QUALIFY: u8 = 21;
 const OTHER_QUALIFY: u8 = 22;
@@ -115,7 +113,7 @@ fn a_cut_leaves_one_floor_or_the_other() {
             let reset = signed(&claims(&bench), &BOTH);
             bench.offer(&reset);
             let operation = bench.flash().mutations() + operation;
-            bench.flash().cut = Some(support::flash::Cut::clean(operation, bytes));
+            bench.flash().cut = Some(crate::support::flash::Cut::clean(operation, bytes));
             let _ = bench.ask(Request::BenchReset);
             bench.flash().cut = None;
             bench.restart(ResetCause::PowerOn).open_session();

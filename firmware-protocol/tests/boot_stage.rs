@@ -1,17 +1,15 @@
 //! The boot stage: what it reads before it starts an image, and what it tells that image.
 
-mod support;
-
 use firmware_protocol::boot::{Blame, BootRow, CONFIRMED_CRASH_BUDGET, ResetCause, Start};
 use firmware_protocol::flash::Range;
 use firmware_protocol::message::TrialTerms;
 use firmware_protocol::slot::{SlotId, SlotState};
 use firmware_protocol::start::{self, BootCheck, Handover};
 
-use support::bench::{Bench, TERMS};
-use support::bundle::Bundle;
-use support::flash::RamFlash;
-use support::{layout, range};
+use crate::support::bench::{Bench, TERMS};
+use crate::support::bundle::Bundle;
+use crate::support::flash::RamFlash;
+use crate::support::{layout, range};
 
 const CHECKS: [BootCheck; 2] = [BootCheck::Full, BootCheck::OnChange];
 

@@ -1,8 +1,6 @@
 //! `boot::decide` over every combination of small domains: what holds for all of them, and the table
 //! of docs/BOOT.md, printed from the code. `NOFLAKE_BLESS=1` writes the page anew.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -14,7 +12,7 @@ use firmware_protocol::boot::{
 use firmware_protocol::digest::Digest;
 use firmware_protocol::slot::{PerSlot, RejectReason, SlotId, SlotState};
 
-use support::table::{SITUATIONS, situation};
+use crate::support::table::{SITUATIONS, situation};
 
 /// Counts how often each row applies; every property below holds for each of a million combinations.
 #[test]
@@ -86,7 +84,7 @@ fn a_trial_runs_no_more_boots_than_are_armed() {
 /// not said to have crashed, nor one that ran too long to have lost its host.
 #[test]
 fn a_deadline_counts_as_a_lost_host_only_where_the_lease_is_the_shorter_one() {
-    let limit = support::table::TRIAL.boot_max_ms;
+    let limit = crate::support::table::TRIAL.boot_max_ms;
     for (lease_ms, reason) in [
         (limit - 1, RejectReason::LeaseExpired),
         (limit, RejectReason::Crashed),
@@ -302,7 +300,7 @@ fn trials() -> Vec<Option<Trial>> {
                 power_left,
                 boots_left: u16::from(one(2)),
                 entered: one(3) == 1,
-                ..support::table::TRIAL
+                ..crate::support::table::TRIAL
             }));
         }
     }

@@ -1,8 +1,6 @@
 //! What a root record may ask of a bundle beside its release signature: an epoch that still counts, a security version
 //! within reach, a certificate (promise P4).
 
-mod support;
-
 use firmware_protocol::boot::ResetCause;
 use firmware_protocol::certificate::{Certificate, CertifiedVerdict};
 use firmware_protocol::digest::Digest;
@@ -12,8 +10,8 @@ use firmware_protocol::refusal::Refusal;
 use firmware_protocol::root::{CertificateNeed, Epochs, MAX_KEYS, Policy, RootRecord};
 use firmware_protocol::trust::{BodyType, MAX_SIGNATURES};
 
-use support::bench::{Answer, Bench, PLAN, TERMS};
-use support::bundle::{
+use crate::support::bench::{Answer, Bench, PLAN, TERMS};
+use crate::support::bundle::{
     Bundle, RELEASE, ROOT, encode, envelope, role, root_record, root_signed_by, signed_root,
 };
 

@@ -1,15 +1,13 @@
 //! Time that the caller tells wrongly: a clock that goes back, jumps or stands at its end.
 
-mod support;
-
 use firmware_protocol::boot::ResetCause;
 use firmware_protocol::device::{Effect, Input, SESSION_IDLE_MS};
 use firmware_protocol::message::Request;
 use firmware_protocol::slot::{RejectReason, SlotState};
 
-use support::Rng;
-use support::bench::{Bench, TERMS};
-use support::bundle::Bundle;
+use crate::support::Rng;
+use crate::support::bench::{Bench, TERMS};
+use crate::support::bundle::Bundle;
 
 /// Calls come 100 ms apart. Ten steps back, however far, put the end of the lease off by ten calls' time
 /// and no more.

@@ -1,7 +1,5 @@
 //! The life of a device: enrolment, trials and how they end, repeated requests.
 
-mod support;
-
 use firmware_protocol::boot::{BootRow, ResetCause, Start};
 use firmware_protocol::device::Effect;
 use firmware_protocol::digest::Digest;
@@ -10,8 +8,8 @@ use firmware_protocol::refusal::Refusal;
 use firmware_protocol::root::RootRecord;
 use firmware_protocol::slot::{RejectReason, SlotId, SlotState};
 
-use support::bench::{Bench, PLAN, TERMS};
-use support::bundle::{self, Bundle, role, root_record, root_signed_by, signed_root};
+use crate::support::bench::{Bench, PLAN, TERMS};
+use crate::support::bundle::{self, Bundle, role, root_record, root_signed_by, signed_root};
 
 #[test]
 fn a_device_enrols_once_and_finds_the_same_root_done() {

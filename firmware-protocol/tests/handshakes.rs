@@ -1,8 +1,6 @@
 //! Handshakes: how many there are, whose turn it is, and that each is of its own (PROTOCOL.md, "Sealed links").
 #![expect(clippy::cast_possible_truncation, reason = "numbers here are small")]
 
-mod support;
-
 use firmware_protocol::delegation::{Actions, Delegation};
 use firmware_protocol::device::Input;
 use firmware_protocol::frame::{Header, Kind};
@@ -10,11 +8,11 @@ use firmware_protocol::message::{FromDevice, Reply, Request};
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::sealed::{FIRST_BYTES, LinkSecret};
 
-use support::Rng;
-use support::bench::Bench;
-use support::bundle::{root_record, signed_root};
-use support::field::{DONE, LINKED, claims, delegation, field_of, field_record, host};
-use support::handshake::{begun, ended, third, try_begin};
+use crate::support::Rng;
+use crate::support::bench::Bench;
+use crate::support::bundle::{root_record, signed_root};
+use crate::support::field::{DONE, LINKED, claims, delegation, field_of, field_record, host};
+use crate::support::handshake::{begun, ended, third, try_begin};
 
 /// A handshake without a fresh key is none.
 #[test]

@@ -2,8 +2,6 @@
 #![expect(clippy::cast_possible_truncation, reason = "sizes here are small")]
 #![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
 
-mod support;
-
 use firmware_protocol::boot::{BootState, ResetCause};
 use firmware_protocol::device::Effect;
 use firmware_protocol::flash::Geometry;
@@ -15,10 +13,10 @@ use firmware_protocol::record::{RecordStore, WriteStep};
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::slot::SlotId;
 
-use support::bench::{Answer, Bench, PLAN, READ_BOUND, TERMS};
-use support::bundle::{Bundle, root_record, signed_root};
-use support::flash::RamFlash;
-use support::{layout, range};
+use crate::support::bench::{Answer, Bench, PLAN, READ_BOUND, TERMS};
+use crate::support::bundle::{Bundle, root_record, signed_root};
+use crate::support::flash::RamFlash;
+use crate::support::{layout, range};
 
 /// The component ends at the front of an erase block of 64 KiB, all of whose rest has to be blank.
 #[test]

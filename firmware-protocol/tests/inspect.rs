@@ -1,15 +1,13 @@
 //! What a device tells of its boot record to whoever asks, without a session and whatever it is doing.
 
-mod support;
-
 use firmware_protocol::message::{MAX_RECORD_PIECE_BYTES, Reply, Request};
 use firmware_protocol::record::{ENTRY_BYTES, read_entry};
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::slot::SlotState;
 
-use support::bench::Bench;
-use support::bundle::Bundle;
-use support::{layout, range};
+use crate::support::bench::Bench;
+use crate::support::bundle::Bundle;
+use crate::support::{layout, range};
 
 /// Both ranges, one behind the other, whatever the length of the pieces; from them the record can be read.
 #[test]
@@ -56,10 +54,10 @@ fn record_bytes_that_are_not_there_are_none() {
     let total = bench.layout.record().map(|range| range.len_bytes).iter().sum::<u32>();
     for offset in [total, total + 1, 0xa_0000, u32::MAX - 1, u32::MAX] {
         for length in [0, 1, 256, u16::MAX] {
-            assert_eq!(record_bytes(&mut bench, offset, length), [], "{length} at {offset}");
+            assert!(record_bytes(&mut bench, offset, length).is_empty(), "{length} at {offset}");
         }
     }
-    assert_eq!(record_bytes(&mut bench, 0, 0), []);
+    assert!(record_bytes(&mut bench, 0, 0).is_empty());
     for length in [257, u16::MAX] {
         assert_eq!(record_bytes(&mut bench, 0, length).len(), MAX_RECORD_PIECE_BYTES);
     }

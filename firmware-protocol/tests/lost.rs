@@ -1,17 +1,15 @@
 //! What flash has lost between two starts, or cannot read any more: the entry of a trial boot, the manifest of a
 //! staged slot, a word behind a component.
 
-mod support;
-
 use firmware_protocol::boot::{BootRow, CONFIRMED_CRASH_BUDGET, ResetCause};
 use firmware_protocol::device::{Effect, Input};
 use firmware_protocol::message::{How, Reply, Request};
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::slot::{SlotId, SlotState};
 
-use support::bench::{Bench, PLAN, TERMS};
-use support::bundle::Bundle;
-use support::range;
+use crate::support::bench::{Bench, PLAN, TERMS};
+use crate::support::bundle::Bundle;
+use crate::support::range;
 
 /// Nothing would end a trial boot that the record does not show: neither lease nor boot limit is known. So it
 /// resets before it has said a word, and the boot stage decides once more.

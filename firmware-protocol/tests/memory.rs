@@ -1,7 +1,5 @@
 //! What the engine needs of a small part's memory, and what it does with too little (PROTOCOL.md, "Limits and cost").
 
-mod support;
-
 use firmware_protocol::delegation::MAX_DELEGATION_BYTES;
 use firmware_protocol::frame::HEADER_BYTES;
 use firmware_protocol::message::{LEAST_FRAME_BYTES, MAX_REQUEST_BYTES, Reply, Request};
@@ -9,9 +7,9 @@ use firmware_protocol::refusal::Refusal;
 use firmware_protocol::sealed::{TAG_BYTES, THIRD_OVERHEAD_BYTES};
 use firmware_protocol::trust::MAX_ENVELOPE_BYTES;
 
-use support::bench::{Bench, PLAN, TERMS};
-use support::bundle::{Bundle, root_record, signed_root};
-use support::field::DONE;
+use crate::support::bench::{Bench, PLAN, TERMS};
+use crate::support::bundle::{Bundle, root_record, signed_root};
+use crate::support::field::DONE;
 
 const PROTOCOL: &str = include_str!("../../docs/PROTOCOL.md");
 

@@ -1,8 +1,6 @@
 //! Nothing that comes from a wire, a file or flash makes this crate panic.
 #![expect(clippy::cast_possible_truncation, reason = "sizes here are small")]
 
-mod support;
-
 use firmware_protocol::boot::ResetCause;
 use firmware_protocol::frame::{Decoder, Framing, Header, Kind, Unit};
 use firmware_protocol::manifest::decode_manifest;
@@ -12,11 +10,11 @@ use firmware_protocol::root::decode_root;
 use firmware_protocol::trust::{BodyType, Envelope, verify_first_root, verify_manifest};
 use proptest::prelude::*;
 
-use support::Rng;
-use support::bench::Bench;
-use support::bundle::{Bundle, root_record};
-use support::flash::RamFlash;
-use support::requests::{Named, in_session};
+use crate::support::Rng;
+use crate::support::bench::Bench;
+use crate::support::bundle::{Bundle, root_record};
+use crate::support::flash::RamFlash;
+use crate::support::requests::{Named, in_session};
 
 proptest! {
     #[test]
@@ -52,7 +50,7 @@ proptest! {
         for magic in [0, 256, 1024] {
             flash.bytes[magic..magic + 6].copy_from_slice(b"NFR1\xdc\0");
         }
-        let ranges = [support::range(0, 1024), support::range(1024, 1024)];
+        let ranges = [crate::support::range(0, 1024), crate::support::range(1024, 1024)];
         let _ = RecordStore::load(&mut flash, ranges);
     }
 

@@ -2,8 +2,6 @@
 //! reordered and forged (PROTOCOL.md, "Sealed links").
 #![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
 
-mod support;
-
 use std::collections::BTreeSet;
 
 use firmware_protocol::frame::{Header, Kind};
@@ -14,7 +12,7 @@ use firmware_protocol::sealed::{
 use snow::params::CipherChoice;
 use snow::resolvers::{CryptoResolver as _, DefaultResolver};
 
-use support::Rng;
+use crate::support::Rng;
 
 const PATTERN: &str = "Noise_XX_25519_ChaChaPoly_SHA256";
 const PROLOGUE: &[u8] = b"noflake-link-1";
@@ -153,7 +151,7 @@ fn keys_of_small_order_are_refused() {
 #[test]
 fn frames_are_opened_once_however_they_arrive() {
     let seed = std::env::var("SEED").map_or(20_261_129, |seed| seed.parse().unwrap());
-    println!("SEED={seed} cargo test -p firmware-protocol --test noise");
+    println!("SEED={seed} cargo test -p firmware-protocol noise");
     let mut rng = Rng(seed);
     let (mut host, mut device) = joined();
     let mut air: Vec<(Header, Vec<u8>)> = Vec::new();

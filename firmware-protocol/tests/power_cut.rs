@@ -1,15 +1,13 @@
 //! P1 at the switch itself: power fails at any byte while a trial is armed, entered, ended, confirmed.
 
-mod support;
-
 use firmware_protocol::boot::{ResetCause, Start};
 use firmware_protocol::message::Request;
 use firmware_protocol::slot::{SlotId, SlotState};
 use firmware_protocol::start::{self, BootCheck};
 
-use support::bench::{Bench, TERMS};
-use support::bundle::Bundle;
-use support::flash::Cut;
+use crate::support::bench::{Bench, TERMS};
+use crate::support::bundle::Bundle;
+use crate::support::flash::Cut;
 
 /// Arm, confirm and rollback are one entry each: after a cut the record tells all of it or nothing, an
 /// image that verifies starts, and the floor belongs to the confirmed slot (I1, I4).

@@ -1,16 +1,14 @@
 //! What was admitted by mistake stays inside its place all the same (promise P1): what lies behind it is what the device falls back to.
 #![expect(clippy::cast_possible_truncation, reason = "sizes here are small")]
 
-mod support;
-
 use firmware_protocol::digest::Digest;
 use firmware_protocol::flash::Range;
 use firmware_protocol::receiver::{Part, Receiver, Step, Target};
 use firmware_protocol::slot::SlotId;
 
-use support::bundle::variant;
-use support::flash::RamFlash;
-use support::{Rng, range};
+use crate::support::bundle::variant;
+use crate::support::flash::RamFlash;
+use crate::support::{Rng, range};
 
 const BLOCK_BYTES: u32 = 1024;
 const PLACE: Range = Range { start: 2048, len_bytes: 3 * BLOCK_BYTES };

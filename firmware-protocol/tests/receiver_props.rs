@@ -5,8 +5,6 @@
     reason = "sizes here are small; clippy.toml excuses test functions, not their helpers"
 )]
 
-mod support;
-
 use std::collections::BTreeMap;
 
 use firmware_protocol::digest::Digest;
@@ -17,9 +15,9 @@ use firmware_protocol::receiver::{
 use firmware_protocol::slot::SlotId;
 use proptest::prelude::*;
 
-use support::bundle::{block_list, variant};
-use support::flash::RamFlash;
-use support::{Rng, range};
+use crate::support::bundle::{block_list, variant};
+use crate::support::flash::RamFlash;
+use crate::support::{Rng, range};
 
 /// Of one component: what it is made of and how it is sent.
 #[derive(Debug, Clone)]

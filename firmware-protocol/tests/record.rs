@@ -5,8 +5,6 @@
     reason = "sizes here are small; clippy.toml excuses test functions, not their helpers"
 )]
 
-mod support;
-
 use std::collections::VecDeque;
 
 use firmware_protocol::boot::{BootState, CARRIED_BYTES, Carried, Trial};
@@ -19,8 +17,8 @@ use firmware_protocol::record::{
 use firmware_protocol::root::LifeCycle;
 use firmware_protocol::slot::{PerSlot, RejectReason, SlotId, SlotState};
 
-use support::flash::{Cut, Mood, RamFlash};
-use support::{Rng, range};
+use crate::support::flash::{Cut, Mood, RamFlash};
+use crate::support::{Rng, range};
 
 /// The layout of BOOT.md, byte for byte. Frozen: a failing assertion here means devices in the field
 /// that no longer read their record. Never edit it; append fields behind the known ones instead.

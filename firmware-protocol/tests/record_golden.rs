@@ -5,8 +5,6 @@
 //! the known ones, `RECORD_VERSION` rises with it, and its entry gets a golden of its own below.
 #![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
 
-mod support;
-
 use firmware_protocol::boot::{BootState, Carried, RECORD_VERSION, Trial};
 use firmware_protocol::digest::Digest;
 use firmware_protocol::flash::Range;
@@ -14,8 +12,8 @@ use firmware_protocol::record::{ENTRY_BYTES, PLACE_BYTES, RecordStore, read_entr
 use firmware_protocol::root::LifeCycle;
 use firmware_protocol::slot::{PerSlot, RejectReason, SlotId, SlotState};
 
-use support::flash::RamFlash;
-use support::range;
+use crate::support::flash::RamFlash;
+use crate::support::range;
 
 /// Whoever adds a field to an entry raises the version, and comes by here to add a golden of it.
 #[test]

@@ -7,14 +7,12 @@
               not their helpers"
 )]
 
-mod support;
-
 use firmware_protocol::boot::BootState;
 use firmware_protocol::flash::{Geometry, Range};
 use firmware_protocol::record::{PLACE_BYTES, RecordStore, WriteStep};
 
-use support::flash::{Cut, Mood, RamFlash};
-use support::range;
+use crate::support::flash::{Cut, Mood, RamFlash};
+use crate::support::range;
 
 /// States that are written behind the first one: more than fit where that one lies.
 const LAST: u32 = 4;

@@ -5,14 +5,12 @@
     reason = "a move that cannot go on is a failure; clippy.toml excuses test functions, not their helpers"
 )]
 
-mod support;
-
 use firmware_protocol::boot::BootState;
 use firmware_protocol::flash::{Geometry, Range};
 use firmware_protocol::record::{RecordError, RecordStore, WriteStep};
 
-use support::flash::{Cut, Mood, RamFlash};
-use support::range;
+use crate::support::flash::{Cut, Mood, RamFlash};
+use crate::support::range;
 
 const MARK: u32 = 480;
 const SEAL: u32 = 448;

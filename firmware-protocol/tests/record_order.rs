@@ -5,14 +5,12 @@
     reason = "sizes here are small; clippy.toml excuses test functions, not their helpers"
 )]
 
-mod support;
-
 use firmware_protocol::boot::BootState;
 use firmware_protocol::flash::{Geometry, Range};
 use firmware_protocol::record::{PLACE_BYTES, RecordStore, WriteStep};
 
-use support::flash::{Cut, Mood, RamFlash};
-use support::{Rng, range};
+use crate::support::flash::{Cut, Mood, RamFlash};
+use crate::support::{Rng, range};
 
 /// An entry that cannot be read at one start and can at the next, with an acknowledged one in between.
 #[test]

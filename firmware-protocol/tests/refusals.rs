@@ -1,8 +1,6 @@
 //! Refused before touched (P4), and unauthenticated bytes change nothing durable (P8).
 #![expect(clippy::cast_possible_truncation, reason = "sizes here are small")]
 
-mod support;
-
 use firmware_protocol::boot::{BootRow, ResetCause};
 use firmware_protocol::digest::Digest;
 use firmware_protocol::flash::Flash;
@@ -14,10 +12,10 @@ use firmware_protocol::slot::{PerSlot, SlotId};
 use firmware_protocol::trust::BodyType;
 use firmware_protocol::version::Version;
 
-use support::bench::{Bench, PLAN, TERMS};
-use support::bundle::{Bundle, encode, envelope, root_record, signed_root};
-use support::requests::{Named, every, in_session};
-use support::{Rng, bundle};
+use crate::support::bench::{Bench, PLAN, TERMS};
+use crate::support::bundle::{Bundle, encode, envelope, root_record, signed_root};
+use crate::support::requests::{Named, every, in_session};
+use crate::support::{Rng, bundle};
 
 /// Every refusal of admission: flash is the same, byte for byte, and nothing was erased or
 /// programmed.
@@ -105,10 +103,11 @@ fn what_no_trusted_key_signed_has_touched_nothing() {
 /// A manifest that is longer than its place would run over into the first component.
 #[test]
 fn a_manifest_longer_than_its_place_is_refused() {
-    let mut a = support::slot_at(0x4_0000);
-    a.manifest = support::range(0x4_1f00, 256);
-    let layout = support::layout_of(PerSlot { a, b: support::slot_at(0x8_0000) }, 256);
-    let mut bench = Bench::on(support::flash::RamFlash::even(256, 0xa_0000 / 256), layout);
+    let mut a = crate::support::slot_at(0x4_0000);
+    a.manifest = crate::support::range(0x4_1f00, 256);
+    let layout =
+        crate::support::layout_of(PerSlot { a, b: crate::support::slot_at(0x8_0000) }, 256);
+    let mut bench = Bench::on(crate::support::flash::RamFlash::even(256, 0xa_0000 / 256), layout);
     bench.open_session().offer(&signed_root(&root_record()));
     assert_eq!(bench.ask(Request::Enroll), Ok(Reply::Done(How::Done)));
     let long = Bundle::new(1, 9000).envelope;

@@ -1,7 +1,5 @@
 //! A root record follows the one before it, under both; and one that flash has lost is stored again.
 
-mod support;
-
 use firmware_protocol::boot::{BootState, ResetCause};
 use firmware_protocol::digest::Digest;
 use firmware_protocol::flash::Range;
@@ -11,9 +9,11 @@ use firmware_protocol::refusal::Refusal;
 use firmware_protocol::root::{LifeCycle, RootRecord};
 use firmware_protocol::trust::{self, NextRootError, TrustError};
 
-use support::bench::{Answer, Bench};
-use support::bundle::{Bundle, RELEASE, ROOT, role, root_record, root_signed_by, signed_root};
-use support::flash::Cut;
+use crate::support::bench::{Answer, Bench};
+use crate::support::bundle::{
+    Bundle, RELEASE, ROOT, role, root_record, root_signed_by, signed_root,
+};
+use crate::support::flash::Cut;
 
 /// The key of the second root, and of releases under it.
 const NEXT_ROOT: u8 = 11;

@@ -2,15 +2,13 @@
 //! behind a cut, so it is named before it is touched, and until all of it is proven.
 #![expect(clippy::unwrap_used, reason = "clippy.toml excuses test functions, not their helpers")]
 
-mod support;
-
 use firmware_protocol::flash::Range;
 use firmware_protocol::message::Request;
 use firmware_protocol::record::{ENTRY_BYTES, read_entry};
 
-use support::bench::Bench;
-use support::bundle::Bundle;
-use support::range;
+use crate::support::bench::Bench;
+use crate::support::bundle::Bundle;
+use crate::support::range;
 
 /// Bytes of a run, where a component is short.
 const RUN_BYTES: u32 = 48 * 1024;

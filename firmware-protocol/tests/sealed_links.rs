@@ -1,8 +1,6 @@
 //! Sealed links and who may do what on them: nothing that is not authenticated changes anything (promise P8), and what a
 //! `field` device takes comes from a host with a delegation that counts (promise P4).
 
-mod support;
-
 use firmware_protocol::boot::ResetCause;
 use firmware_protocol::delegation::{Action, Actions, Delegation};
 use firmware_protocol::device::{Effect, Input};
@@ -14,13 +12,15 @@ use firmware_protocol::root::{Epochs, RootRecord};
 use firmware_protocol::sealed::LinkSecret;
 use firmware_protocol::trust::BodyType;
 
-use support::bench::{Bench, TERMS};
-use support::bundle::{Bundle, RELEASE, ROOT, encode, envelope, role, root_signed_by, signed_root};
-use support::field::{
+use crate::support::bench::{Bench, TERMS};
+use crate::support::bundle::{
+    Bundle, RELEASE, ROOT, encode, envelope, role, root_signed_by, signed_root,
+};
+use crate::support::field::{
     DONE, LINKED, OPERATE, OTHER_OPERATE, claims, delegated, delegation, field_of, field_record,
     host, other_host,
 };
-use support::requests::{Named, in_session};
+use crate::support::requests::{Named, in_session};
 
 /// One of every kind that needs a session, but for its end.
 fn requests() -> Vec<Request<'static>> {

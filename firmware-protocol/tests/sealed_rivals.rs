@@ -1,8 +1,6 @@
 //! Hosts and strangers on the sealed links of one device: who keeps what, who gives way to whom, and whose answers are whose
 //! (promise P8; PROTOCOL.md, "Sealed links").
 
-mod support;
-
 use firmware_protocol::boot::ResetCause;
 use firmware_protocol::delegation::Actions;
 use firmware_protocol::device::Input;
@@ -13,13 +11,13 @@ use firmware_protocol::root::{Epochs, RootRecord};
 use firmware_protocol::sealed::LinkSecret;
 use firmware_protocol::slot::SlotId;
 
-use support::bench::{Bench, TERMS};
-use support::bundle::{Bundle, encode, role, signed_root};
-use support::field::{
+use crate::support::bench::{Bench, TERMS};
+use crate::support::bundle::{Bundle, encode, role, signed_root};
+use crate::support::field::{
     DONE, LINKED, OTHER_OPERATE, claims, delegated, delegation, field_of, field_record, host,
     other_host,
 };
-use support::handshake::{begun, ended};
+use crate::support::handshake::{begun, ended};
 
 const NOTHING: Result<Reply<'static>, Refusal> = Ok(Reply::Linked { actions: Actions::NONE });
 

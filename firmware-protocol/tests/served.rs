@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "tests: a broken expectation has to stop them")]
 
-mod support;
-
 use firmware_protocol::boot::ResetCause;
 use firmware_protocol::device::{Device, Effect, Next, Served};
 use firmware_protocol::frame::{Decoder, Framing, HEADER_BYTES, Header, Kind, Unit};
@@ -12,9 +10,9 @@ use firmware_protocol::message::{
 };
 use firmware_protocol::start::{BootCheck, boot};
 
-use support::bench::WINDOW_BYTES;
-use support::flash::RamFlash;
-use support::{ScriptBoard, layout};
+use crate::support::bench::WINDOW_BYTES;
+use crate::support::flash::RamFlash;
+use crate::support::{ScriptBoard, layout};
 
 type Line = Served<Vec<u8>, RamFlash, ScriptBoard, Vec<u8>>;
 

@@ -1,15 +1,13 @@
 //! Sessions: who holds one, how it changes hands, and what it owes to chance.
 
-mod support;
-
 use firmware_protocol::boot::{BootRow, ResetCause};
 use firmware_protocol::delegation::Actions;
 use firmware_protocol::device::SESSION_IDLE_MS;
 use firmware_protocol::message::{How, Reply, Request};
 use firmware_protocol::refusal::Refusal;
 
-use support::bench::{Bench, TERMS};
-use support::bundle::Bundle;
+use crate::support::bench::{Bench, TERMS};
+use crate::support::bundle::Bundle;
 
 #[test]
 fn a_session_is_held_taken_over_by_force_or_after_silence_and_then_stale() {

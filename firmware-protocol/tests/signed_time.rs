@@ -1,7 +1,5 @@
 //! What a device without a clock knows of time: the newest that it has seen signed (TRUST.md, "Time").
 
-mod support;
-
 use firmware_protocol::boot::{BootState, ResetCause};
 use firmware_protocol::delegation::Delegation;
 use firmware_protocol::device::Input;
@@ -11,11 +9,13 @@ use firmware_protocol::record::RecordStore;
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::root::{Epochs, RootRecord};
 
-use support::bench::{Bench, TERMS};
-use support::bundle::{Bundle, encode, signed_root};
-use support::field::{DONE, LINKED, claims, delegated, delegation, field_of, field_record, host};
-use support::handshake::{begun, third};
-use support::range;
+use crate::support::bench::{Bench, TERMS};
+use crate::support::bundle::{Bundle, encode, signed_root};
+use crate::support::field::{
+    DONE, LINKED, claims, delegated, delegation, field_of, field_record, host,
+};
+use crate::support::handshake::{begun, third};
+use crate::support::range;
 
 const MADE_S: u64 = 1_700_000_000;
 const DAY_S: u64 = 86_400;

@@ -6,8 +6,6 @@
     reason = "clippy.toml excuses test functions, not their helpers"
 )]
 
-mod support;
-
 use firmware_protocol::certificate::{Certificate, CertifiedVerdict};
 use firmware_protocol::delegation::{Actions, Delegation};
 use firmware_protocol::digest::Digest;
@@ -19,8 +17,8 @@ use firmware_protocol::sealed::{
 };
 use firmware_protocol::trust::BodyType;
 
-use support::bench::{Answer, Bench, PLAN, TERMS};
-use support::bundle::{Bundle, encode, envelope, role, root_record, root_signed_by};
+use crate::support::bench::{Answer, Bench, PLAN, TERMS};
+use crate::support::bundle::{Bundle, encode, envelope, role, root_record, root_signed_by};
 
 const DONE: Answer = Ok(Reply::Done(How::Done));
 /// Keys of everybody who is no thief.

@@ -2,16 +2,14 @@
 //! written again before it is believed: blocks of a slot, its manifest, what was erased behind a component, the
 //! record itself.
 
-mod support;
-
 use firmware_protocol::boot::{ResetCause, Start};
 use firmware_protocol::flash::Range;
 use firmware_protocol::message::{How, Reply, Request};
 use firmware_protocol::slot::{SlotId, SlotState};
 
-use support::bench::{Bench, TERMS};
-use support::bundle::Bundle;
-use support::flash::{Cut, Mood};
+use crate::support::bench::{Bench, TERMS};
+use crate::support::bundle::Bundle;
+use crate::support::flash::{Cut, Mood};
 
 /// Cuts every operation of a stage in such a way that all of it is in doubt, and lets it read as done at the next
 /// start and as not done ever after: what was called staged is there all the same.
@@ -61,7 +59,7 @@ fn over_a_long_image(long: &Bundle) -> Bench {
 }
 
 /// Stages as a host does, with the block list; the first refusal or silence ends it.
-fn try_stage(bench: &mut Bench, bundle: &Bundle) -> support::bench::Answer {
+fn try_stage(bench: &mut Bench, bundle: &Bundle) -> crate::support::bench::Answer {
     bench.try_offer(&bundle.envelope)?;
     bench.ask(Request::Stage { again: true })?;
     for component in [0, 1] {

@@ -1,18 +1,16 @@
 //! Transfers: chunks in any order, resume, the slot's tail, and the bounds of every poll.
 #![expect(clippy::cast_possible_truncation, reason = "sizes here are small")]
 
-mod support;
-
 use firmware_protocol::boot::ResetCause;
 use firmware_protocol::flash::Geometry;
 use firmware_protocol::message::{How, Reply, Request};
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::slot::{PerSlot, SlotId, SlotState};
 
-use support::bench::{Bench, PLAN, READ_BOUND, TERMS};
-use support::bundle::{Bundle, root_record, signed_root};
-use support::flash::{Cut, RamFlash};
-use support::{Rng, layout, layout_of, range, slot_at};
+use crate::support::bench::{Bench, PLAN, READ_BOUND, TERMS};
+use crate::support::bundle::{Bundle, root_record, signed_root};
+use crate::support::flash::{Cut, RamFlash};
+use crate::support::{Rng, layout, layout_of, range, slot_at};
 
 #[test]
 fn chunks_in_any_order_and_several_times_over_make_the_payload() {
@@ -442,7 +440,7 @@ fn block_sizes_have_to_nest_with_uneven_erase_blocks() {
         let geometry = Geometry { word_bytes: 8, page_bytes: 256, erased: 0xff };
         let mut bench = Bench::on(RamFlash::with_blocks(geometry, &all), layout());
         bench.open_session();
-        bench.offer(&support::bundle::signed_root(&support::bundle::root_record()));
+        bench.offer(&crate::support::bundle::signed_root(&crate::support::bundle::root_record()));
         assert!(bench.ask(Request::Enroll).is_ok());
         bench
     };
@@ -454,7 +452,8 @@ fn block_sizes_have_to_nest_with_uneven_erase_blocks() {
     ] {
         let one = Bundle::changed(1, 60_000, block, |manifest| {
             // `config` has an area of one erase block, which fits any of these.
-            manifest.components[1] = support::bundle::component("config", &one_config(), 1024);
+            manifest.components[1] =
+                crate::support::bundle::component("config", &one_config(), 1024);
         });
         let one = Bundle { payloads: vec![one.payloads[0].clone(), one_config()], ..one };
         let mut bench = uneven(sizes);

@@ -2,8 +2,6 @@
 
 #![expect(clippy::cast_possible_truncation, reason = "times here are small")]
 
-mod support;
-
 use firmware_protocol::boot::{BootRow, CONFIRMED_CRASH_BUDGET, ResetCause, Start};
 use firmware_protocol::device::{Effect, Input};
 use firmware_protocol::digest::Digest;
@@ -14,9 +12,9 @@ use firmware_protocol::refusal::Refusal;
 use firmware_protocol::slot::{RejectReason, SlotId, SlotState};
 use firmware_protocol::start::hardware_deadline_ms;
 
-use support::bench::{Bench, PLAN, TERMS};
-use support::bundle::Bundle;
-use support::range;
+use crate::support::bench::{Bench, PLAN, TERMS};
+use crate::support::bundle::Bundle;
+use crate::support::range;
 
 /// P3: a host that has lost its session, a bystander, and blocks that trickle in late say nothing about
 /// whether the host that judges the trial lives.

@@ -1,7 +1,5 @@
 //! The way from signed bytes to claims: what must not get through.
 
-mod support;
-
 use firmware_protocol::digest::Digest;
 use firmware_protocol::manifest::{
     DecodeError, Encoding, Manifest, Variant, VariantSlot, decode_manifest,
@@ -12,7 +10,7 @@ use firmware_protocol::trust::{
     BodyType, DOMAIN, TrustError, admitted_manifest, key_hint, verify_first_root, verify_manifest,
 };
 
-use support::bundle::{
+use crate::support::bundle::{
     Bundle, RELEASE, ROOT, encode, envelope, envelope_in, manifest, role, root_record,
 };
 

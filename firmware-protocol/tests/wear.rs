@@ -5,17 +5,15 @@
     reason = "sizes here are small; clippy.toml excuses test functions, not their helpers"
 )]
 
-mod support;
-
 use firmware_protocol::boot::ResetCause;
 use firmware_protocol::layout::{Area, SlotLayout};
 use firmware_protocol::message::{Reply, Request};
 use firmware_protocol::slot::PerSlot;
 
-use support::bench::Bench;
-use support::bundle::{Bundle, root_record, signed_root};
-use support::flash::RamFlash;
-use support::{layout_of, range};
+use crate::support::bench::Bench;
+use crate::support::bundle::{Bundle, root_record, signed_root};
+use crate::support::flash::RamFlash;
+use crate::support::{layout_of, range};
 
 const BLOCK: u32 = 4096;
 const APP_BYTES: u32 = 256 << 10;

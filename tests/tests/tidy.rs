@@ -243,14 +243,16 @@ fn out_of_room(folder: &str, source: &Source) -> Vec<String> {
 /// A file that `all.rs` does not name is compiled into nothing, and its tests pass over in silence.
 #[test]
 fn every_file_of_tests_is_part_of_the_program_that_runs_them() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-    let named = fs::read_to_string(folder.join("all.rs")).unwrap();
-    let apart = fs::read_to_string(folder.with_file_name("Cargo.toml")).unwrap();
-    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    for file in files.filter(|file| file.extension().is_some_and(|it| it == "rs")) {
-        let name = file.file_stem().unwrap().to_str().unwrap();
-        let is_named = named.contains(&format!("\nmod {name};\n"));
-        assert!(is_named || apart.contains(&format!("[[test]]\nname = \"{name}\"\n")), "{name}");
+    for folder in ["tests/tests", "firmware-protocol/tests"].map(|it| workspace().join(it)) {
+        let named = fs::read_to_string(folder.join("all.rs")).unwrap();
+        let apart = fs::read_to_string(folder.with_file_name("Cargo.toml")).unwrap();
+        let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        for file in files.filter(|file| file.extension().is_some_and(|it| it == "rs")) {
+            let name = file.file_stem().unwrap().to_str().unwrap();
+            let is_named = named.contains(&format!("\nmod {name};\n"));
+            let is_apart = apart.contains(&format!("[[test]]\nname = \"{name}\"\n"));
+            assert!(is_named || is_apart, "{}", file.display());
+        }
     }
 }
 

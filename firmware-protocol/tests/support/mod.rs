@@ -1,6 +1,6 @@
 //! What the tests of this crate share: flash in memory, a board that does what it is told, bundles
 //! made on the spot, and a bench that speaks to a device one poll at a time.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(unreachable_pub, reason = "read by the modules beside it")]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
