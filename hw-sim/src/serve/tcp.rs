@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
 
-/// What a connection has for itself before it gives way to one that waits: time for a handshake and a session, however many
-/// strangers are at the door. A third of it would do on a line of 50 ms.
+/// What a connection has for itself before it gives way to one that waits: the four round trips up to a session, of 100 ms
+/// each, however many strangers are at the door.
 const TURN: Duration = Duration::from_millis(500);
 
 /// Output that waits longer than this is read by nobody: the connection is dead.
