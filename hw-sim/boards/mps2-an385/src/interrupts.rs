@@ -1,4 +1,4 @@
-//! The board's interrupts: the vector table behind the processor's own, and how one is let through.
+//! The board's interrupts: their lines, and how one is let through (their handlers: `vectors.rs`).
 
 use cortex_m::interrupt::InterruptNumber;
 use cortex_m::peripheral::NVIC;
@@ -11,6 +11,13 @@ pub struct Line(u16);
 pub const UART_RECEIVED: Line = Line(0);
 /// The timer of [`crate::deadline`].
 pub const DUAL_TIMER: Line = Line(10);
+
+impl Line {
+    /// Its place among the board's interrupts.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
 
 // SAFETY: both are lines of this board.
 unsafe impl InterruptNumber for Line {
@@ -25,7 +32,7 @@ pub const LATER: u8 = 0x80;
 
 /// Lets an interrupt through.
 pub fn enable(line: Line) {
-    // SAFETY: its handler is in the table below, in every program; the deadline keeps the priority that it has from reset on.
+    // SAFETY: its handler is in the table of `vectors.rs`, in every program; the deadline keeps the priority that it has from reset on.
     unsafe {
         if line != DUAL_TIMER {
             cortex_m::Peripherals::steal().NVIC.set_priority(line, LATER);
@@ -44,30 +51,3 @@ pub fn raise(line: Line) {
 pub fn disable(line: Line) {
     NVIC::mask(line);
 }
-
-/// A place of the vector table.
-#[derive(Clone, Copy)]
-pub union Vector {
-    handler: unsafe extern "C" fn(),
-    empty: usize,
-}
-
-const EMPTY: Vector = Vector { empty: 0 };
-
-unsafe extern "C" fn uart_received() {
-    crate::uart::on_received();
-}
-
-unsafe extern "C" fn deadline_passed() {
-    crate::retained::reset_at_deadline();
-}
-
-/// Handlers of the board's interrupts, by number. Nothing lets those through that have none.
-#[unsafe(link_section = ".vector_table.interrupts")]
-#[unsafe(no_mangle)]
-pub static __INTERRUPTS: [Vector; 16] = {
-    let mut table = [EMPTY; 16];
-    table[UART_RECEIVED.0 as usize] = Vector { handler: uart_received };
-    table[DUAL_TIMER.0 as usize] = Vector { handler: deadline_passed };
-    table
-};

@@ -25,4 +25,5 @@ pub mod retained;
 pub mod serve;
 pub mod settings;
 pub mod uart;
+pub mod vectors;
 pub mod watchdog;

@@ -90,7 +90,9 @@ impl Emulator {
     /// Gives the board in `folder` power, and waits until its port is there.
     pub(crate) fn power_on(folder: &Path) -> Result<(), Error> {
         let folder = &fs::canonicalize(folder).map_err(Error::file(folder))?;
-        interrupted::takes_power_of(folder);
+        interrupted::at_end(folder, |folder| {
+            let _ = Self::power_off(folder);
+        });
         let log = folder.join("qemu.log");
         let mut child = spawn(folder, &log, &[])?;
         let pid = folder.join(PID);

@@ -4,34 +4,32 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::exit;
+use std::ptr::fn_addr_eq;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::emulator::Emulator;
+/// What is done at the end, the newest first: a board loses its power before its folder goes.
+static AT_END: Mutex<Vec<(PathBuf, Deed)>> = Mutex::new(Vec::new());
 
-/// Folders of boards that were given power.
-static BOARDS: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
-/// What goes at the end.
-static TEMPORARY: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+type Deed = fn(&Path);
 
-/// Notes a board.
-pub(crate) fn takes_power_of(folder: &Path) {
-    note(&BOARDS, folder);
+/// Notes what is to be done with `path` if the command is ended.
+pub(crate) fn at_end(path: &Path, deed: Deed) {
+    let mut deeds = AT_END.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_it = |(noted, of): &(PathBuf, Deed)| noted == path && fn_addr_eq(*of, deed);
+    if !deeds.iter().any(is_it) {
+        deeds.push((path.to_owned(), deed));
+    }
 }
 
 /// Notes a file or folder that is there only as long as the command runs.
 pub(crate) fn takes_away(path: &Path) {
-    note(&TEMPORARY, path);
-}
-
-fn note(list: &Mutex<Vec<PathBuf>>, path: &Path) {
-    let mut list = list.lock().unwrap_or_else(PoisonError::into_inner);
-    if !list.iter().any(|it| it == path) {
-        list.push(path.to_owned());
-    }
+    at_end(path, |path| {
+        let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    });
 }
 
 /// Waits for a signal in a thread of its own, and ends the command with 130 then.
@@ -39,11 +37,8 @@ pub(crate) fn watch() -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     thread::spawn(move || {
         signals.forever().next();
-        for folder in BOARDS.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let _ = Emulator::power_off(folder);
-        }
-        for path in TEMPORARY.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        for (path, deed) in AT_END.lock().unwrap_or_else(PoisonError::into_inner).iter().rev() {
+            deed(path);
         }
         exit(130)
     });
