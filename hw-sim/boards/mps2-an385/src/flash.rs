@@ -9,13 +9,13 @@ use embedded_storage::nor_flash::{
 use firmware_protocol::flash::OnNorFlash;
 
 use crate::file::{File, FileError};
-use crate::map::FLASH_BYTES;
+use crate::map::{FLASH_BLOCK_BYTES, FLASH_BYTES};
 use crate::power_cut::{Kind, PowerCut};
 
 /// Length of the part, in bytes.
 pub const SIZE_BYTES: u32 = FLASH_BYTES;
 /// Length of an erase block, in bytes.
-pub const BLOCK_BYTES: u32 = 4096;
+pub const BLOCK_BYTES: u32 = FLASH_BLOCK_BYTES;
 /// Length of a word, in bytes.
 pub const WORD_BYTES: u32 = 4;
 /// Longest program, in bytes.

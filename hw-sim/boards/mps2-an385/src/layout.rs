@@ -5,6 +5,7 @@ use firmware_protocol::layout::{Area, Layout, LayoutError, SlotLayout};
 use firmware_protocol::slot::{PerSlot, SlotId};
 
 use crate::flash::{BLOCK_BYTES, SIZE_BYTES};
+use crate::map::SPARE_FLASH;
 
 /// Erase blocks of a version's program.
 const PROGRAM_BLOCKS: u32 = 128;
@@ -18,7 +19,7 @@ const fn blocks(first: u32, count: u32) -> Range {
 }
 
 /// A block that no version and no record lies in: the flash check writes it.
-pub const SPARE: Range = blocks(SIZE_BYTES / BLOCK_BYTES - 1, 1);
+pub const SPARE: Range = blocks(SPARE_FLASH / BLOCK_BYTES, 1);
 
 /// The layout: two ranges of two blocks for the boot record, one block for each root record, then slot A and slot B.
 ///

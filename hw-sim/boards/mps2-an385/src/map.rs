@@ -22,3 +22,7 @@ pub const RETAINED: u32 = RAM + RAM_BYTES;
 pub const SPARE_RAM: u32 = 0x2002_0000;
 /// Length of the flash, in bytes.
 pub const FLASH_BYTES: u32 = 0x0014_0000;
+/// Its erase blocks, in bytes.
+pub const FLASH_BLOCK_BYTES: u32 = 4096;
+/// The last of them, which a check writes and nothing depends on.
+pub const SPARE_FLASH: u32 = FLASH_BYTES - FLASH_BLOCK_BYTES;

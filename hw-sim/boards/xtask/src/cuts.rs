@@ -29,8 +29,6 @@ const TRIES: usize = 3;
 /// The roles of the version before and of the one that is deployed.
 const OLD: &str = "base";
 const NEW: &str = site::CUT;
-/// The last erase block, which a check of the board writes and nothing depends on (`mps2-an385/src/layout.rs`, `SPARE`).
-const SPARE_START: u32 = map::FLASH_BYTES - 4096;
 
 /// What came of one cut.
 #[derive(Debug)]
@@ -113,7 +111,7 @@ fn reference(site: &Site, board: &Emulator, folder: &Path) -> Result<Vec<Operati
     program::run(&mut deploy(site, &board))?;
     board.stop()?;
     let mut operations = Operation::read_all(&log)?;
-    operations.retain(|operation| operation.address < SPARE_START);
+    operations.retain(|operation| operation.address < map::SPARE_FLASH);
     Ok(operations)
 }
 
