@@ -163,6 +163,9 @@ fn two_connections_are_served_and_a_third_replaces_the_one_that_was_silent_longe
         assert_eq!(second.serial_number(), "SIM-0001");
         assert_eq!(first.serial_number(), "SIM-0001");
     }
+    // Both have had their turn, whenever that is over.
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(first.serial_number(), "SIM-0001");
     assert_eq!(simulator.tcp(0).serial_number(), "SIM-0001");
     let closed = second.bytes.recv_timeout(PATIENCE);
     assert_eq!(closed, Err(mpsc::RecvTimeoutError::Disconnected));
