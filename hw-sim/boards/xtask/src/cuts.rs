@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
@@ -65,41 +65,47 @@ impl fmt::Display for Place {
     }
 }
 
-/// Makes `count` cuts in a deployment to `board`, which has no power and runs the version before.
+/// Makes `count` cuts in a deployment to `board`, which has no power and runs the version before. What came of those that
+/// could be made, and why not all could.
 pub(crate) fn run(
     site: &Site,
     board: &Emulator,
     work: &Path,
     seed: u64,
     count: usize,
-) -> Result<Vec<Outcome>, Error> {
+) -> Result<(Vec<Outcome>, Option<Error>), Error> {
     let operations = reference(site, board, &work.join("reference"))?;
     let places = choose(&operations, seed, count);
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(Vec::new());
+    let stopped = Mutex::new(None);
     let workers = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
         let work_through = || {
             while let Some(place) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let outcome = cut(site, board, work, *place, seed);
-                if let Ok(mut outcomes) = outcomes.lock() {
-                    outcomes.push(outcome);
-                    eprintln!(
-                        "power cuts: {} of {}, the last at {place}",
-                        outcomes.len(),
-                        places.len()
-                    );
-                }
+                let outcome = match cut(site, board, work, *place, seed) {
+                    Ok(outcome) => outcome,
+                    Err(error) => {
+                        // What this bench cannot do now, it cannot do for the rest.
+                        next.store(places.len(), Ordering::Relaxed);
+                        *stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                        return;
+                    }
+                };
+                let ending = if outcome.broken.is_some() { ", broken" } else { "" };
+                let mut outcomes = outcomes.lock().unwrap_or_else(PoisonError::into_inner);
+                outcomes.push(outcome);
+                let (made, all) = (outcomes.len(), places.len());
+                eprintln!("power cuts: {made} of {all}, the last at {place}{ending}");
             }
         };
         for _ in 0..workers {
             scope.spawn(work_through);
         }
     });
-    let outcomes = outcomes.into_inner().unwrap_or_default();
-    let mut outcomes = outcomes.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let mut outcomes: Vec<Outcome> = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
     outcomes.sort_by_key(|outcome| (outcome.place.operation, outcome.place.piece));
-    Ok(outcomes)
+    Ok((outcomes, stopped.into_inner().unwrap_or_else(PoisonError::into_inner)))
 }
 
 /// The operations of a deployment without a cut.

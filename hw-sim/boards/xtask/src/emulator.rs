@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::error::Error;
 use crate::firmware::Firmware;
 use crate::interrupted;
-use crate::map;
+use crate::{map, program};
 
 /// File with the number of the emulator's process.
 const PID: &str = "qemu.pid";
@@ -41,9 +41,16 @@ impl Emulator {
             return Err(Error::Board(words));
         }
         let flash = folder.join("flash.bin");
-        if !flash.exists() {
+        let length = fs::metadata(&flash).map_or(0, |it| it.len());
+        if length == 0 {
             fs::write(&flash, vec![0xff; map::FLASH_BYTES as usize])
                 .map_err(Error::file(&flash))?;
+        } else if length != u64::from(map::FLASH_BYTES) {
+            let (path, meant) = (flash.display(), map::FLASH_BYTES);
+            let words = format!(
+                "{path} has {length} bytes, and a part has {meant}: take it away for a new one"
+            );
+            return Err(Error::Board(words));
         }
         for (name, from) in
             [("boot_stage", &firmware.boot_stage), ("recovery.bin", &firmware.recovery)]
@@ -82,6 +89,11 @@ impl Emulator {
         Self::power_on(&self.folder)
     }
 
+    /// Whether it has power.
+    pub(crate) fn is_on(&self) -> bool {
+        running(&self.folder).is_some()
+    }
+
     /// Takes its power.
     pub(crate) fn stop(&self) -> Result<(), Error> {
         Self::power_off(&self.folder)
@@ -95,8 +107,6 @@ impl Emulator {
         });
         let log = folder.join("qemu.log");
         let mut child = spawn(folder, &log, &[])?;
-        let pid = folder.join(PID);
-        fs::write(&pid, child.id().to_string()).map_err(Error::file(&pid))?;
         let port = wait_for_port(&log, &mut child)?;
         let link = folder.join("port");
         // The one of the process before.
@@ -122,19 +132,27 @@ impl Emulator {
 
     /// Starts it so that its time is the number of its instructions, and waits until the file `name` has its length.
     pub(crate) fn measure(&self, name: &str, length: usize) -> Result<Vec<u8>, Error> {
-        let mut child = spawn(&self.folder, &self.path("qemu.log"), &["-icount", "shift=0"])?;
+        let log = self.path("qemu.log");
+        interrupted::at_end(&self.folder, |folder| {
+            let _ = Self::power_off(folder);
+        });
+        let mut child = spawn(&self.folder, &log, &["-icount", "shift=0"])?;
         let until = Instant::now() + START_MAX;
         let bytes = loop {
             let bytes = fs::read(self.path(name)).unwrap_or_default();
             if bytes.len() == length {
                 break Ok(bytes);
             }
-            if Instant::now() > until {
-                break Err(Error::Board(format!("it has not measured anything in {START_MAX:?}")));
+            let has_ended = child.try_wait().is_ok_and(|ended| ended.is_some());
+            if has_ended || Instant::now() > until {
+                let said = fs::read_to_string(&log).unwrap_or_default();
+                let words =
+                    format!("it has not measured anything in {START_MAX:?}: {}", said.trim());
+                break Err(Error::Board(words));
             }
             sleep(Duration::from_millis(20));
         };
-        let _ = child.kill();
+        Self::power_off(&self.folder)?;
         let _ = child.wait();
         bytes
     }
@@ -164,7 +182,20 @@ fn spawn(folder: &Path, log: &Path, more: &[&str]) -> Result<Child, Error> {
         .stderr(err)
         // Ctrl-C is for whoever started the board, who takes its power (`interrupted.rs`).
         .process_group(0);
-    command.spawn().map_err(Error::start(&command))
+    let mut child = command.spawn().map_err(Error::start(&command))?;
+    let pid = folder.join(PID);
+    if let Err(error) = fs::write(&pid, child.id().to_string()) {
+        // Nobody could take its power later.
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(Error::file(&pid)(error));
+    }
+    Ok(child)
+}
+
+/// Whether there is an emulator at all: asked before anything is built.
+pub(crate) fn is_there() -> Result<(), Error> {
+    program::run(Command::new(QEMU).arg("--version")).map(drop)
 }
 
 /// QEMU says where its port is, in words.

@@ -45,7 +45,7 @@ pub(crate) enum Error {
         source: io::Error,
     },
     /// A file that is there is not to be lost.
-    #[error("{} is there already: name another place, or take it away first", .0.display())]
+    #[error("{} is there already, of a board that runs or of somebody else: end that one, name another place, or take it away first", .0.display())]
     Exists(PathBuf),
     /// A program is not what a linker makes.
     #[error("{} is no program: {problem}", path.display())]

@@ -56,7 +56,9 @@ impl Firmware {
                 noflake::target().join("boards-planted")
             }
         };
-        let mut cargo = Toolchain::find()?.cargo_build(&noflake::boards(), &target);
+        let toolchain = Toolchain::find()?;
+        eprintln!("building the firmware: the first time takes some minutes");
+        let mut cargo = toolchain.cargo_build(&noflake::boards(), &target);
         cargo.args(["-p", "mps2-an385", "--features", features]);
         program::run(&mut cargo)?;
         let folder = target.join(TARGET).join("release");

@@ -1,4 +1,4 @@
-//! Ctrl-C, and being told to end: boards lose their power, and what is temporary goes.
+//! Ctrl-C, being told to end, and a terminal that closes: boards lose their power, and what is temporary goes.
 
 use std::fs;
 use std::io;
@@ -8,7 +8,7 @@ use std::ptr::fn_addr_eq;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 /// What is done at the end, the newest first: a board loses its power before its folder goes.
@@ -34,7 +34,7 @@ pub(crate) fn takes_away(path: &Path) {
 
 /// Waits for a signal in a thread of its own, and ends the command with 130 then.
 pub(crate) fn watch() -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT])?;
     thread::spawn(move || {
         signals.forever().next();
         for (path, deed) in AT_END.lock().unwrap_or_else(PoisonError::into_inner).iter().rev() {

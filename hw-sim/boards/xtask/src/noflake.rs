@@ -32,6 +32,7 @@ pub(crate) struct Noflake(PathBuf);
 
 impl Noflake {
     pub(crate) fn build() -> Result<Self, Error> {
+        eprintln!("building noflake: the first time takes some minutes");
         let mut cargo = Command::new("cargo");
         cargo.current_dir(repository()).args(["build", "--release", "--locked", "-p", "noflake"]);
         cargo.arg("--target-dir").arg(target());

@@ -6,9 +6,10 @@ use std::path::Path;
 
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SectionKind, SymbolKind};
 
-use crate::emulator::Emulator;
+use crate::emulator::{self, Emulator};
 use crate::error::Error;
 use crate::firmware::{Firmware, Plant};
+use crate::interrupted;
 use crate::measure;
 use crate::noflake::Noflake;
 use crate::program;
@@ -44,6 +45,7 @@ struct Size {
 
 /// Prints the table; true when everything is within its budget.
 pub(crate) fn run() -> Result<bool, Error> {
+    emulator::is_there()?;
     let firmware = Firmware::build(Plant::Nothing)?;
     let mut is_within = true;
     println!(
@@ -118,6 +120,7 @@ fn crate_of(name: &str) -> String {
 /// What a start takes: of a board that has only its recovery, and of one that hashes a version, a small and a large one.
 fn print_start(firmware: &Firmware) -> Result<bool, Error> {
     let work = tempfile::tempdir().map_err(Error::file(&std::env::temp_dir()))?;
+    interrupted::takes_away(work.path());
     let site = Site::make(&work.path().join("site"), Noflake::build()?, firmware)?;
     let board = Emulator::open(&work.path().join("board"), firmware)?;
     let blank = measure::start(&board)?;

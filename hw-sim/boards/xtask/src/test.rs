@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::cuts::{self, Place};
-use crate::emulator::Emulator;
+use crate::emulator::{self, Emulator};
 use crate::error::Error;
 use crate::firmware::{Firmware, Plant};
 use crate::noflake::Noflake;
@@ -27,7 +27,7 @@ pub(crate) struct Test {
     #[arg(long, default_value_t = 50)]
     cuts: usize,
     /// Make one cut, at this place: OPERATION:PIECE, as a cut that has broken something is printed
-    #[arg(long, value_name = "PLACE")]
+    #[arg(long, value_name = "PLACE", conflicts_with_all = ["cuts", "only"])]
     at: Option<Place>,
     /// Scenarios or promises of the suite to run, with commas between; `none` for none of them
     #[arg(long)]
@@ -37,9 +37,10 @@ pub(crate) struct Test {
 /// True when nothing is broken.
 pub(crate) fn run(options: &Test) -> Result<bool, Error> {
     let is_suite_left_out = options.only.as_deref() == Some("none") || options.at.is_some();
-    if is_suite_left_out && options.cuts == 0 {
+    if options.only.as_deref() == Some("none") && options.cuts == 0 {
         return Err(Error::Usage("with --only none and --cuts 0 there is nothing to test"));
     }
+    emulator::is_there()?;
     let mut phase = Phase::begin();
     let firmware = Firmware::build(options.plant)?;
     let noflake = Noflake::build()?;
@@ -70,15 +71,23 @@ pub(crate) fn run(options: &Test) -> Result<bool, Error> {
         board.stop()?;
         phase.end("conformance");
     }
-    let cuts = match options.at {
-        Some(place) => vec![cuts::cut(&site, &for_cuts, work.path(), place, options.seed)?],
-        None if options.cuts == 0 => Vec::new(),
+    let (cuts, stopped) = match options.at {
+        Some(place) => (vec![cuts::cut(&site, &for_cuts, work.path(), place, options.seed)?], None),
+        None if options.cuts == 0 => (Vec::new(), None),
         None => cuts::run(&site, &for_cuts, work.path(), options.seed, options.cuts)?,
     };
     phase.end("power cuts");
     let is_sound = table::print(&rows, &cuts);
     if !cuts.is_empty() {
         println!("seed {}", options.seed);
+    }
+    if let Some(error) = stopped {
+        work.disable_cleanup(true);
+        println!(
+            "not all cuts were made; what there is of the boards is in {}",
+            work.path().display()
+        );
+        return Err(error);
     }
     if cuts.iter().any(|cut| cut.broken.is_some()) {
         work.disable_cleanup(true);

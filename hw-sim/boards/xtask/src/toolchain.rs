@@ -51,6 +51,7 @@ impl Toolchain {
         cargo.arg("--target-dir").arg(target);
         // What is set for the host's programs does not go for the board's.
         cargo.env_remove("CARGO_TARGET_DIR").env_remove("RUSTFLAGS");
+        cargo.env_remove("CARGO_ENCODED_RUSTFLAGS");
         if self == Self::Debian {
             // It lets a stable compiler take -Z flags; it decides nothing that is shipped.
             cargo.env("RUSTC", DEBIAN_RUSTC).env("RUSTC_BOOTSTRAP", "1");
