@@ -24,9 +24,10 @@ use super::{Board, Device};
 const HANDSHAKE_MS: u64 = 2_000;
 /// Between two first messages that are answered, in milliseconds: each costs four scalar multiplications.
 const HANDSHAKE_GAP_MS: u64 = 100;
-/// Time in which another wire comes before one whose handshake came to nothing, in milliseconds: hosts say their first
-/// message again every 300 ms.
-const BEHIND_MS: u64 = 400;
+/// How long a wire that was not answered is waited for, in milliseconds: hosts say their first message again every 300 ms.
+const WAITS_MS: u64 = 400;
+/// Wires whose turns are told apart; with more, some share theirs.
+const WIRES: usize = 4;
 /// Calls in a row in which no time passed, behind which a handshake is over without a clock: far more than there are between
 /// two ticks of one that goes.
 const STILL_CALLS: u32 = 100_000;
@@ -74,15 +75,23 @@ impl Peer {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Access {
     pending: Option<Pending>,
-    /// The wire whose handshake came to nothing, and until when it comes behind the others.
-    behind: Option<(u8, u64)>,
-    /// Where a first message was answered last, and when.
-    answered: Option<(u8, u64)>,
+    turns: [Turn; WIRES],
     /// Calls, up to this one, in which no time passed.
     still_calls: u32,
     links: Vec<SealedLink, MAX_SEALED_LINKS>,
     /// Sealed links that there have been.
     made: u32,
+}
+
+/// What a wire has had, in milliseconds of the engine's time; zero for never.
+#[derive(Debug, Clone, Copy, Default)]
+struct Turn {
+    /// When a first message was answered there.
+    answered_ms: u64,
+    /// When one was not, because another wire had its turn.
+    waits_ms: u64,
+    /// When a handshake there came to nothing.
+    ended_ms: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -163,13 +172,29 @@ impl Access {
     /// Whether a first message on `wire` is answered now; puts a handshake that has taken too long aside.
     fn takes_first(&mut self, wire: u8, now_ms: u64) -> bool {
         self.end_late(now_ms);
+        let own = *self.turn(wire);
+        if own.answered_ms != 0 && now_ms.saturating_sub(own.answered_ms) < HANDSHAKE_GAP_MS {
+            return false;
+        }
         let is_others = self.pending.as_ref().is_some_and(|pending| pending.wire != wire);
-        let is_behind = self.behind.is_some_and(|(of, until_ms)| of == wire && now_ms < until_ms);
-        // Of the same wire: whoever asks too often on one keeps no other one waiting.
-        let is_soon = self.answered.is_some_and(|(of, at_ms)| {
-            of == wire && now_ms.saturating_sub(at_ms) < HANDSHAKE_GAP_MS
-        });
-        !is_others && !is_behind && !is_soon
+        // Of those that wait, the one whose last turn is longest ago comes first; who has just had one comes last.
+        let comes_first = |it: &Turn| {
+            let is_waiting = it.waits_ms != 0 && now_ms.saturating_sub(it.waits_ms) < WAITS_MS;
+            is_waiting && it.ended_ms < own.ended_ms
+        };
+        let waits = is_others || self.pending.is_none() && self.turns.iter().any(comes_first);
+        self.turn(wire).waits_ms = if waits { now_ms } else { 0 };
+        !waits
+    }
+
+    fn turn(&mut self, wire: u8) -> &mut Turn {
+        let [first, second, third, fourth] = &mut self.turns;
+        match wire & 3 {
+            0 => first,
+            1 => second,
+            2 => third,
+            _ => fourth,
+        }
     }
 
     fn end_late(&mut self, now_ms: u64) {
@@ -177,8 +202,7 @@ impl Access {
             now_ms.saturating_sub(it.since_ms) >= HANDSHAKE_MS && !Defence::HandshakeTime.is_off()
         };
         if let Some(late) = self.pending.take_if(is_late) {
-            // Whoever notices, and when: nobody waits now for a handshake of long ago.
-            self.put_behind(late.wire, late.since_ms.saturating_add(HANDSHAKE_MS));
+            self.turn(late.wire).ended_ms = late.since_ms.saturating_add(HANDSHAKE_MS);
         }
     }
 
@@ -190,30 +214,26 @@ impl Access {
             return;
         }
         self.still_calls = 0;
-        self.answered = None;
         match self.pending.take() {
-            Some(late) => self.put_behind(late.wire, now_ms),
-            None => self.behind = None,
+            Some(late) => {
+                let turn = self.turn(late.wire);
+                (turn.answered_ms, turn.ended_ms) = (0, now_ms.max(1));
+            }
+            None => self.turns = Default::default(),
         }
     }
 
-    /// The connection on `wire` has ended, and its handshake with it. What the handshake has kept the others waiting for,
-    /// the wire now waits, whoever connects there next; who only came and went keeps nobody waiting.
+    /// The connection on `wire` has ended: its handshake, if there is one, has come to nothing, and nobody waits there.
     pub(super) fn end_of(&mut self, wire: u8, now_ms: u64) {
         self.end_late(now_ms);
-        if let Some(ended) = self.pending.take_if(|it| it.wire == wire) {
-            let lasted_ms = now_ms.saturating_sub(ended.since_ms);
-            self.behind = Some((wire, now_ms.saturating_add(lasted_ms.min(BEHIND_MS))));
+        self.turn(wire).waits_ms = 0;
+        if self.pending.take_if(|it| it.wire == wire).is_some() {
+            self.turn(wire).ended_ms = now_ms;
         }
-    }
-
-    /// A handshake that came to nothing at `ended_ms`: its wire has had its turn.
-    fn put_behind(&mut self, wire: u8, ended_ms: u64) {
-        self.behind = Some((wire, ended_ms.saturating_add(BEHIND_MS)));
     }
 
     fn begin(&mut self, pending: Pending, now_ms: u64) {
-        self.answered = Some((pending.wire, now_ms));
+        self.turn(pending.wire).answered_ms = now_ms;
         // A wire that begins again and again gains no time by it.
         let since_ms = self.pending.as_ref().map_or(now_ms, |earlier| earlier.since_ms);
         self.pending = Some(Pending { since_ms, ..pending });
@@ -349,7 +369,7 @@ impl<W: AsRef<[u8]> + AsMut<[u8]>, F: Flash, B: Board> Device<W, F, B> {
             if is_kept { Ok(actions) } else { Err(Refusal::NotAuthenticated) }
         });
         if kept.unwrap_or_default() == Actions::NONE {
-            self.access.put_behind(wire, self.now_ms);
+            self.access.turn(wire).ended_ms = self.now_ms;
         }
         match kept {
             Ok(actions) => self.say_linked(via, Ok(Reply::Linked { actions }), out),

@@ -13,7 +13,8 @@ pub enum Input<'a> {
         frame: &'a mut [u8],
     },
     /// The connection that frames of this link came from has ended, as those of a network do: a handshake that had begun on
-    /// it is over, and keeps no other host waiting. What was said to it is said to nobody; its session ends by its silence.
+    /// it is over, and keeps no other host waiting. Said before the first frame of the next connection on that link, whose
+    /// handshake it would end otherwise. A session ends by its silence; what a plain one had asked for is still answered there.
     Gone {
         /// The link.
         link: u8,

@@ -98,8 +98,8 @@ impl Room {
         for (index, number) in TCP_PORTS.into_iter().enumerate() {
             let bytes = self.device.transmit(number);
             let hung_up = self.device.take_hung_up(number);
-            if let Some(port) = &mut self.tcp {
-                port.write(index, &bytes, hung_up);
+            if self.tcp.as_mut().is_some_and(|port| port.write(index, &bytes, hung_up)) {
+                self.device.connect(number);
             }
         }
         Ok(())

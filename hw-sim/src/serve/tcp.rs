@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
 
-/// What a connection has for itself before it gives way to one that waits: the four round trips up to a session, of 100 ms
-/// each, however many strangers are at the door.
+/// What a connection has for itself before it gives way to one that waits: four round trips of 100 ms lead to a session, if the
+/// engine answers at once (decision 0019).
 const TURN: Duration = Duration::from_millis(500);
 
 /// Output that waits longer than this is read by nobody: the connection is dead.
@@ -107,13 +107,16 @@ impl TcpPort {
         }
     }
 
-    /// Hands `bytes` to connection `index`, and ends it behind them where it `ends`.
-    pub(super) fn write(&mut self, index: usize, bytes: &[u8], ends: bool) {
-        let Some(connection) = self.connections.get_mut(index) else { return };
+    /// Hands `bytes` to connection `index`, and ends it where it `ends`. True when its host turned out to be gone.
+    pub(super) fn write(&mut self, index: usize, bytes: &[u8], ends: bool) -> bool {
+        let Some(connection) = self.connections.get_mut(index) else { return false };
+        let was_there = connection.stream.is_some();
         connection.write(bytes);
+        let is_gone = was_there && connection.stream.is_none();
         if ends {
             connection.close();
         }
+        is_gone
     }
 
     /// Where the next connection goes, and in what time: where there is room, or where one has had its turn and was silent
