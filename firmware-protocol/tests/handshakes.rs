@@ -4,7 +4,7 @@
 use firmware_protocol::delegation::Delegation;
 use firmware_protocol::device::Input;
 use firmware_protocol::frame::{Header, Kind};
-use firmware_protocol::message::{FromDevice, Reply, Request};
+use firmware_protocol::message::{FromDevice, Request};
 use firmware_protocol::refusal::Refusal;
 use firmware_protocol::sealed::{FIRST_BYTES, LinkSecret};
 
