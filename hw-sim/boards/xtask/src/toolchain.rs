@@ -52,6 +52,11 @@ impl Toolchain {
         // What is set for the host's programs does not go for the board's.
         cargo.env_remove("CARGO_TARGET_DIR").env_remove("RUSTFLAGS");
         cargo.env_remove("CARGO_ENCODED_RUSTFLAGS");
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("CARGO_PROFILE_") {
+                cargo.env_remove(name);
+            }
+        }
         if self == Self::Debian {
             // It lets a stable compiler take -Z flags; it decides nothing that is shipped.
             cargo.env("RUSTC", DEBIAN_RUSTC).env("RUSTC_BOOTSTRAP", "1");
