@@ -85,6 +85,7 @@ pub(super) struct Access {
 
 /// What a wire has had, in milliseconds of the engine's time; zero for never.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_field_names, reason = "what they have in common is their unit")]
 struct Turn {
     /// When a first message was answered there.
     answered_ms: u64,
