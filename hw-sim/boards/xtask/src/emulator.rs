@@ -102,9 +102,6 @@ impl Emulator {
     /// Gives the board in `folder` power, and waits until its port is there.
     pub(crate) fn power_on(folder: &Path) -> Result<(), Error> {
         let folder = &fs::canonicalize(folder).map_err(Error::file(folder))?;
-        interrupted::at_end(folder, |folder| {
-            let _ = Self::power_off(folder);
-        });
         let log = folder.join("qemu.log");
         let mut child = spawn(folder, &log, &[])?;
         let port = wait_for_port(&log, &mut child)?;
@@ -133,9 +130,6 @@ impl Emulator {
     /// Starts it so that its time is the number of its instructions, and waits until the file `name` has its length.
     pub(crate) fn measure(&self, name: &str, length: usize) -> Result<Vec<u8>, Error> {
         let log = self.path("qemu.log");
-        interrupted::at_end(&self.folder, |folder| {
-            let _ = Self::power_off(folder);
-        });
         let mut child = spawn(&self.folder, &log, &["-icount", "shift=0"])?;
         let until = Instant::now() + START_MAX;
         let bytes = loop {
@@ -146,8 +140,8 @@ impl Emulator {
             let has_ended = child.try_wait().is_ok_and(|ended| ended.is_some());
             if has_ended || Instant::now() > until {
                 let said = fs::read_to_string(&log).unwrap_or_default();
-                let words =
-                    format!("it has not measured anything in {START_MAX:?}: {}", said.trim());
+                let how = if has_ended { "ended" } else { "run for 20 s" };
+                let words = format!("it has {how} and measured nothing: {}", said.trim());
                 break Err(Error::Board(words));
             }
             sleep(Duration::from_millis(20));
@@ -182,6 +176,9 @@ fn spawn(folder: &Path, log: &Path, more: &[&str]) -> Result<Child, Error> {
         .stderr(err)
         // Ctrl-C is for whoever started the board, who takes its power (`interrupted.rs`).
         .process_group(0);
+    interrupted::at_end(folder, |folder| {
+        let _ = Emulator::power_off(folder);
+    });
     let mut child = command.spawn().map_err(Error::start(&command))?;
     let pid = folder.join(PID);
     if let Err(error) = fs::write(&pid, child.id().to_string()) {

@@ -18,10 +18,8 @@ const PROMISES: [(&str, &str); 9] = [
     ("contract", "polls in time"),
 ];
 
-/// Of fifty cuts, this many may come behind the end of the deployment; of a few, one.
-const LATE_OF_50_MAX: usize = 10;
-/// So many cuts are spread over erases and programs.
-const SPREAD_MIN: usize = 10;
+/// Of the cuts, at least this part has to have struck an erase or a program.
+const STRUCK_OF_50_MIN: usize = 40;
 
 /// Prints the table; true when nothing is broken and enough was seen.
 pub(crate) fn print(rows: &[Row], cuts: &[Outcome]) -> bool {
@@ -95,9 +93,9 @@ fn judge_cuts(cuts: &[Outcome]) -> bool {
         erases.len(),
         programs.len()
     );
-    let late_max = (cuts.len() * LATE_OF_50_MAX / 50).max(1);
-    let is_spread = cuts.len() < SPREAD_MIN || !erases.is_empty() && !programs.is_empty();
-    let is_enough = all > 0 && cuts.len() - all <= late_max && is_spread;
+    // One cut by itself is in one of them.
+    let is_spread = cuts.len() == 1 || !erases.is_empty() && !programs.is_empty();
+    let is_enough = all * 50 >= cuts.len() * STRUCK_OF_50_MIN && is_spread;
     if !is_enough {
         println!("too few of them have struck to tell anything");
     }
