@@ -20,6 +20,8 @@ const PID: &str = "qemu.pid";
 const QEMU: &str = "qemu-system-arm";
 /// In which QEMU names its port.
 const START_MAX: Duration = Duration::from_secs(20);
+/// In which the port of one that was ended goes, if its number is not somebody else's at once.
+const END_MAX: Duration = Duration::from_secs(1);
 
 /// A board.
 #[derive(Debug)]
@@ -116,7 +118,11 @@ impl Emulator {
         let folder = &fs::canonicalize(folder).map_err(Error::file(folder))?;
         if let Some(pid) = running(folder) {
             let _ = kill_process(pid, Signal::KILL);
-            while running(folder).is_some() {
+            // Its files are closed last, and the port goes with them: whoever asks then finds the link to it dangling.
+            let until = Instant::now() + END_MAX;
+            while running(folder).is_some()
+                || folder.join("port").exists() && Instant::now() < until
+            {
                 sleep(Duration::from_millis(1));
             }
         }
