@@ -2,6 +2,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "sizes here are small")]
 
 use firmware_protocol::boot::ResetCause;
+use firmware_protocol::device::Input;
 use firmware_protocol::frame::{Decoder, Framing, Header, Kind, Unit};
 use firmware_protocol::manifest::decode_manifest;
 use firmware_protocol::message::{self, Chunk, FromDevice, Request, ToDevice};
@@ -54,17 +55,23 @@ proptest! {
         let _ = RecordStore::load(&mut flash, ranges);
     }
 
-    /// As whatever frame, in whatever state, at whatever time.
+    /// As whatever frame, on whatever wire, in whatever state, at whatever time, between connections that end.
     #[test]
     fn a_device_takes_any_frames(
-        frames in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..80), 0_u64..5_000), 1..60),
+        frames in prop::collection::vec(
+            (prop::collection::vec(any::<u8>(), 0..80), any::<u8>(), 0_u64..5_000),
+            1..60,
+        ),
     ) {
         let mut bench = Bench::new();
-        for (frame, later) in frames {
+        for (frame, link, later) in frames {
             bench.now_ms += later;
-            let kind = if frame.len() % 2 == 0 { Kind::Message } else { Kind::Chunk };
-            let _ = bench.frame(0, kind, &frame);
+            let kind = [Kind::Message, Kind::Chunk, Kind::Handshake][frame.len() % 3];
+            let _ = bench.frame(link, kind, &frame);
             let _ = bench.step();
+            if frame.len() % 5 == 0 {
+                let _ = bench.poll_raw(Input::Gone { link });
+            }
         }
     }
 }

@@ -193,6 +193,19 @@ fn dirt_behind_the_end_costs_the_last_erase_block_and_no_more() {
     }
 }
 
+/// A list costs a line 32 bytes for each block.
+#[test]
+fn a_list_is_asked_for_only_where_blocks_may_be_kept() {
+    let mut bench = Bench::enrolled();
+    let one = Bundle::new(1, 20_000);
+    for (worth_listing, what) in [(false, "never written"), (true, "half written")] {
+        assert!(bench.open_session().stage(&one, false).is_ok());
+        let opened = bench.ask(Request::OpenComponent { index: 0 });
+        assert_eq!(opened, Ok(Reply::Component { blocks: 20, worth_listing }), "{what}");
+        bench.chunk(0, 0, &one.payloads[0][..512]);
+    }
+}
+
 #[test]
 fn a_forged_block_list_keeps_nothing() {
     let mut bench = Bench::enrolled();

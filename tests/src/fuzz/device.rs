@@ -46,12 +46,16 @@ pub(super) fn link(bytes: &[u8]) -> bool {
     let before = device.flash().lock().contents().to_vec();
     let mut now_us = 1_000_000;
     let mut said = 0;
-    // Each piece begins with its port and its length.
+    // Each piece begins with its port and its length. One without bytes is a connection that ends, and the next that begins.
     let mut rest = bytes;
     while let [port, length, more @ ..] = rest {
         let (piece, behind) = more.split_at(usize::from(*length).min(more.len()));
         let port = [SERIAL_PORT, TCP_PORTS[0], TCP_PORTS[1]][usize::from(*port % 3)];
-        device.receive(port, piece, now_us);
+        if *length == 0 {
+            device.connect(port);
+        } else {
+            device.receive(port, piece, now_us);
+        }
         now_us += 20_000;
         device.advance(now_us);
         said += device.transmit(port).len();

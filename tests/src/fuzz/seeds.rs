@@ -152,6 +152,9 @@ fn devices(seeds: &mut Vec<Seed>) {
         said(1, Framing::Stream, Kind::Handshake, &first),
     ];
     seeds.push(("device_link", "hello-open-handshake".into(), both.concat()));
+    let handshake = said(1, Framing::Stream, Kind::Handshake, &first);
+    let again = [&handshake[..], &[1, 0], &handshake, &[2, 0, 1, 0], &handshake].concat();
+    seeds.push(("device_link", "connections-that-end".into(), again));
     // A mark in the record, a byte of the root record, an erased stretch of a manifest.
     seeds.push((
         "device_flash",

@@ -15,6 +15,8 @@ const CAUSE: Register = unsafe { Register::at(RETAINED as usize) };
 // SAFETY: as above.
 const OPERATIONS: Register = unsafe { Register::at(RETAINED as usize + 4) };
 // SAFETY: as above.
+const WAS_ON: Register = unsafe { Register::at(RETAINED as usize + 8) };
+// SAFETY: as above.
 const HANDOVER: [Register; 4] = unsafe {
     [
         Register::at(RETAINED as usize + 0x10),
@@ -38,11 +40,12 @@ pub fn take_cause() -> ResetCause {
         REQUESTED => ResetCause::Requested,
         DEADLINE => ResetCause::Deadline,
         CRASH => ResetCause::Crash,
-        0 => ResetCause::PowerOn,
+        0 if WAS_ON.read() == 0 => ResetCause::PowerOn,
         // Somebody has written here: that is charged to who ran, as a crash is.
         _ => ResetCause::Unknown,
     };
     CAUSE.write(RUNNING);
+    WAS_ON.write(RUNNING);
     cause
 }
 

@@ -12,7 +12,7 @@ use firmware_protocol::start::Handover;
 use crate::board::Mps2Board;
 use crate::clock::Clock;
 use crate::interrupts::LATER;
-use crate::uart::Uart;
+use crate::uart::{self, Uart};
 use crate::{deadline, retained, watchdog};
 
 /// Memory for blocks in flight: two of 8 KiB.
@@ -78,7 +78,7 @@ pub fn serve<F: Flash>(
         carry_out(next.effect);
         if next.wake_ms > now_ms && from == to {
             // Until something arrives, or the next tick of ten milliseconds.
-            cortex_m::asm::wfi();
+            uart::sleep();
         }
     }
 }

@@ -20,7 +20,8 @@ const CLEAR: Register = unsafe { Register::at(0x4000_400c) };
 // SAFETY: as above.
 const DIVIDER: Register = unsafe { Register::at(0x4000_4010) };
 
-/// Looks for room for one byte: some tenths of a second, where a byte takes 11 microseconds.
+/// Looks for room for the bytes of one call: some tenths of a second, less than the watchdog's, where the longest frame takes 25
+/// milliseconds.
 const MOST_LOOKS: u32 = 500_000;
 const TRANSMIT_FULL: u32 = 1;
 const RECEIVED: u32 = 2;
@@ -38,6 +39,16 @@ static WAITS: Mutex<RefCell<Option<Waker>>> = Mutex::new(RefCell::new(None));
 /// Wakes `waker` once when something arrives from now on: for an executor, which does not look again and again.
 pub fn wake_when_received(waker: &Waker) {
     interrupt::free(|free| WAITS.borrow(free).replace(Some(waker.clone())));
+}
+
+/// Sleeps until something arrives or anything else interrupts, unless something waits to be taken. With interrupts held back a
+/// byte cannot come between the look and the sleep; it ends the sleep all the same.
+pub fn sleep() {
+    interrupt::free(|free| {
+        if QUEUE.borrow(free).borrow().is_empty() {
+            cortex_m::asm::wfi();
+        }
+    });
 }
 
 /// Whether something waits to be taken.
@@ -79,12 +90,12 @@ impl Uart {
     /// Sends `bytes`, and waits until the last one is on its way. Where the line takes nothing the rest is dropped, as if
     /// it had been lost: nobody who does not read keeps the program from its work.
     pub fn send(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            let is_ready = (0..MOST_LOOKS).any(|_| STATE.read() & TRANSMIT_FULL == 0);
-            if !is_ready {
-                return;
+        let mut bytes = bytes.iter();
+        for _ in 0..MOST_LOOKS {
+            if STATE.read() & TRANSMIT_FULL == 0 {
+                let Some(byte) = bytes.next() else { return };
+                DATA.write(u32::from(*byte));
             }
-            DATA.write(u32::from(*byte));
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::emulator::Emulator;
 use crate::error::Error;
 use crate::site::{self, Site};
 use crate::tear::Operation;
-use crate::{map, program};
+use crate::{interrupted, map, program};
 
 /// In which a board answers behind a cut.
 const BOOT_MAX: Duration = Duration::from_secs(20);
@@ -29,6 +29,9 @@ const TRIES: usize = 3;
 /// The roles of the version before and of the one that is deployed.
 const OLD: &str = "base";
 const NEW: &str = site::CUT;
+
+/// The flash of a board behind its cut, before it has started again.
+pub(crate) const TORN: &str = "flash-torn.bin";
 
 /// What came of one cut.
 #[derive(Debug)]
@@ -76,6 +79,13 @@ pub(crate) fn run(
 ) -> Result<(Vec<Outcome>, Option<Error>), Error> {
     let operations = reference(site, board, &work.join("reference"))?;
     let places = choose(&operations, seed, count);
+    if places.len() < count {
+        let all = operations.len();
+        eprintln!(
+            "power cuts: {} and no more, one for each of {all} flash operations",
+            places.len()
+        );
+    }
     let next = AtomicUsize::new(0);
     let outcomes = Mutex::new(Vec::new());
     let stopped = Mutex::new(None);
@@ -83,7 +93,9 @@ pub(crate) fn run(
     thread::scope(|scope| {
         let work_through = || {
             while let Some(place) = places.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let outcome = match cut(site, board, work, *place, seed) {
+                let outcome = cut(site, board, work, *place, seed);
+                interrupted::hold_if_ending();
+                let outcome = match outcome {
                     Ok(outcome) => outcome,
                     Err(error) => {
                         // What this bench cannot do now, it cannot do for the rest.
@@ -168,6 +180,7 @@ pub(crate) fn cut(
         Strike::Struck(operation) => {
             let own = u64::from(place.operation) << 32 | u64::from(place.piece);
             operation.tear(&board.path("flash.bin"), &mut ChaCha8Rng::seed_from_u64(seed ^ own))?;
+            fs::copy(board.path("flash.bin"), board.path(TORN)).map_err(Error::file(&folder))?;
             board.start()?;
             let broken = comes_back(site, &board).err();
             board.stop()?;

@@ -35,6 +35,8 @@ pub(crate) struct Firmware {
     pub(crate) application: Vec<u8>,
     /// As a bundle holds it.
     pub(crate) template: Vec<u8>,
+    /// As a bundle holds it.
+    pub(crate) embassy: Vec<u8>,
     /// Where they were linked to.
     pub(crate) folder: PathBuf,
 }
@@ -42,20 +44,20 @@ pub(crate) struct Firmware {
 impl Firmware {
     /// Builds them.
     pub(crate) fn build(plant: Plant) -> Result<Self, Error> {
-        // The example for embassy is built as well, so that it goes on compiling.
         let features = match plant {
             Plant::Nothing => "embassy",
             Plant::NoWatchdog => "embassy,plant-no-watchdog",
             Plant::NoDeadline => "embassy,plant-no-deadline",
             Plant::TornAccepted => "embassy,plant-torn-accepted",
         };
-        // A mistake never lies where the sound firmware does.
-        let target = match plant {
-            Plant::Nothing => noflake::target().join("boards"),
-            Plant::NoWatchdog | Plant::NoDeadline | Plant::TornAccepted => {
-                noflake::target().join("boards-planted")
-            }
+        // A mistake never lies where the sound firmware does, or another mistake.
+        let folder = match plant {
+            Plant::Nothing => "boards",
+            Plant::NoWatchdog => "boards-no-watchdog",
+            Plant::NoDeadline => "boards-no-deadline",
+            Plant::TornAccepted => "boards-torn-accepted",
         };
+        let target = noflake::target().join(folder);
         let toolchain = Toolchain::find()?;
         eprintln!("building the firmware: the first time takes some minutes");
         let mut cargo = toolchain.cargo_build(&noflake::boards(), &target);
@@ -67,8 +69,9 @@ impl Firmware {
         fs::write(&recovery, bytes).map_err(Error::file(&recovery))?;
         let application = image::bytes(&folder.join("application"))?;
         let template = image::bytes(&folder.join("template"))?;
+        let embassy = image::bytes(&folder.join("embassy"))?;
         let boot_stage = folder.join("boot_stage");
-        Ok(Self { boot_stage, recovery, application, template, folder })
+        Ok(Self { boot_stage, recovery, application, template, embassy, folder })
     }
 }
 

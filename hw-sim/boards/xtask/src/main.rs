@@ -11,6 +11,7 @@ mod interrupted;
 mod map;
 mod measure;
 mod noflake;
+mod output;
 mod program;
 mod run;
 mod site;
@@ -29,6 +30,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::emulator::Emulator;
 use crate::error::Error;
 use crate::firmware::{Firmware, Plant};
+use crate::output::say;
 
 /// Build, run and test noflake on an emulated Cortex-M3 board
 #[derive(Debug, Parser)]
@@ -91,6 +93,12 @@ enum Power {
 
 fn main() -> ExitCode {
     let Cli::Board(command) = Cli::parse();
+    if !cfg!(target_os = "linux") {
+        eprintln!(
+            "error: boards are emulated on Linux only: whose process is whose is asked of /proc"
+        );
+        return ExitCode::from(2);
+    }
     if let Err(error) = program::own() {
         eprintln!("error: {}", error.in_full());
         return ExitCode::from(2);
@@ -99,7 +107,9 @@ fn main() -> ExitCode {
         eprintln!("error: signals cannot be waited for: {error}");
         return ExitCode::from(2);
     }
-    match carry_out(command) {
+    let carried_out = carry_out(command);
+    interrupted::hold_if_ending();
+    match carried_out {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -114,11 +124,11 @@ fn carry_out(command: Board) -> Result<bool, Error> {
     match command {
         Board::Build(build) => {
             let firmware = Firmware::build(Plant::Nothing)?;
-            println!("{firmware}");
+            say!("{firmware}");
             if let Some(folder) = build.out {
                 site::write_example(&firmware, build.program, &folder)?;
                 let folder = folder.display();
-                println!("next: cd {folder}, then noflake bundle create mcu.toml -o mcu-1.0.0.nfb");
+                say!("next: cd {folder}, then noflake bundle create mcu.toml -o mcu-1.0.0.nfb");
             }
             Ok(true)
         }

@@ -10,6 +10,7 @@ use crate::emulator::{self, Emulator};
 use crate::error::Error;
 use crate::firmware::{Firmware, Plant};
 use crate::interrupted;
+use crate::output::say;
 
 /// How often it is looked whether the board still has power.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -29,8 +30,8 @@ pub(crate) fn run(serial: &Path, state: Option<&Path>) -> Result<bool, Error> {
     let port = fs::canonicalize(&port).map_err(Error::file(&port))?;
     make_way(serial)?;
     symlink(&port, serial).map_err(Error::file(serial))?;
-    println!("the board is at serial:{}, Ctrl-C ends it", serial.display());
-    println!("next: noflake device identify -d serial:{}", serial.display());
+    say!("the board is at serial:{}, Ctrl-C ends it", serial.display());
+    say!("next: noflake device identify -d serial:{}", serial.display());
     while board.is_on() {
         thread::sleep(LOOK_EVERY);
     }

@@ -31,8 +31,8 @@ struct Version {
 
 const HEALTHY: &str = "behaviour healthy\nsupply_mv 3300\n";
 
-/// What the suite runs, and behind that the version for the power cuts and the template.
-const VERSIONS: [Version; 12] = [
+/// What the suite runs, and behind that the version for the power cuts and the other programs.
+const VERSIONS: [Version; 13] = [
     version("base", "1.0.0", 1, HEALTHY),
     version("next", "1.1.0", 2, HEALTHY),
     version("fails", "1.2.0", 2, "behaviour healthy\nsupply_mv 2900\n"),
@@ -45,11 +45,14 @@ const VERSIONS: [Version; 12] = [
     version("stranger", "1.9.0", 2, HEALTHY),
     version(CUT, "1.0.1", 1, "behaviour healthy\nsupply_mv 3301\n"),
     version(TEMPLATE, "1.10.0", 2, HEALTHY),
+    version(EMBASSY, "1.11.0", 2, HEALTHY),
 ];
 /// The version that is deployed while power is cut.
 pub(crate) const CUT: &str = "cut";
 /// The template as a version.
 pub(crate) const TEMPLATE: &str = "template";
+/// The engine beside tasks of embassy as a version.
+pub(crate) const EMBASSY: &str = "embassy";
 
 /// A program that goes into a bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -110,10 +113,11 @@ impl Site {
             with_data(&firmware.application, firmware.application.len() + 20_000),
         )?;
         site.write("own/template.bin", &firmware.template)?;
+        site.write("own/embassy.bin", &firmware.embassy)?;
         let mut list = "schema = \"conformance/1\"\n\n[bundles]\n".to_owned();
         for version in &VERSIONS {
             site.bundle(version)?;
-            if ![CUT, TEMPLATE].contains(&version.role) {
+            if ![CUT, TEMPLATE, EMBASSY].contains(&version.role) {
                 // Writing to a String cannot fail.
                 let _ = writeln!(list, "{0} = \"{0}.nfb\"", version.role);
             }
@@ -144,6 +148,7 @@ impl Site {
             "next" => ("large.bin", "plan.toml"),
             CUT => ("cut.bin", "plan.toml"),
             TEMPLATE => ("template.bin", "template-plan.toml"),
+            EMBASSY => ("embassy.bin", "plan.toml"),
             _ => ("app.bin", "plan.toml"),
         };
         let settings = format!("{role}.txt");

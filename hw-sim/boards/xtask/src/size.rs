@@ -12,6 +12,7 @@ use crate::firmware::{Firmware, Plant};
 use crate::interrupted;
 use crate::measure;
 use crate::noflake::Noflake;
+use crate::output::say;
 use crate::program;
 use crate::site::{self, Site};
 
@@ -48,9 +49,14 @@ pub(crate) fn run() -> Result<bool, Error> {
     emulator::is_there()?;
     let firmware = Firmware::build(Plant::Nothing)?;
     let mut is_within = true;
-    println!(
+    say!(
         "{:12} {:>8} {:>6} {:>7}   {:>17}   {:>17}",
-        "bytes", "text", "data", "bss", "flash of budget", "RAM of budget"
+        "bytes",
+        "text",
+        "data",
+        "bss",
+        "flash of budget",
+        "RAM of budget"
     );
     let mut sizes = Vec::new();
     for budget in &BUDGETS {
@@ -58,19 +64,24 @@ pub(crate) fn run() -> Result<bool, Error> {
         let (flash, ram) = (size.text + size.data, size.data + size.bss);
         let word = if flash > budget.flash_bytes || ram > budget.ram_bytes { "OVER" } else { "" };
         is_within &= word.is_empty();
-        println!(
+        say!(
             "{:12} {:>8} {:>6} {:>7}   {flash:>7} of {:>6}   {ram:>7} of {:>6}   {word}",
-            budget.program, size.text, size.data, size.bss, budget.flash_bytes, budget.ram_bytes
+            budget.program,
+            size.text,
+            size.data,
+            size.bss,
+            budget.flash_bytes,
+            budget.ram_bytes
         );
         sizes.push((budget.program, size));
     }
-    println!("\ncode and constants by crate, of which the names are known");
+    say!("\ncode and constants by crate, of which the names are known");
     for (program, size) in &sizes {
         let mut crates: Vec<_> = size.by_crate.iter().collect();
         crates.sort_unstable_by_key(|(_, bytes)| std::cmp::Reverse(**bytes));
         let words: Vec<String> =
             crates.iter().map(|(name, bytes)| format!("{name} {bytes}")).collect();
-        println!("{program:12} {}", words.join(", "));
+        say!("{program:12} {}", words.join(", "));
     }
     is_within &= print_start(&firmware)?;
     Ok(is_within)
@@ -128,7 +139,7 @@ fn print_start(firmware: &Firmware) -> Result<bool, Error> {
     let address = board.address();
     program::run(site.command().args(["device", "enroll", "-d", &address]))?;
     let mut stack_bytes = blank.stack_bytes;
-    println!("\nboot stage: {} instructions on a blank board", blank.instructions);
+    say!("\nboot stage: {} instructions on a blank board", blank.instructions);
     let mut starts = Vec::new();
     for (bundle, program_bytes) in
         [("base.nfb", firmware.application.len() as u64), ("next.nfb", site::LARGE_BYTES as u64)]
@@ -136,7 +147,7 @@ fn print_start(firmware: &Firmware) -> Result<bool, Error> {
         program::run(site.command().args(["deploy", bundle, "-d", &address]))?;
         board.stop()?;
         let start = measure::start(&board)?;
-        println!(
+        say!(
             "boot stage: {} instructions with a version of {program_bytes} bytes",
             start.instructions
         );
@@ -147,12 +158,12 @@ fn print_start(firmware: &Firmware) -> Result<bool, Error> {
     board.stop()?;
     if let [(small, few), (large, many)] = starts[..] {
         let per_mib = many.saturating_sub(few) * (1 << 20) / large.saturating_sub(small).max(1);
-        println!(
+        say!(
             "boot stage: {per_mib} instructions for each MiB more of a version: {:.2} s at 72 MHz, one instruction a cycle",
             as_seconds(per_mib)
         );
     }
-    println!("boot stage: stack {stack_bytes} bytes of {BOOT_STACK_BYTES_MAX}");
+    say!("boot stage: stack {stack_bytes} bytes of {BOOT_STACK_BYTES_MAX}");
     Ok(stack_bytes <= BOOT_STACK_BYTES_MAX)
 }
 

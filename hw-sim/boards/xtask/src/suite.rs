@@ -1,11 +1,13 @@
 //! `noflake conformance` on the board.
 
+use std::path::Path;
 use std::process::Stdio;
 
 use serde::Deserialize;
 
 use crate::emulator::Emulator;
 use crate::error::Error;
+use crate::noflake::Noflake;
 use crate::program;
 use crate::site::Site;
 
@@ -37,6 +39,12 @@ pub(crate) enum Finding {
 struct All {
     interrupted: bool,
     healthy: bool,
+}
+
+/// Whether the suite has what `only` names: asked before boards are made for it.
+pub(crate) fn is_known(noflake: &Noflake, only: &str) -> Result<(), Error> {
+    let mut list = noflake.command(Path::new("."));
+    program::run(list.args(["conformance", "--list", "--only", only])).map(drop)
 }
 
 /// Runs the suite; `only` names scenarios or promises.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::cuts::Outcome;
+use crate::output::say;
 use crate::suite::{Finding, Row};
 
 /// What each promise says, in short (docs/CONFORMANCE.md).
@@ -21,26 +22,26 @@ const PROMISES: [(&str, &str); 9] = [
 /// Of the cuts, at least this part has to have struck an erase or a program.
 const STRUCK_OF_50_MIN: usize = 40;
 
-/// Prints the table; true when nothing is broken and enough was seen.
-pub(crate) fn print(rows: &[Row], cuts: &[Outcome]) -> bool {
+/// Prints the table; true when nothing is broken and enough was seen. `again` is the command, but for the place of a cut.
+pub(crate) fn print(rows: &[Row], cuts: &[Outcome], again: &str) -> bool {
     let mut promises: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
     for row in rows {
         promises.entry(&row.promise).or_default().push(row);
     }
-    println!("{:9} {:44} {:>6} {:>7} {:>12}", "promise", "", "holds", "broken", "not checked");
+    say!("{:9} {:44} {:>6} {:>7} {:>12}", "promise", "", "holds", "broken", "not checked");
     for (promise, rows) in &promises {
         let says = PROMISES.iter().find(|(id, _)| id == promise).map_or("", |(_, says)| says);
         let [holds, broken, rest] = tally(rows);
-        println!("{promise:9} {says:44} {holds:>6} {broken:>7} {rest:>12}");
+        say!("{promise:9} {says:44} {holds:>6} {broken:>7} {rest:>12}");
     }
     let broken_cuts = cuts.iter().filter(|it| it.broken.is_some()).count();
     if !cuts.is_empty() {
         let says = "always boots, behind cuts in flash operations";
         let late = cuts.iter().filter(|it| it.struck.is_none() && it.broken.is_none()).count();
         let holds = cuts.len() - broken_cuts - late;
-        println!("{:9} {says:44} {holds:>6} {broken_cuts:>7} {late:>12}", "P1");
+        say!("{:9} {says:44} {holds:>6} {broken_cuts:>7} {late:>12}", "P1");
     }
-    println!();
+    say!("");
     for row in rows.iter().filter(|row| row.finding != Finding::Holds) {
         let word = match row.finding {
             Finding::Holds => "holds",
@@ -49,9 +50,9 @@ pub(crate) fn print(rows: &[Row], cuts: &[Outcome]) -> bool {
             // This board says that it has a deadline.
             Finding::NotDefended => "not defended",
         };
-        println!("{} {word}: {}", row.scenario, row.why.as_deref().unwrap_or_default());
+        say!("{} {word}: {}", row.scenario, row.why.as_deref().unwrap_or_default());
     }
-    let is_enough = judge_cuts(cuts);
+    let is_enough = judge_cuts(cuts, again);
     let broken: Vec<&str> = promises
         .iter()
         .filter(|(_, rows)| tally(rows)[1] > 0)
@@ -59,11 +60,11 @@ pub(crate) fn print(rows: &[Row], cuts: &[Outcome]) -> bool {
         .chain((broken_cuts > 0).then_some("P1"))
         .collect();
     if !broken.is_empty() {
-        println!("broken: {}", broken.join(", "));
+        say!("broken: {}", broken.join(", "));
     }
     let is_seen = rows.iter().all(|row| row.finding == Finding::Holds);
     if broken.is_empty() && !is_seen {
-        println!("not everything was seen to hold");
+        say!("not everything was seen to hold");
     }
     broken.is_empty() && is_enough && is_seen
 }
@@ -75,19 +76,19 @@ fn tally(rows: &[&Row]) -> [usize; 3] {
     [holds, broken, rows.len() - holds - broken]
 }
 
-fn judge_cuts(cuts: &[Outcome]) -> bool {
+fn judge_cuts(cuts: &[Outcome], again: &str) -> bool {
     if cuts.is_empty() {
         return true;
     }
     for outcome in cuts {
         if let Some(broken) = &outcome.broken {
-            println!("P1 --at {}: {broken}", outcome.place);
+            say!("P1 broken by a cut at {0}: {broken}\n  again: {again} --at {0}", outcome.place);
         }
     }
     let struck = cuts.iter().filter_map(|outcome| outcome.struck);
     let (erases, programs): (Vec<_>, Vec<_>) = struck.partition(|operation| operation.is_erase);
     let all = erases.len() + programs.len();
-    println!(
+    say!(
         "power cuts: {}, of which {} inside an erase and {} inside a program",
         cuts.len(),
         erases.len(),
@@ -97,7 +98,7 @@ fn judge_cuts(cuts: &[Outcome]) -> bool {
     let is_spread = cuts.len() == 1 || !erases.is_empty() && !programs.is_empty();
     let is_enough = all * 50 >= cuts.len() * STRUCK_OF_50_MIN && is_spread;
     if !is_enough {
-        println!("too few of them have struck to tell anything");
+        say!("too few of them have struck to tell anything");
     }
     is_enough
 }

@@ -1,15 +1,16 @@
-//! Holds the board to its promises: conformance, what ended a trial, the template, then power cuts.
+//! Holds the board to its promises: conformance, what ended a trial, the other programs, then power cuts.
 
 use std::time::Instant;
 
-use clap::Args;
+use clap::{Args, ValueEnum as _};
 use serde_json::Value;
 
-use crate::cuts::{self, Place};
+use crate::cuts::{self, Place, TORN};
 use crate::emulator::{self, Emulator};
 use crate::error::Error;
 use crate::firmware::{Firmware, Plant};
 use crate::noflake::Noflake;
+use crate::output::say;
 use crate::site::{self, Site};
 use crate::suite::{self, Finding, Row};
 use crate::{interrupted, program, table};
@@ -34,6 +35,18 @@ pub(crate) struct Test {
     only: Option<String>,
 }
 
+impl Test {
+    /// The command that does the same.
+    fn again(&self) -> String {
+        let mut command = format!("cargo xtask board test --seed {}", self.seed);
+        if let Some(plant) = self.plant.to_possible_value().filter(|_| self.plant != Plant::Nothing)
+        {
+            command = format!("{command} --plant {}", plant.get_name());
+        }
+        command
+    }
+}
+
 /// True when nothing is broken.
 pub(crate) fn run(options: &Test) -> Result<bool, Error> {
     let is_suite_left_out = options.only.as_deref() == Some("none") || options.at.is_some();
@@ -44,6 +57,9 @@ pub(crate) fn run(options: &Test) -> Result<bool, Error> {
     let mut phase = Phase::begin();
     let firmware = Firmware::build(options.plant)?;
     let noflake = Noflake::build()?;
+    if let Some(only) = options.only.as_deref().filter(|_| !is_suite_left_out) {
+        suite::is_known(&noflake, only)?;
+    }
     let mut work = tempfile::tempdir().map_err(Error::file(&std::env::temp_dir()))?;
     interrupted::takes_away(work.path());
     let site = Site::make(&work.path().join("site"), noflake, &firmware)?;
@@ -66,7 +82,9 @@ pub(crate) fn run(options: &Test) -> Result<bool, Error> {
         if options.only.is_none() {
             rows.push(ended_by(&site, &board, "P2.hangs", "watchdog")?);
             rows.push(ended_by(&site, &board, "P2.never-polls", "deadline")?);
-            rows.push(template_stays(&site, &board)?);
+            for role in [site::TEMPLATE, site::EMBASSY] {
+                rows.push(stays(&site, &board, role)?);
+            }
         }
         board.stop()?;
         phase.end("conformance");
@@ -77,24 +95,24 @@ pub(crate) fn run(options: &Test) -> Result<bool, Error> {
         None => cuts::run(&site, &for_cuts, work.path(), options.seed, options.cuts)?,
     };
     phase.end("power cuts");
-    let is_sound = table::print(&rows, &cuts);
+    let is_sound = table::print(&rows, &cuts, &options.again());
     if !cuts.is_empty() {
-        println!("seed {}", options.seed);
+        say!("seed {}", options.seed);
     }
     if let Some(error) = stopped {
         work.disable_cleanup(true);
-        println!(
-            "not all cuts were made; what there is of the boards is in {}",
-            work.path().display()
-        );
+        say!("not all cuts were made; what there is of the boards is in {}", work.path().display());
         return Err(error);
     }
     if cuts.iter().any(|cut| cut.broken.is_some()) {
         work.disable_cleanup(true);
-        println!("boards that a cut has broken are in {}", work.path().display());
+        let folder = work.path().display();
+        say!(
+            "boards that a cut has broken are in {folder}, their flash as the cut has left it in {TORN}"
+        );
     }
     if options.plant != Plant::Nothing && is_sound {
-        println!("the mistake was not noticed");
+        say!("the mistake was not noticed");
     }
     Ok(is_sound)
 }
@@ -120,11 +138,11 @@ fn ended_by(site: &Site, board: &Emulator, scenario: &str, cause: &str) -> Resul
     Ok(row)
 }
 
-/// Whether the template does what it is there for: it is deployed, confirmed, and runs on with nobody on its line.
-fn template_stays(site: &Site, board: &Emulator) -> Result<Row, Error> {
+/// Whether a program does what it is there for: it is deployed, confirmed, and runs on with nobody on its line.
+fn stays(site: &Site, board: &Emulator, role: &str) -> Result<Row, Error> {
     let address = board.address();
     let mut deploy = site.command();
-    deploy.args(["deploy", &Site::bundle_of(site::TEMPLATE), "-d", &address]);
+    deploy.args(["deploy", &Site::bundle_of(role), "-d", &address]);
     let boot = || -> Result<Value, Error> {
         let mut identify = site.command();
         identify.args(["device", "status", "-d", &address, "--format", "json"]);
@@ -142,7 +160,7 @@ fn template_stays(site: &Site, board: &Emulator) -> Result<Row, Error> {
         output => Some(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
     };
     Ok(Row {
-        scenario: "P1.template".to_owned(),
+        scenario: format!("P1.{role}"),
         promise: "P1".to_owned(),
         finding: if broken.is_some() { Finding::Broken } else { Finding::Holds },
         why: broken,

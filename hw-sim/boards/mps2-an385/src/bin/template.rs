@@ -13,7 +13,7 @@ use mps2_an385::clock::Clock;
 use mps2_an385::file::File;
 use mps2_an385::flash::FileFlash;
 use mps2_an385::layout::layout;
-use mps2_an385::uart::Uart;
+use mps2_an385::uart::{self, Uart};
 use mps2_an385::{deadline, retained, serve, watchdog};
 
 /// Memory for blocks in flight: at least two of the largest blocks of your bundles, and 4 KiB.
@@ -44,7 +44,8 @@ impl Board for MyBoard {
         source.read(out).map_err(|_| RandomFault)
     }
 
-    /// The device's own key, kept where no stage writes; without one it cannot be enrolled for the field.
+    /// The device's own key, kept where no stage writes, on flash behind a check value; without one it cannot be enrolled for the
+    /// field.
     fn identity(&mut self) -> Option<LinkSecret> {
         let mut key = [0; 32];
         if let Ok(mut file) = File::open("identity.bin\0") {
@@ -120,7 +121,7 @@ fn main() -> ! {
         }
         // Your own work goes here, in steps that are shorter than the watchdog.
         if next.wake_ms > now_ms && from == to {
-            cortex_m::asm::wfi();
+            uart::sleep();
         }
     }
 }
