@@ -66,6 +66,10 @@ fn a_bench_reset_lowers_the_floor_and_lets_an_older_bundle_in() {
     // Kept and shown once more it does nothing: that boot is over.
     assert_eq!(show(&mut bench, &reset), Err(Refusal::WrongBoot));
     assert_eq!(bench.status().accept_floor, 5);
+    // As far down as the root record lets any version in, and no further.
+    let lowest = BenchReset { floor: record().policy.lowest_security_version, ..claims(&bench) };
+    assert_eq!(show(&mut bench, &signed(&lowest, &BOTH)), DONE);
+    assert_eq!(bench.status().accept_floor, lowest.floor);
 }
 
 /// Each thing that speaks against one, by itself; nothing durable changes.
