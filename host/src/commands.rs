@@ -19,6 +19,7 @@ mod clock;
 mod deployment;
 mod evidence_key;
 mod host_key;
+mod named_device;
 mod point;
 mod recover_command;
 mod root;

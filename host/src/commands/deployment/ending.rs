@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::DeviceEnd;
 use crate::cli::Context;
+use crate::commands::named_device::with_device;
 use crate::error::Exit;
 use crate::evidence::{Outcome, RunEnd};
 use crate::qualify::observation::StatusFacts;
@@ -12,6 +13,7 @@ pub(super) fn print(context: &Context, end: &DeviceEnd) {
     let DeviceEnd { name, folder, ended, evidence } = end;
     let signer = evidence.as_ref().ok().and_then(Option::as_ref);
     let run_end = &ended.end;
+    let next = run_end.next_command.as_deref().map(|next| with_device(next, name));
     let mut lines = vec![format!("{name}: {}: {}", outcome_word(run_end.outcome), run_end.message)];
     let is_judged = run_end.outcome.is_judged();
     if is_judged {
@@ -31,7 +33,7 @@ pub(super) fn print(context: &Context, end: &DeviceEnd) {
     }
     lines.push(format!("  evidence  {}", folder.display()));
     lines.extend(signer.map(|hint| format!("  signed    to the end by {hint}")));
-    if let Some(next) = &run_end.next_command {
+    if let Some(next) = &next {
         lines.push(format!("  next      {next}"));
     }
     let machine = json!({
@@ -41,7 +43,7 @@ pub(super) fn print(context: &Context, end: &DeviceEnd) {
         "exit": run_end.exit_code,
         "message": run_end.message,
         "downtime_ms": run_end.downtime_ms,
-        "next": run_end.next_command,
+        "next": next,
         "evidence": folder,
         "signed_by": signer,
         "version": ended.after.as_ref().map(|facts| &facts.version),

@@ -17,6 +17,7 @@ use self::explain::is_lost;
 use self::recorded::RecordedArgs;
 use crate::bench::{Meets, Opened, Shows};
 use crate::cli::Context;
+use crate::commands::named_device::with_device;
 use crate::commands::point::Point;
 use crate::commands::root::RootArgs;
 use crate::commands::root_record::life_cycle_word;
@@ -106,12 +107,13 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> 
         let mut machine = status_json(&opened, root.as_ref(), &status, wear.as_ref());
         if args.explain {
             let words = explain::explain(&opened, &status, root.as_ref());
+            let next = with_device(&words.next, &device.opening().address.to_string());
             lines.push(String::new());
             lines.extend(words.lines.iter().cloned());
-            lines.push(format!("next: {}", words.next));
+            lines.push(format!("next: {next}"));
             if let Some(machine) = machine.as_object_mut() {
                 machine.insert("explanation".to_owned(), json!(words.lines));
-                machine.insert("next".to_owned(), json!(words.next));
+                machine.insert("next".to_owned(), json!(next));
             }
         }
         if args.trust {

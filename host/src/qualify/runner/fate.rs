@@ -129,6 +129,8 @@ pub(super) const fn after_end(cause: RejectReason, has_answered: bool) -> (bool,
         | RejectReason::BootsSpent
         | RejectReason::ConfirmedCrashed => (true, MEND_AFTER_LOG),
         RejectReason::Corrupt => (true, "run the same command again: it writes the bytes anew"),
+        // It had a host, which heard nothing: a link that failed, or an image that does not listen.
+        RejectReason::LeaseExpired if !has_answered => (false, ONCE_MORE),
         // A cable, a host or a supply that failed is no failure of the image.
         RejectReason::LeaseExpired
         | RejectReason::PowerLost
@@ -159,5 +161,7 @@ pub(super) const NOTHING_AGAINST: &str =
     "run the same command again: nothing speaks against the bundle";
 const MEND_AFTER_LOG: &str =
     "look at noflake device log; mend the bundle, or deploy it again with --again";
+const ONCE_MORE: &str = "run the same command again; if it ends so once more on a link that holds, the image does not listen: \
+                         mend the bundle";
 const LONGER_BOOT: &str =
     "give the plan a longer boot_max, or shorter checks; then deploy it with --again";

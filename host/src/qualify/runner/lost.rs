@@ -229,8 +229,10 @@ impl Runner {
         match (facts.running, has_failed) {
             (Where::SlotA | Where::SlotB, _) => {
                 let (version, slot) = (&facts.version, facts.running);
-                let message =
-                    format!("the device went back to version {version} in {slot} by itself: {why}");
+                let cause = &facts.reset_cause;
+                let message = format!(
+                    "the device went back to version {version} in {slot} by itself: {why} (reset cause {cause})"
+                );
                 self.end_or_stop(now_ms, Outcome::WentBackByItself, &message, next, Some(facts));
             }
             // No version is there to go back to.

@@ -16,6 +16,11 @@ const TIMER_RELOAD: Register = unsafe { Register::at(0x4000_0008) };
 /// Ticks of the timer in a microsecond.
 pub const TICKS_IN_US: u32 = 25;
 
+/// Milliseconds, of which 32 bits are kept; they count once [`Clock::start`] was called.
+pub(crate) fn count_ms() -> u32 {
+    COUNTER.read()
+}
+
 /// The clock that the engine reckons with: counts on for as long as power is there.
 #[derive(Debug)]
 pub struct Clock {
@@ -28,12 +33,12 @@ impl Clock {
     #[must_use]
     pub fn start() -> Self {
         PRESCALE.write(TICKS_IN_US * 1_000 - 1);
-        Self { last: COUNTER.read(), wraps: 0 }
+        Self { last: count_ms(), wraps: 0 }
     }
 
     /// Milliseconds; ask at least once in 49 days.
     pub fn now_ms(&mut self) -> u64 {
-        let count = COUNTER.read();
+        let count = count_ms();
         self.wraps += u32::from(count < self.last);
         self.last = count;
         u64::from(self.wraps) << 32 | u64::from(count)

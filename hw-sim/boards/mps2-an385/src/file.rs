@@ -47,6 +47,19 @@ impl File {
         Self::open_as(name, open::RW_APPEND_BINARY)
     }
 
+    /// Its number with the host, one higher: for [`File::close_left`] behind a reset, over which the host keeps it open.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        u32::try_from(self.handle).ok().and_then(|handle| handle.checked_add(1)).unwrap_or(0)
+    }
+
+    /// Closes the file of this number, which a program that is gone has left open; 0 for none.
+    pub fn close_left(number: u32) {
+        if let Some(handle) = number.checked_sub(1) {
+            drop(Self { handle: handle as usize });
+        }
+    }
+
     fn open_as(name: &str, mode: usize) -> Result<Self, FileError> {
         let (Some((_, 0)), Some(length)) = (split_end(name), name.len().checked_sub(1)) else {
             return Err(FileError);

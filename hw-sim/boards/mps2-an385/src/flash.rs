@@ -11,6 +11,7 @@ use firmware_protocol::flash::OnNorFlash;
 use crate::file::{File, FileError};
 use crate::map::{FLASH_BLOCK_BYTES, FLASH_BYTES};
 use crate::power_cut::{Kind, PowerCut};
+use crate::retained;
 
 /// Length of the part, in bytes.
 pub const SIZE_BYTES: u32 = FLASH_BYTES;
@@ -37,7 +38,9 @@ impl FileFlash {
     /// Connects it. Without its file every access fails, as that of a part which is not there.
     #[must_use]
     pub fn connect() -> Self {
-        Self { file: File::open_to_write("flash.bin\0").ok(), cut: PowerCut::chosen() }
+        let file = File::open_to_write("flash.bin\0").ok();
+        retained::leave_open(file.as_ref().map_or(0, File::number));
+        Self { file, cut: PowerCut::chosen() }
     }
 
     /// Connects it, as the engine sees it.

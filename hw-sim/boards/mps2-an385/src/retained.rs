@@ -10,12 +10,14 @@ use firmware_protocol::start::Handover;
 use crate::map::RETAINED;
 use crate::register::Register;
 
-// SAFETY: `build.rs` links no program to it.
+// SAFETY: `build.rs` links no program to it, and the 32 bytes from here on have one purpose each.
 const CAUSE: Register = unsafe { Register::at(RETAINED as usize) };
 // SAFETY: as above.
 const OPERATIONS: Register = unsafe { Register::at(RETAINED as usize + 4) };
 // SAFETY: as above.
 const WAS_ON: Register = unsafe { Register::at(RETAINED as usize + 8) };
+// SAFETY: as above.
+const OPEN: Register = unsafe { Register::at(RETAINED as usize + 12) };
 // SAFETY: as above.
 const HANDOVER: [Register; 4] = unsafe {
     [
@@ -86,6 +88,17 @@ pub fn take_handover() -> Option<Handover> {
         register.write(0);
     }
     Handover::from_bytes(&bytes)
+}
+
+/// Notes the file that this program has open ([`crate::file::File::number`]).
+pub fn leave_open(number: u32) {
+    OPEN.write(number);
+}
+
+/// The file that the program before has left open.
+#[must_use]
+pub fn left_open() -> u32 {
+    OPEN.read()
 }
 
 /// Number of the next flash operation since power came on.

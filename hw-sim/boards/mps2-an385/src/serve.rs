@@ -65,6 +65,8 @@ pub fn serve<F: Flash>(
     let engine = Device::new(flash, board, layout, window, FRAME_BYTES, handover, now_ms);
     let mut served = Served::new(engine, Framing::Serial, inbound, outbound);
     let mut uart = Uart::start();
+    // For whoever listens to the console.
+    send(&mut uart, b"started\r\n");
     let mut buffer = [0; 256];
     let (mut from, mut to) = (0, 0);
     loop {

@@ -1,7 +1,7 @@
 //! A version's settings: what it is to behave like, and what its sensor reads. A component of its own, so that one program plays
 //! every version that a test bench needs.
 //!
-//! Text, a key and a value in a line: `behaviour healthy`, `supply_mv 3300`.
+//! Text, a key and a value in a line: `behaviour healthy`, `supply_mv 3300`. A line that begins with `#` is a comment.
 
 use core::str;
 
@@ -11,7 +11,7 @@ use firmware_protocol::flash::Range;
 use crate::flash::FileFlash;
 
 /// Longest settings, in bytes.
-const LONGEST_BYTES: usize = 256;
+const LONGEST_BYTES: usize = 512;
 
 /// How a version behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,7 +29,7 @@ pub enum Behaviour {
     Deaf,
     /// Stops, and a timer interrupt goes on feeding the watchdog.
     FeedsFromInterrupt,
-    /// Its settings name none of these: a version that does not know itself is not healthy.
+    /// Its settings name none of these, or hold what nobody understands: a version that does not know itself is not healthy.
     Unknown,
 }
 
@@ -63,26 +63,29 @@ impl Settings {
     fn parse(text: &str) -> Self {
         let mut settings = Self::default();
         for line in text.lines() {
-            match line.split_once(' ') {
-                Some(("behaviour", word)) => settings.behaviour = behaviour(word),
+            let is_read = match line.split_once(' ') {
+                Some(("behaviour", word)) => behaviour(word).map(|it| settings.behaviour = it),
                 Some(("supply_mv", number)) => {
-                    settings.supply_mv = number.parse().unwrap_or(settings.supply_mv);
+                    number.parse().ok().map(|it| settings.supply_mv = it)
                 }
-                Some(_) | None => {}
+                Some(_) | None => (line.is_empty() || line.starts_with('#')).then_some(()),
+            };
+            if is_read.is_none() {
+                return Self { behaviour: Behaviour::Unknown, ..settings };
             }
         }
         settings
     }
 }
 
-fn behaviour(word: &str) -> Behaviour {
+fn behaviour(word: &str) -> Option<Behaviour> {
     match word {
-        "hangs" => Behaviour::Hangs,
-        "crashes" => Behaviour::Crashes,
-        "never_polls" => Behaviour::NeverPolls,
-        "deaf" => Behaviour::Deaf,
-        "feeds_from_interrupt" => Behaviour::FeedsFromInterrupt,
-        "healthy" => Behaviour::Healthy,
-        _ => Behaviour::Unknown,
+        "hangs" => Some(Behaviour::Hangs),
+        "crashes" => Some(Behaviour::Crashes),
+        "never_polls" => Some(Behaviour::NeverPolls),
+        "deaf" => Some(Behaviour::Deaf),
+        "feeds_from_interrupt" => Some(Behaviour::FeedsFromInterrupt),
+        "healthy" => Some(Behaviour::Healthy),
+        _ => None,
     }
 }

@@ -6,6 +6,7 @@ use core::task::Waker;
 use cortex_m::interrupt::{self, Mutex};
 use heapless::Deque;
 
+use crate::clock;
 use crate::interrupts::{self, UART_RECEIVED};
 use crate::register::Register;
 
@@ -20,9 +21,10 @@ const CLEAR: Register = unsafe { Register::at(0x4000_400c) };
 // SAFETY: as above.
 const DIVIDER: Register = unsafe { Register::at(0x4000_4010) };
 
-/// Looks for room for the bytes of one call: some tenths of a second, less than the watchdog's, where the longest frame takes 25
-/// milliseconds.
-const MOST_LOOKS: u32 = 500_000;
+/// In which the bytes of one call are on their way: the longest frame takes 25 milliseconds.
+const SEND_MAX_MS: u32 = 150;
+/// Looks at the line for each look at the clock.
+const LOOKS: u32 = 64;
 const TRANSMIT_FULL: u32 = 1;
 const RECEIVED: u32 = 2;
 /// Transmit, receive, and an interrupt when something has arrived.
@@ -59,7 +61,10 @@ pub fn has_received() -> bool {
 
 /// The port; there is one.
 #[derive(Debug)]
-pub struct Uart(());
+pub struct Uart {
+    /// The line took nothing the last time: it is not waited for again before it takes something.
+    is_stuck: bool,
+}
 
 impl Uart {
     /// Starts it, 921,600 bits per second where a line has a pace.
@@ -68,7 +73,7 @@ impl Uart {
         DIVIDER.write(DIVIDE_BY);
         CONTROL.write(BOTH_WAYS);
         interrupts::enable(UART_RECEIVED);
-        Self(())
+        Self { is_stuck: false }
     }
 
     /// Moves what has arrived to the front of `buffer`; gives its length.
@@ -90,11 +95,19 @@ impl Uart {
     /// Sends `bytes`, and waits until the last one is on its way. Where the line takes nothing the rest is dropped, as if
     /// it had been lost: nobody who does not read keeps the program from its work.
     pub fn send(&mut self, bytes: &[u8]) {
+        let began_ms = clock::count_ms();
         let mut bytes = bytes.iter();
-        for _ in 0..MOST_LOOKS {
-            if STATE.read() & TRANSMIT_FULL == 0 {
-                let Some(byte) = bytes.next() else { return };
-                DATA.write(u32::from(*byte));
+        loop {
+            for _ in 0..LOOKS {
+                if STATE.read() & TRANSMIT_FULL == 0 {
+                    self.is_stuck = false;
+                    let Some(byte) = bytes.next() else { return };
+                    DATA.write(u32::from(*byte));
+                }
+            }
+            if self.is_stuck || clock::count_ms().wrapping_sub(began_ms) > SEND_MAX_MS {
+                self.is_stuck = true;
+                return;
             }
         }
     }

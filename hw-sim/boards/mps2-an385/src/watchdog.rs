@@ -1,7 +1,8 @@
-//! The CMSDK watchdog: a second behind the last feed it raises the non-maskable interrupt, a second later it resets.
+//! The CMSDK watchdog: two seconds behind the last feed it raises the non-maskable interrupt, two seconds later it resets.
 //!
 //! Nothing answers the interrupt but a loop, so that an image which cannot be trusted any more does nothing until the reset: its
-//! longest step is shorter than the first second.
+//! longest step is far shorter than the first two seconds. They are so many because an emulator's time goes on while the computer
+//! is too busy for it.
 
 use crate::register::Register;
 
@@ -16,7 +17,7 @@ const LOCK: Register = unsafe { Register::at(0x4000_8c00) };
 
 const KEY: u32 = 0x1acc_e551;
 /// Half of the time until the reset, at 25 MHz.
-const HALF_TICKS: u32 = 25_000_000;
+const HALF_TICKS: u32 = 50_000_000;
 const INTERRUPT_AND_RESET: u32 = 3;
 
 /// Starts it. Nothing here stops it again.

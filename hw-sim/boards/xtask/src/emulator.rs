@@ -1,14 +1,14 @@
 //! A board in QEMU: a folder with its flash, its key and its port, and a process that can be killed like power.
 
 use std::fs::{self, File};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, geteuid, kill_process, waitpid};
 
 use crate::error::Error;
 use crate::firmware::Firmware;
@@ -32,8 +32,7 @@ pub(crate) struct Emulator {
 impl Emulator {
     /// The board in `folder`: with the flash and the key that are there, or new and blank. It has no power.
     pub(crate) fn open(folder: &Path, firmware: &Firmware) -> Result<Self, Error> {
-        fs::create_dir_all(folder).map_err(Error::file(folder))?;
-        let folder = fs::canonicalize(folder).map_err(Error::file(folder))?;
+        let folder = own_folder(folder)?;
         if let Some(pid) = running(&folder) {
             let words = format!(
                 "{} is in use by process {}: end that one first",
@@ -45,7 +44,10 @@ impl Emulator {
         let flash = folder.join("flash.bin");
         let length = fs::metadata(&flash).map_or(0, |it| it.len());
         if length == 0 {
-            fs::write(&flash, vec![0xff; map::FLASH_BYTES as usize])
+            // Whole or not at all: half a part would be taken for somebody's.
+            let new = folder.join("flash.bin.new");
+            fs::write(&new, vec![0xff; map::FLASH_BYTES as usize])
+                .and_then(|()| fs::rename(&new, &flash))
                 .map_err(Error::file(&flash))?;
         } else if length != u64::from(map::FLASH_BYTES) {
             let (path, meant) = (flash.display(), map::FLASH_BYTES);
@@ -57,15 +59,17 @@ impl Emulator {
         for (name, from) in
             [("boot_stage", &firmware.boot_stage), ("recovery.bin", &firmware.recovery)]
         {
-            fs::copy(from, folder.join(name)).map_err(Error::file(from))?;
+            let to = folder.join(name);
+            fs::copy(from, &to).map_err(Error::file(&to))?;
         }
+        // A board whose flash cannot be written poses as a blank one.
+        File::options().write(true).open(&flash).map_err(Error::file(&flash))?;
         Ok(Self { folder })
     }
 
     /// A copy of the board, without its power.
     pub(crate) fn copy_to(&self, folder: &Path) -> Result<Self, Error> {
-        fs::create_dir_all(folder).map_err(Error::file(folder))?;
-        let folder = &fs::canonicalize(folder).map_err(Error::file(folder))?;
+        let folder = &own_folder(folder)?;
         for name in ["flash.bin", "identity.bin", "boot_stage", "recovery.bin"] {
             let from = self.path(name);
             // A board that was never asked for its key has none yet.
@@ -96,6 +100,18 @@ impl Emulator {
         running(&self.folder).is_some()
     }
 
+    /// Whether its power was taken by a command, and not by an end of its own.
+    pub(crate) fn was_taken_off(&self) -> bool {
+        !self.folder.join(PID).exists()
+    }
+
+    /// What the emulator has said, but for where its port is.
+    pub(crate) fn last_words(&self) -> String {
+        let said = fs::read_to_string(self.path("qemu.log")).unwrap_or_default();
+        let words: Vec<_> = said.lines().filter(|line| !line.contains("redirected to")).collect();
+        words.join(" ")
+    }
+
     /// Takes its power.
     pub(crate) fn stop(&self) -> Result<(), Error> {
         Self::power_off(&self.folder)
@@ -116,8 +132,15 @@ impl Emulator {
     /// Takes the power of the board in `folder`: its processor does nothing more from then on. One without power is as good.
     pub(crate) fn power_off(folder: &Path) -> Result<(), Error> {
         let folder = &fs::canonicalize(folder).map_err(Error::file(folder))?;
+        let pid = fs::read_to_string(folder.join(PID)).unwrap_or_default();
+        if !pid.chars().all(|it| it.is_ascii_digit()) {
+            let words = format!("{} is no number: who has its power?", folder.join(PID).display());
+            return Err(Error::Board(words));
+        }
         if let Some(pid) = running(folder) {
             let _ = kill_process(pid, Signal::KILL);
+            // Only whoever has started it can, and has to: for anybody else this is an error.
+            let _ = waitpid(Some(pid), WaitOptions::empty());
             // Its files are closed last, and the port goes with them: whoever asks then finds the link to it dangling.
             let until = Instant::now() + END_MAX;
             while running(folder).is_some()
@@ -164,6 +187,18 @@ impl Drop for Emulator {
     }
 }
 
+/// The folder of a board, made if need be: it holds the board's key, and whatever is in it is written to.
+fn own_folder(folder: &Path) -> Result<PathBuf, Error> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(folder).map_err(Error::file(folder))?;
+    let folder = fs::canonicalize(folder).map_err(Error::file(folder))?;
+    let metadata = fs::metadata(&folder).map_err(Error::file(&folder))?;
+    if metadata.uid() != geteuid().as_raw() || metadata.mode() & 0o022 != 0 {
+        return Err(Error::Foreign(folder));
+    }
+    Ok(folder)
+}
+
 fn spawn(folder: &Path, log: &Path, more: &[&str]) -> Result<Child, Error> {
     let out = File::create(log).map_err(Error::file(log))?;
     let err = out.try_clone().map_err(Error::file(log))?;
@@ -176,6 +211,8 @@ fn spawn(folder: &Path, log: &Path, more: &[&str]) -> Result<Child, Error> {
         .arg(format!("loader,file=recovery.bin,addr={:#x},force-raw=on", map::RECOVERY))
         .args(["-semihosting-config", "enable=on,target=native"])
         .args(["-serial", "pty"])
+        // By semihosting a program reads and writes files, and could start others.
+        .args(["-sandbox", "on,spawn=deny,elevateprivileges=deny"])
         .args(more)
         .stdin(Stdio::null())
         .stdout(out)

@@ -47,6 +47,12 @@ pub(crate) enum Error {
     /// A file that is there is not to be lost.
     #[error("{} is there already, of a board that runs or of somebody else: end that one, name another place, or take it away first", .0.display())]
     Exists(PathBuf),
+    /// A folder in which others can lay links.
+    #[error("{} is not yours alone: a board's folder has to belong to you, and be writable by nobody else", .0.display())]
+    Foreign(PathBuf),
+    /// A folder that is there is not to be changed.
+    #[error("{} is there already: name a new folder", .0.display())]
+    Taken(PathBuf),
     /// A program is not what a linker makes.
     #[error("{} is no program: {problem}", path.display())]
     Image {
@@ -60,7 +66,7 @@ pub(crate) enum Error {
     Board(String),
     /// What was typed makes no sense.
     #[error("{0}")]
-    Usage(&'static str),
+    Usage(String),
 }
 
 impl Error {

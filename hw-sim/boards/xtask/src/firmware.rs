@@ -59,10 +59,10 @@ impl Firmware {
         };
         let target = noflake::target().join(folder);
         let toolchain = Toolchain::find()?;
-        eprintln!("building the firmware: the first time takes some minutes");
+        eprintln!("building the firmware");
         let mut cargo = toolchain.cargo_build(&noflake::boards(), &target);
         cargo.args(["-p", "mps2-an385", "--features", features]);
-        program::run(&mut cargo)?;
+        program::watch(&mut cargo)?;
         let folder = target.join(TARGET).join("release");
         let recovery = folder.join("recovery.bin");
         let bytes = image::bytes(&folder.join("recovery"))?;

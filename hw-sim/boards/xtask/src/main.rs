@@ -30,11 +30,13 @@ use clap::{Args, Parser, Subcommand};
 use crate::emulator::Emulator;
 use crate::error::Error;
 use crate::firmware::{Firmware, Plant};
+use crate::noflake::Noflake;
 use crate::output::say;
+use crate::site::Site;
 
 /// Build, run and test noflake on an emulated Cortex-M3 board
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask")]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Cli {
     /// The board: MPS2 with application note AN385, in QEMU
     #[command(subcommand)]
@@ -43,28 +45,32 @@ enum Cli {
 
 #[derive(Debug, Subcommand)]
 enum Board {
-    /// Build boot stage, recovery, application and template
+    /// Build boot stage, recovery, application, template and the example for embassy
     Build(Build),
     /// Print what they take of flash and memory, crate by crate, and fail over budget
     Size,
     /// Start a board on a serial port, until Ctrl-C
     Run(Run),
-    /// Run the conformance suite and seeded power cuts on a board of its own; exit 1 when a promise is broken, or not everything was
-    /// seen to hold
+    /// Run the conformance suite and seeded power cuts on a board of its own, some 15 minutes; exit 1 when a promise is broken, or not
+    /// everything was seen to hold
     Test(test::Test),
     /// Take the power of a board, or give it back: what the suite's power commands are
-    #[command(subcommand, hide = true)]
+    #[command(subcommand)]
     Power(Power),
 }
 
 #[derive(Debug, Args)]
 struct Build {
-    /// Also put what a bundle needs into this folder: program, settings, plan, and the spec mcu.toml
+    /// Also put what a bundle needs into this folder: program, settings, plan, and the spec mcu.toml. The program is replaced, the
+    /// others are kept if they are there
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// The program that goes there
     #[arg(long, value_enum, default_value = "application", requires = "out")]
     program: site::Program,
+    /// Also make keys and every bundle of the conformance suite in this new folder
+    #[arg(long, value_name = "DIR")]
+    conformance: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -110,6 +116,12 @@ fn main() -> ExitCode {
     let carried_out = carry_out(command);
     interrupted::hold_if_ending();
     match carried_out {
+        Ok(_) if output::is_lost() => {
+            eprintln!(
+                "error: standard output takes no more: the lines that are missing there stand above"
+            );
+            ExitCode::from(2)
+        }
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -126,9 +138,25 @@ fn carry_out(command: Board) -> Result<bool, Error> {
             let firmware = Firmware::build(Plant::Nothing)?;
             say!("{firmware}");
             if let Some(folder) = build.out {
-                site::write_example(&firmware, build.program, &folder)?;
+                let kept = site::write_example(&firmware, build.program, &folder)?;
+                let kept = if kept.is_empty() { "nothing".to_owned() } else { kept.join(", ") };
+                say!("in {}: mcu.bin is new; kept as it was: {kept}", folder.display());
+                let has_keys = folder.join("noflake.toml").exists();
+                let keys = if has_keys { "" } else { "noflake init ., then " };
                 let folder = folder.display();
-                say!("next: cd {folder}, then noflake bundle create mcu.toml -o mcu-1.0.0.nfb");
+                say!(
+                    "next: cd {folder}, then {keys}noflake bundle create mcu.toml -o mcu-1.0.0.nfb"
+                );
+            }
+            if let Some(folder) = build.conformance {
+                if folder.exists() {
+                    return Err(Error::Taken(folder));
+                }
+                Site::make(&folder, Noflake::build()?, &firmware)?;
+                say!("next, with a board at PORT: cd {}/own", folder.display());
+                say!("  noflake device enroll -d serial:PORT");
+                say!("  noflake deploy base.nfb -d serial:PORT");
+                say!("  noflake conformance -d serial:PORT --bundles .");
             }
             Ok(true)
         }

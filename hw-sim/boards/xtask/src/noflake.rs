@@ -32,11 +32,11 @@ pub(crate) struct Noflake(PathBuf);
 
 impl Noflake {
     pub(crate) fn build() -> Result<Self, Error> {
-        eprintln!("building noflake: the first time takes some minutes");
+        eprintln!("building noflake");
         let mut cargo = Command::new("cargo");
         cargo.current_dir(repository()).args(["build", "--release", "--locked", "-p", "noflake"]);
         cargo.arg("--target-dir").arg(target());
-        program::run(&mut cargo)?;
+        program::watch(&mut cargo)?;
         Ok(Self(target().join("release/noflake")))
     }
 

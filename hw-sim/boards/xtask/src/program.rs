@@ -24,6 +24,19 @@ pub(crate) fn run(command: &mut Command) -> Result<Output, Error> {
     if output.status.success() { Ok(output) } else { Err(failed(command, &output)) }
 }
 
+/// Runs a program to its end, whose progress and errors are for whoever waits.
+pub(crate) fn watch(command: &mut Command) -> Result<(), Error> {
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let status = command.status().map_err(Error::start(command))?;
+    let said = "it says above why".to_owned();
+    let program = command.get_program().to_string_lossy().into_owned();
+    if status.success() {
+        Ok(())
+    } else {
+        Err(Error::Failed { program, status: status.to_string(), said })
+    }
+}
+
 /// Runs a program to its end.
 pub(crate) fn output(command: &mut Command) -> Result<Output, Error> {
     command.stdin(Stdio::null()).output().map_err(Error::start(command))

@@ -2,20 +2,22 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::emulator::{self, Emulator};
 use crate::error::Error;
 use crate::firmware::{Firmware, Plant};
-use crate::interrupted;
 use crate::output::say;
+use crate::{interrupted, suite};
 
 /// How often it is looked whether the board still has power.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// A board without power for so long, whose power nobody has taken, has ended.
+const GONE_AFTER: Duration = Duration::from_secs(2);
 
-/// Starts a board whose port is at `serial`, and waits.
+/// Starts a board whose port is at `serial`, and waits. Its power may be taken and given back meanwhile.
 pub(crate) fn run(serial: &Path, state: Option<&Path>) -> Result<bool, Error> {
     make_way(serial)?;
     // Noted before the board is, so that it is looked at behind the board's end.
@@ -26,18 +28,42 @@ pub(crate) fn run(serial: &Path, state: Option<&Path>) -> Result<bool, Error> {
     interrupted::takes_away(temporary.path());
     let board = Emulator::open(state.unwrap_or_else(|| temporary.path()), &firmware)?;
     board.start()?;
-    let port = board.path("port");
-    let port = fs::canonicalize(&port).map_err(Error::file(&port))?;
     make_way(serial)?;
-    symlink(&port, serial).map_err(Error::file(serial))?;
+    let mut leads_to = link(&board, serial)?;
     say!("the board is at serial:{}, Ctrl-C ends it", serial.display());
+    say!("its flash is in {}", board.path("").display());
+    if let Ok([off, on]) = suite::power_commands(&board) {
+        say!("its power: --power-off \"{off}\" --power-on \"{on}\"");
+    }
     say!("next: noflake device identify -d serial:{}", serial.display());
-    while board.is_on() {
+    let mut seen_on = Instant::now();
+    while seen_on.elapsed() < GONE_AFTER {
+        if board.was_taken_off() || board.is_on() {
+            seen_on = Instant::now();
+        }
+        let has_moved = fs::canonicalize(board.path("port")).is_ok_and(|port| port != leads_to);
+        if has_moved && fs::read_link(serial).is_ok_and(|it| it == leads_to) {
+            fs::remove_file(serial).map_err(Error::file(serial))?;
+        }
+        if has_moved && !serial.is_symlink() {
+            leads_to = link(&board, serial)?;
+        }
         thread::sleep(LOOK_EVERY);
     }
     take_left_link(serial);
-    let said = fs::read_to_string(board.path("qemu.log")).unwrap_or_default();
-    Err(Error::Board(format!("it has ended by itself: {}", said.trim())))
+    let said = board.last_words();
+    let why = if said.is_empty() { "somebody has killed it".to_owned() } else { said };
+    let kept =
+        if state.is_some() { "; the same command starts it again, with its flash" } else { "" };
+    Err(Error::Board(format!("the emulator has ended: {why}{kept}")))
+}
+
+/// Lets `serial` lead to the board's port; gives the port.
+fn link(board: &Emulator, serial: &Path) -> Result<PathBuf, Error> {
+    let port = board.path("port");
+    let port = fs::canonicalize(&port).map_err(Error::file(&port))?;
+    symlink(&port, serial).map_err(Error::file(serial))?;
+    Ok(port)
 }
 
 /// Takes away a link to the port of a board that has ended. Anything else is somebody's.

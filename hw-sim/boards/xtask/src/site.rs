@@ -29,7 +29,12 @@ struct Version {
     settings: &'static str,
 }
 
-const HEALTHY: &str = "behaviour healthy\nsupply_mv 3300\n";
+const HEALTHY: &str = "\
+# How this version behaves: healthy, hangs, crashes, never_polls, deaf, feeds_from_interrupt
+behaviour healthy
+# What its sensor reads, in millivolts: the plan wants 3140 to 3470
+supply_mv 3300
+";
 
 /// What the suite runs, and behind that the version for the power cuts and the other programs.
 const VERSIONS: [Version; 13] = [
@@ -198,7 +203,7 @@ security_version = {security}
 retires_fallback = false
 data_schema = 1
 data_readable_by = 1
-notes = "Application for the emulated board MPS2 AN385."
+notes = "For the emulated board MPS2 AN385."
 plan = "{plan}"
 hardware = [{{ id = "mps2-an385", first_revision = 1, last_revision = 1 }}]
 
@@ -222,27 +227,32 @@ file = "{settings}"
     )
 }
 
-/// Puts what a bundle needs into `folder`, for a user who makes one. What is there stays.
+/// Puts what a bundle needs into `folder`, for a user who makes one. The program is what was built; what else is there stays, and
+/// its names come back.
 pub(crate) fn write_example(
     firmware: &Firmware,
     program: Program,
     folder: &Path,
-) -> Result<(), Error> {
+) -> Result<Vec<&'static str>, Error> {
     fs::create_dir_all(folder).map_err(Error::file(folder))?;
     let (bytes, plan) = program.parts(firmware);
+    let path = folder.join("mcu.bin");
+    fs::write(&path, bytes).map_err(Error::file(&path))?;
     let spec = spec_text("mps2-demo", ("1.0.0", 1), "mcu-plan.toml", "mcu.bin", "mcu-settings.txt");
-    let files: [(&str, &[u8]); 4] = [
-        ("mcu.toml", spec.as_bytes()),
-        ("mcu-plan.toml", plan.as_bytes()),
-        ("mcu.bin", bytes),
-        ("mcu-settings.txt", HEALTHY.as_bytes()),
-    ];
-    if let Some((name, _)) = files.iter().find(|(name, _)| folder.join(name).exists()) {
-        return Err(Error::Exists(folder.join(name)));
-    }
-    for (name, bytes) in files {
+    let settings = match program {
+        Program::Application => HEALTHY,
+        Program::Template => "# The template reads no settings.\n",
+    };
+    let mut kept = Vec::new();
+    for (name, text) in
+        [("mcu.toml", spec.as_str()), ("mcu-plan.toml", plan), ("mcu-settings.txt", settings)]
+    {
         let path = folder.join(name);
-        fs::write(&path, bytes).map_err(Error::file(&path))?;
+        if path.exists() {
+            kept.push(name);
+        } else {
+            fs::write(&path, text).map_err(Error::file(&path))?;
+        }
     }
-    Ok(())
+    Ok(kept)
 }

@@ -43,14 +43,7 @@ pub(crate) fn print(rows: &[Row], cuts: &[Outcome], again: &str) -> bool {
     }
     say!("");
     for row in rows.iter().filter(|row| row.finding != Finding::Holds) {
-        let word = match row.finding {
-            Finding::Holds => "holds",
-            Finding::Broken => "broken",
-            Finding::NotChecked => "not checked",
-            // This board says that it has a deadline.
-            Finding::NotDefended => "not defended",
-        };
-        say!("{} {word}: {}", row.scenario, row.why.as_deref().unwrap_or_default());
+        say!("{}", row.in_words());
     }
     let is_enough = judge_cuts(cuts, again);
     let broken: Vec<&str> = promises

@@ -27,7 +27,7 @@ pub(crate) struct Test {
     /// How many power cuts
     #[arg(long, default_value_t = 50)]
     cuts: usize,
-    /// Make one cut, at this place: OPERATION:PIECE, as a cut that has broken something is printed
+    /// Make one cut, at this place: OPERATION:PIECE, as a cut that has broken something is printed. Not with --cuts or --only
     #[arg(long, value_name = "PLACE", conflicts_with_all = ["cuts", "only"])]
     at: Option<Place>,
     /// Scenarios or promises of the suite to run, with commas between; `none` for none of them
@@ -51,15 +51,16 @@ impl Test {
 pub(crate) fn run(options: &Test) -> Result<bool, Error> {
     let is_suite_left_out = options.only.as_deref() == Some("none") || options.at.is_some();
     if options.only.as_deref() == Some("none") && options.cuts == 0 {
-        return Err(Error::Usage("with --only none and --cuts 0 there is nothing to test"));
+        let words = "with --only none and --cuts 0 there is nothing to test";
+        return Err(Error::Usage(words.to_owned()));
     }
     emulator::is_there()?;
     let mut phase = Phase::begin();
-    let firmware = Firmware::build(options.plant)?;
     let noflake = Noflake::build()?;
     if let Some(only) = options.only.as_deref().filter(|_| !is_suite_left_out) {
         suite::is_known(&noflake, only)?;
     }
+    let firmware = Firmware::build(options.plant)?;
     let mut work = tempfile::tempdir().map_err(Error::file(&std::env::temp_dir()))?;
     interrupted::takes_away(work.path());
     let site = Site::make(&work.path().join("site"), noflake, &firmware)?;
@@ -80,8 +81,11 @@ pub(crate) fn run(options: &Test) -> Result<bool, Error> {
         board.start()?;
         rows = suite::run(&site, &board, options.only.as_deref(), options.seed)?;
         if options.only.is_none() {
-            rows.push(ended_by(&site, &board, "P2.hangs", "watchdog")?);
-            rows.push(ended_by(&site, &board, "P2.never-polls", "deadline")?);
+            for (scenario, cause) in
+                [("P2.hangs", "watchdog"), ("P2.never-polls", "deadline"), ("P2.crashes", "crash")]
+            {
+                rows.extend(ended_by(&site, &board, scenario, cause)?);
+            }
             for role in [site::TEMPLATE, site::EMBASSY] {
                 rows.push(stays(&site, &board, role)?);
             }
@@ -118,10 +122,10 @@ pub(crate) fn run(options: &Test) -> Result<bool, Error> {
 }
 
 /// Whether a trial that a scenario lets go wrong is ended by what has to end it: either of the two would bring the board back.
-fn ended_by(site: &Site, board: &Emulator, scenario: &str, cause: &str) -> Result<Row, Error> {
+fn ended_by(site: &Site, board: &Emulator, scenario: &str, cause: &str) -> Result<Vec<Row>, Error> {
     let mut rows = suite::run(site, board, Some(scenario), 1)?;
-    let (Some(mut row), None) = (rows.pop(), rows.pop()) else {
-        return Err(Error::Board(format!("{scenario} gives no row, or more than one")));
+    let Some(row) = rows.iter_mut().find(|row| row.scenario == scenario) else {
+        return Err(Error::Board(format!("the suite says nothing of {scenario}")));
     };
     row.scenario = format!("{scenario}: by the {cause}");
     if row.finding == Finding::Holds {
@@ -135,7 +139,7 @@ fn ended_by(site: &Site, board: &Emulator, scenario: &str, cause: &str) -> Resul
             row.why = Some(format!("what ended it was {seen}"));
         }
     }
-    Ok(row)
+    Ok(rows)
 }
 
 /// Whether a program does what it is there for: it is deployed, confirmed, and runs on with nobody on its line.

@@ -2,6 +2,7 @@
 
 use firmware_protocol::boot::BootRow;
 use firmware_protocol::message::{RootStatus, Status};
+use firmware_protocol::slot::RejectReason;
 
 use crate::bench::Opened;
 use crate::qualify::observation::{SlotState, StatusFacts, Where};
@@ -83,11 +84,16 @@ pub(super) const fn is_lost(root: &RootStatus) -> bool {
 
 /// Why the device runs what it runs, as of now.
 pub(super) fn why(opened: &Opened, row: BootRow) -> String {
-    let since = match (row, opened.status.trial, opened.status.active) {
+    // One that was opened since this start is another one.
+    let of_this_start = opened.status.trial.filter(|trial| trial.is_running);
+    let since = match (row, of_this_start, opened.status.active) {
         (BootRow::TrialArmed, None, Some(active)) if active == opened.facts.running => {
             "; it was confirmed since"
         }
-        (BootRow::TrialArmed | BootRow::TrialPaused, None, _) => "; the trial was ended since",
+        (BootRow::TrialArmed, None, _) => "; the trial was ended since",
+        (BootRow::TrialPaused, None, _) if opened.status.trial.is_none() => {
+            "; the trial was ended since"
+        }
         _ => "",
     };
     format!("{}{since}", row.explanation())
@@ -121,6 +127,10 @@ pub(super) fn next(standing: &Standing<'_>) -> &'static str {
         }
         (_, Some(rejection)) if rejection.blames_bundle => {
             "mend the bundle and deploy the mended one, or deploy this one again with --again"
+        }
+        (_, Some(rejection)) if rejection.cause == RejectReason::LeaseExpired => {
+            "run the same noflake deploy again; if its trial ends so once more on a link that holds, the image does not \
+             listen: mend the bundle"
         }
         (_, Some(_)) => "run the same noflake deploy again: nothing speaks against the bundle",
         (_, None) => match spare.map(|slot| slot.state) {
@@ -173,6 +183,11 @@ mod tests {
             opened.status.trial = Some(TRIAL);
             assert!(!why(&opened, row).contains("since"), "a trial is open");
         }
+        let mut opened = fallback_runs();
+        opened.facts.running = SlotA;
+        opened.status.trial = Some(TrialFacts { is_running: false, ..TRIAL });
+        let words = why(&opened, BootRow::TrialArmed);
+        assert!(words.ends_with("; it was confirmed since"), "the open one is another: {words}");
     }
 
     /// A trial that nobody has judged is never one command away from being permanent.

@@ -8,6 +8,7 @@ use firmware_protocol::flash::Fed;
 use firmware_protocol::layout::Layout;
 use firmware_protocol::start::{BootCheck, Handover, boot};
 use mps2_an385::clock::{TICKS_IN_US, Ticks};
+use mps2_an385::file::File;
 use mps2_an385::flash::FileFlash;
 use mps2_an385::layout::{PROGRAM, area, layout};
 use mps2_an385::loaded::Loaded;
@@ -19,6 +20,7 @@ fn main() -> ! {
     if !cfg!(feature = "plant-no-watchdog") {
         watchdog::start();
     }
+    File::close_left(retained::left_open());
     let Ok(layout) = layout() else { retained::reset_behind_fault() };
     let mut flash = Loaded::new(Fed::new(FileFlash::for_engine(), watchdog::feed), &layout);
     let ticks = Ticks::start();
@@ -30,9 +32,15 @@ fn main() -> ! {
     let place = match handover.start {
         Start::Recovery => map::RECOVERY,
         // What was checked last is what was loaded last.
-        Start::Slot(slot) if flash.holds(area(&layout, slot, PROGRAM)) => map::APPLICATION,
+        Start::Slot(slot)
+            if flash.holds(area(&layout, slot, PROGRAM)) && places::can_be_entered() =>
+        {
+            map::APPLICATION
+        }
         Start::Slot(_) => retained::reset_behind_fault(),
     };
+    // Its file would stay open for as long as the emulator runs.
+    drop(flash);
     retained::leave(&handover);
     if handover.deadline_ms.is_some() && !cfg!(feature = "plant-no-deadline") {
         deadline::set(handover.deadline_ms);
