@@ -95,7 +95,7 @@ fn twice_in_a_slow_start_says_nothing_against_the_bundle() {
         .noflake(&explain)
         .code(0)
         .says("its lease expired")
-        .says("next: run the same noflake deploy again: nothing speaks against the bundle");
+        .says("next: run the same noflake deploy again; if its trial ends so once more");
     let again = site.deploy(&bundle, &device.address());
     let _ = again.code(6).says("it is tried again").says_not("rejected this bundle");
     assert_eq!(device.stop()["resets"]["deadline"], 2, "both starts outlived their lease");

@@ -30,7 +30,7 @@ fn dies(options: &SimOptions) {
         .code(0)
         .says("version 1.0.0")
         .says("its lease expired: no host renewed it in time")
-        .says("next: run the same noflake deploy again: nothing speaks against the bundle");
+        .says("next: run the same noflake deploy again; if its trial ends so once more");
     let sent = device.payload_bytes();
     let _ = site.deploy(&bundle, &device.address()).code(0).says("it is tried again");
     assert_eq!(device.payload_bytes(), sent, "what is staged already is not sent again");

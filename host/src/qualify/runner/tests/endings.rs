@@ -162,6 +162,17 @@ fn a_device_that_went_back_rejects_a_bundle_only_for_a_failure_that_it_has_seen(
     }
 }
 
+/// A lease that ended before a word was heard may be the link's fault or the image's: who obeys `next` does not go round for ever.
+#[test]
+fn an_image_that_was_never_heard_is_tried_once_more_and_then_mended() {
+    for (at, next) in [(UNDER_RESET, "does not listen"), (UNDER_CHECK, "nothing speaks against")] {
+        let mut world = World::new(3.3);
+        let lease = |world: &mut World| world.end_trial(RejectReason::LeaseExpired);
+        let end = struck(&mut world, at, lease).end;
+        assert!(end.next_command.unwrap().contains(next), "{}", end.message);
+    }
+}
+
 /// One that never answers within its limit has failed; one that answers was given too short a time.
 #[test]
 fn a_boot_that_ran_too_long_speaks_against_an_image_only_if_it_was_never_heard() {
