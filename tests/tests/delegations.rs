@@ -112,7 +112,7 @@ fn what_is_wrong_with_a_delegation_is_not_told_of_the_bundle() {
         let ended = ended.says(&format!(": refused: the device refused the delegation: {word}"));
         let _ = ended
             .says("have whoever holds the operate key make a new one")
-            .says("noflake device status --trust says more")
+            .says(&format!("noflake device status -d {address} --trust says more"))
             .says_not("noflake bundle");
     };
     let _ = works.delegate("t", &[]).code(0);

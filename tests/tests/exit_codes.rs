@@ -92,7 +92,8 @@ fn seven_needs_service() {
                 [[image]]\nversion = \"1.1.0\"\nbehaviour = \"hangs_feeding_watchdog\"\n";
     let device = format!("sim:{}", site.scenario("mute", body).display());
     let ended = site.deploy(&site.bundle(&Release::new("1.1.0")), &device).code(7);
-    let _ = ended.says("has not answered").says("device status --explain");
+    let next = format!("noflake device status -d {device} --explain");
+    let _ = ended.says("has not answered").says(&next);
 }
 
 /// The way to the device is gone in the trial: that says nothing about the device.

@@ -68,11 +68,11 @@ impl Unit {
 #[test]
 fn a_lost_boot_record_is_told_by_deploy_and_by_status_and_mended_by_recover() {
     let unit = Unit::new().damaged(flash::lose_record);
+    let address = unit.device.address();
     let _ = unit
         .explain()
         .says("no boot record can be read, so the recovery image runs (rule B1")
-        .says("next: noflake device recover -d DEVICE --root ROOT --bundle BUNDLE");
-    let address = unit.device.address();
+        .says(&format!("next: noflake device recover -d {address} --root ROOT --bundle BUNDLE"));
     let root = unit.site.root();
     let command = format!(
         "next      noflake device recover -d {address} --root {} --bundle {}",
@@ -103,10 +103,13 @@ fn a_lost_root_record_is_stored_anew_though_a_version_runs() {
         .code(5)
         .says("flash has lost the root record that the device is enrolled under")
         .says(&format!("next      noflake device recover -d {address} --root "));
-    let _ =
-        unit.explain().says("enrolled under root record 1").says(", which flash has lost").says(
-            "next: noflake device enroll -d DEVICE --root ROOT, with the root record that it is",
-        );
+    let _ = unit
+        .explain()
+        .says("enrolled under root record 1")
+        .says(", which flash has lost")
+        .says(&format!(
+            "next: noflake device enroll -d {address} --root ROOT, with the root record that it is"
+        ));
     let _ = unit
         .recover(&next)
         .code(0)
@@ -201,7 +204,8 @@ fn a_version_that_runs_is_found_done_without_a_root_record_and_the_loss_is_said(
     let next = unit.site.bundle(&Release::new("1.2.0"));
     let plan = plan.display().to_string();
     let qualify = ["qualify", &next, "--plan", &plan, "-d", &address];
-    let ended = unit.site.noflake(&qualify).code(5).says("next      noflake device enroll, with");
+    let enroll = format!("next      noflake device enroll -d {address}, with");
+    let ended = unit.site.noflake(&qualify).code(5).says(&enroll);
     let _ = ended.says("then run the same command again");
 }
 
@@ -255,7 +259,8 @@ fn a_device_that_lacks_nothing_is_deployed_to_and_one_in_factory_state_is_not_en
     let recover = ["--format", "json", "device", "recover", "-d", &address, "--bundle", &next];
     let told = unit.site.noflake(&recover).code(5).json_lines();
     assert_eq!((&told[0]["why"], &told[0]["root_how"]), (&"none".into(), &Value::Null));
-    assert_eq!(told[1]["next"], "noflake device enroll, then run the same command again");
+    let enroll = format!("noflake device enroll -d {address}, then run the same command again");
+    assert_eq!(told[1]["next"], enroll);
     assert_eq!(unit.site.status(&address)["device"]["enrolled"], false);
 }
 

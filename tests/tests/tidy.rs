@@ -71,7 +71,7 @@ const BOARD: Crate = Crate {
 const XTASK: Crate = Crate {
     folder: "hw-sim/boards/xtask/src",
     layers: &[
-        "error map interrupted",
+        "error map interrupted output",
         "program image toolchain",
         "noflake",
         "firmware",
