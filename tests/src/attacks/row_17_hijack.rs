@@ -37,6 +37,8 @@ const SLOW_FLASH: &str = "[flash]\nerase_us = 30000";
 /// Frames of the host behind which the attacker speaks up: it is at work then.
 const AT_WORK: usize = 8;
 const LOOK: Duration = Duration::from_millis(2);
+/// How often the attacker tries: a device at work is busy now and then.
+const ROUNDS: u32 = 4;
 /// Longest that the attacker waits for a word of the device.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -140,27 +142,40 @@ fn cross_wire(taps: [&Wiretap; 2], is_over: &AtomicBool) -> [usize; 2] {
     heard
 }
 
-/// Asks for a session and then for what ends one, in the open; gives how many refusals there were.
+/// Asks for a session and then for what ends one, in the open, again and again as one who is refused would; gives how many
+/// refusals there were.
 fn speak_up(tap: &Wiretap) -> usize {
     await_work(tap);
-    let hello = ask(tap, 1, 0, Request::Hello { min: 1, current: 1 }, |reply| match reply {
-        Reply::Hello { boot_nonce, .. } => boot_nonce,
-        _ => 0,
-    });
-    let Some(Ok(boot_nonce)) = hello else { return 0 };
-    let open = Request::OpenSession { take_over: true, trial_id: 0 };
-    let opened = ask(tap, 2, 0, open, |reply| match reply {
-        Reply::Session { session, .. } => session,
-        _ => 0,
-    });
-    let session = opened.and_then(Result::ok).unwrap_or(1);
-    let asked = [
-        Request::Confirm { trial_id: 1, boot_nonce },
-        Request::Rollback { trial_id: 1 },
-        Request::Reset { boot_nonce },
-    ];
-    let answers = (3..).zip(asked).map(|(id, request)| ask(tap, id, session, request, |_| ()));
-    answers.filter(|answer| matches!(answer, Some(Err(_)))).count()
+    let mut refusals = 0;
+    for round in 0..ROUNDS {
+        let first_id = 10 * round;
+        let hello = Request::Hello { min: 1, current: 1 };
+        let hello = ask(tap, first_id, 0, hello, |reply| match reply {
+            Reply::Hello { boot_nonce, .. } => boot_nonce,
+            _ => 0,
+        });
+        // The deploy is over, and the connection with it.
+        let Some(Ok(boot_nonce)) = hello else { break };
+        let open = Request::OpenSession { take_over: true, trial_id: 0 };
+        let opened = ask(tap, first_id + 1, 0, open, |reply| match reply {
+            Reply::Session { session, .. } => session,
+            _ => 0,
+        });
+        let session = opened.and_then(Result::ok).unwrap_or(1);
+        let asked = [
+            Request::Confirm { trial_id: 1, boot_nonce },
+            Request::Rollback { trial_id: 1 },
+            Request::Reset { boot_nonce },
+        ];
+        let answers = (first_id + 2..).zip(asked);
+        let answers = answers.map(|(id, request)| ask(tap, id, session, request, |_| ()));
+        let answers: Vec<_> = answers.collect();
+        refusals += answers.iter().filter(|answer| matches!(answer, Some(Err(_)))).count();
+        if !matches!(answers.last(), Some(Some(Err(_)))) {
+            break;
+        }
+    }
+    refusals
 }
 
 /// A line of a console that no device has written: it is heard whatever the host has asked, so no number has to be guessed.
