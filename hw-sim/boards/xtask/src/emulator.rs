@@ -20,8 +20,6 @@ const PID: &str = "qemu.pid";
 const QEMU: &str = "qemu-system-arm";
 /// In which QEMU names its port.
 const START_MAX: Duration = Duration::from_secs(20);
-/// In which the port of one that was ended goes, if its number is not somebody else's at once.
-const END_MAX: Duration = Duration::from_secs(1);
 
 /// A board.
 #[derive(Debug)]
@@ -137,22 +135,18 @@ impl Emulator {
             let words = format!("{} is no number: who has its power?", folder.join(PID).display());
             return Err(Error::Board(words));
         }
+        // First the link: the number of a port that has ended is the next board's at once, and a host that is still about would
+        // speak to that one. What is gone already is as good.
+        let _ = fs::remove_file(folder.join("port"));
         if let Some(pid) = running(folder) {
             let _ = kill_process(pid, Signal::KILL);
             // Only whoever has started it can, and has to: for anybody else this is an error.
             let _ = waitpid(Some(pid), WaitOptions::empty());
-            // Its files are closed last, and the port goes with them: whoever asks then finds the link to it dangling.
-            let until = Instant::now() + END_MAX;
-            while running(folder).is_some()
-                || folder.join("port").exists() && Instant::now() < until
-            {
+            while running(folder).is_some() {
                 sleep(Duration::from_millis(1));
             }
         }
-        for name in ["port", PID] {
-            // Gone already is as good.
-            let _ = fs::remove_file(folder.join(name));
-        }
+        let _ = fs::remove_file(folder.join(PID));
         Ok(())
     }
 
