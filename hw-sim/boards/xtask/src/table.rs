@@ -46,12 +46,14 @@ pub(crate) fn print(rows: &[Row], cuts: &[Outcome], again: &str) -> bool {
         say!("{}", row.in_words());
     }
     let is_enough = judge_cuts(cuts, again);
-    let broken: Vec<&str> = promises
+    let mut broken: Vec<&str> = promises
         .iter()
         .filter(|(_, rows)| tally(rows)[1] > 0)
         .map(|(promise, _)| *promise)
         .chain((broken_cuts > 0).then_some("P1"))
         .collect();
+    broken.sort_unstable();
+    broken.dedup();
     if !broken.is_empty() {
         say!("broken: {}", broken.join(", "));
     }
