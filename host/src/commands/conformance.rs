@@ -19,6 +19,7 @@ use crate::cli::Context;
 use crate::conformance::{Bundles, Choice, Ending, Fault, Role, Scenario, Stopping, Suite, Told};
 use crate::error::{CommandError, Exit};
 use crate::evidence::{Verb, escape_text};
+use crate::output::Format;
 
 /// Roles that are deployed whole, besides being put on trial.
 const DEPLOYED: [Role; 3] = [Role::Base, Role::Next, Role::Fails];
@@ -143,7 +144,10 @@ fn announce(address: &str, bundles: &Bundles, choice: &Choice, has_power: bool, 
 }
 
 fn tell(address: &str, told: Told<'_>, context: &Context) {
+    let is_json = context.output.format() == Format::Json;
     let line = match told {
+        // A result, as soon as there is one: a suite takes minutes.
+        Told::Found(row) if is_json => return context.output.result(&"", &row.to_json()),
         Told::Begins(role) => format!("{address}: begins with `{role}`"),
         Told::Starts(scenario) => format!("{address}: {scenario}: {}", scenario.says()),
         Told::Found(row) => format!("{address}: {}: {}", row.scenario, row.finding.in_words()),
@@ -165,11 +169,6 @@ fn print(address: &str, ending: &Ending, context: &Context) {
         None => "it was not seen at the end: noflake device status --explain".to_owned(),
     };
     let exit = exit_of(ending).code();
-    if context.output.format() == crate::output::Format::Json {
-        for row in table.rows() {
-            context.output.result(&"", &row.to_json());
-        }
-    }
     let counts: serde_json::Map<_, _> =
         table.counts().into_iter().map(|(word, count)| (word.to_owned(), json!(count))).collect();
     let machine = json!({

@@ -76,12 +76,6 @@ impl Table {
         Self(rows)
     }
 
-    /// Every row, promise by promise.
-    #[must_use]
-    pub fn rows(&self) -> &[Row] {
-        &self.0
-    }
-
     /// How many were found to hold, broken, not checked and not defended.
     #[must_use]
     pub fn counts(&self) -> [(&'static str, usize); 4] {
@@ -153,7 +147,7 @@ mod tests {
         assert!(
             table.is_broken() && table.has_fault(Fault::None) && !table.has_fault(Fault::Bench)
         );
-        let machine = table.rows()[0].to_json();
+        let machine = table.0[0].to_json();
         assert_eq!(machine["finding"], "broken");
         assert_eq!(machine["why"], "it still runs");
     }

@@ -84,17 +84,16 @@ pub(super) const fn is_lost(root: &RootStatus) -> bool {
 
 /// Why the device runs what it runs, as of now.
 pub(super) fn why(opened: &Opened, row: BootRow) -> String {
-    // One that was opened since this start is another one.
-    let of_this_start = opened.status.trial.filter(|trial| trial.is_running);
-    let since = match (row, of_this_start, opened.status.active) {
-        (BootRow::TrialArmed, None, Some(active)) if active == opened.facts.running => {
-            "; it was confirmed since"
-        }
-        (BootRow::TrialArmed, None, _) => "; the trial was ended since",
-        (BootRow::TrialPaused, None, _) if opened.status.trial.is_none() => {
-            "; the trial was ended since"
-        }
-        _ => "",
+    let trial = opened.status.trial;
+    // Behind a start into a trial, an open one that does not run is another one.
+    let armed_is_over = row == BootRow::TrialArmed && !trial.is_some_and(|trial| trial.is_running);
+    let paused_is_over = row == BootRow::TrialPaused && trial.is_none();
+    let since = if armed_is_over && opened.status.active == Some(opened.facts.running) {
+        "; it was confirmed since"
+    } else if armed_is_over || paused_is_over {
+        "; the trial was ended since"
+    } else {
+        ""
     };
     format!("{}{since}", row.explanation())
 }
