@@ -63,16 +63,19 @@ impl Settings {
     fn parse(text: &str) -> Self {
         let mut settings = Self::default();
         for line in text.lines() {
-            let is_read = match line.split_once(' ') {
-                Some(("behaviour", word)) => behaviour(word).map(|it| settings.behaviour = it),
-                Some(("supply_mv", number)) => {
-                    number.parse().ok().map(|it| settings.supply_mv = it)
+            let read = match line.split_once(' ') {
+                Some(("behaviour", word)) => {
+                    behaviour(word).map(|behaviour| Self { behaviour, ..settings })
                 }
-                Some(_) | None => (line.is_empty() || line.starts_with('#')).then_some(()),
+                Some(("supply_mv", number)) => {
+                    number.parse().ok().map(|supply_mv| Self { supply_mv, ..settings })
+                }
+                Some(_) | None => (line.is_empty() || line.starts_with('#')).then_some(settings),
             };
-            if is_read.is_none() {
+            let Some(read) = read else {
                 return Self { behaviour: Behaviour::Unknown, ..settings };
-            }
+            };
+            settings = read;
         }
         settings
     }

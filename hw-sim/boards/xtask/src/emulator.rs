@@ -31,6 +31,7 @@ impl Emulator {
     /// The board in `folder`: with the flash and the key that are there, or new and blank. It has no power.
     pub(crate) fn open(folder: &Path, firmware: &Firmware) -> Result<Self, Error> {
         let folder = own_folder(folder)?;
+        is_readable(&folder)?;
         if let Some(pid) = running(&folder) {
             let words = format!(
                 "{} is in use by process {}: end that one first",
@@ -115,9 +116,12 @@ impl Emulator {
         Self::power_off(&self.folder)
     }
 
-    /// Gives the board in `folder` power, and waits until its port is there.
+    /// Gives the board in `folder` power, and waits until its port is there. One with power is as good.
     pub(crate) fn power_on(folder: &Path) -> Result<(), Error> {
         let folder = &fs::canonicalize(folder).map_err(Error::file(folder))?;
+        if running(folder).is_some() {
+            return Ok(());
+        }
         let log = folder.join("qemu.log");
         let mut child = spawn(folder, &log, &[])?;
         let port = wait_for_port(&log, &mut child)?;
@@ -130,11 +134,7 @@ impl Emulator {
     /// Takes the power of the board in `folder`: its processor does nothing more from then on. One without power is as good.
     pub(crate) fn power_off(folder: &Path) -> Result<(), Error> {
         let folder = &fs::canonicalize(folder).map_err(Error::file(folder))?;
-        let pid = fs::read_to_string(folder.join(PID)).unwrap_or_default();
-        if !pid.chars().all(|it| it.is_ascii_digit()) {
-            let words = format!("{} is no number: who has its power?", folder.join(PID).display());
-            return Err(Error::Board(words));
-        }
+        is_readable(folder)?;
         // First the link: the number of a port that has ended is the next board's at once, and a host that is still about would
         // speak to that one. What is gone already is as good.
         let _ = fs::remove_file(folder.join("port"));
@@ -246,6 +246,13 @@ fn wait_for_port(log: &Path, child: &mut Child) -> Result<PathBuf, Error> {
         }
         sleep(Duration::from_millis(5));
     }
+}
+
+/// Whether it can be told if an emulator runs in `folder`: one that nobody knows of has its flash open.
+fn is_readable(folder: &Path) -> Result<(), Error> {
+    let path = folder.join(PID);
+    let pid = fs::read_to_string(&path).unwrap_or_default();
+    if pid.chars().all(|it| it.is_ascii_digit()) { Ok(()) } else { Err(Error::Pid(path)) }
 }
 
 /// The emulator that runs in `folder`, if one does: a number that is left of a process long gone may be anybody's by now.

@@ -48,8 +48,11 @@ pub(crate) enum Error {
     #[error("{} is there already, of a board that runs or of somebody else: end that one, name another place, or take it away first", .0.display())]
     Exists(PathBuf),
     /// A folder in which others can lay links.
-    #[error("{} is not yours alone: a board's folder has to belong to you, and be writable by nobody else", .0.display())]
+    #[error("{} is not yours alone: a board's folder has to belong to you, and be writable by nobody else: `chmod go-w` that, or name another one", .0.display())]
     Foreign(PathBuf),
+    /// Who has a board's power is not known.
+    #[error("{} does not hold the number of an emulator: look for one that runs in this folder and end it, then take the file away", .0.display())]
+    Pid(PathBuf),
     /// A folder that is there is not to be changed.
     #[error("{} is there already: name a new folder", .0.display())]
     Taken(PathBuf),

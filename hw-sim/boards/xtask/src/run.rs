@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::output::say;
 use crate::{interrupted, suite};
 
 /// How often it is looked whether the board still has power.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A board without power for so long, whose power nobody has taken, has ended.
 const GONE_AFTER: Duration = Duration::from_secs(2);
 
@@ -29,7 +29,8 @@ pub(crate) fn run(serial: &Path, state: Option<&Path>) -> Result<bool, Error> {
     let board = Emulator::open(state.unwrap_or_else(|| temporary.path()), &firmware)?;
     board.start()?;
     make_way(serial)?;
-    let mut leads_to = link(&board, serial)?;
+    // By the board's own link, which goes with its power and comes again with the next port.
+    symlink(board.path("port"), serial).map_err(Error::file(serial))?;
     say!("the board is at serial:{}, Ctrl-C ends it", serial.display());
     say!("its flash is in {}", board.path("").display());
     if let Ok([off, on]) = suite::power_commands(&board) {
@@ -41,13 +42,6 @@ pub(crate) fn run(serial: &Path, state: Option<&Path>) -> Result<bool, Error> {
         if board.was_taken_off() || board.is_on() {
             seen_on = Instant::now();
         }
-        let has_moved = fs::canonicalize(board.path("port")).is_ok_and(|port| port != leads_to);
-        if has_moved && fs::read_link(serial).is_ok_and(|it| it == leads_to) {
-            fs::remove_file(serial).map_err(Error::file(serial))?;
-        }
-        if has_moved && !serial.is_symlink() {
-            leads_to = link(&board, serial)?;
-        }
         thread::sleep(LOOK_EVERY);
     }
     take_left_link(serial);
@@ -58,18 +52,10 @@ pub(crate) fn run(serial: &Path, state: Option<&Path>) -> Result<bool, Error> {
     Err(Error::Board(format!("the emulator has ended: {why}{kept}")))
 }
 
-/// Lets `serial` lead to the board's port; gives the port.
-fn link(board: &Emulator, serial: &Path) -> Result<PathBuf, Error> {
-    let port = board.path("port");
-    let port = fs::canonicalize(&port).map_err(Error::file(&port))?;
-    symlink(&port, serial).map_err(Error::file(serial))?;
-    Ok(port)
-}
-
 /// Takes away a link to the port of a board that has ended. Anything else is somebody's.
 fn take_left_link(serial: &Path) {
     let leads_to = fs::read_link(serial).ok();
-    if leads_to.is_some_and(|it| it.starts_with("/dev/pts")) && !serial.exists() {
+    if leads_to.is_some_and(|it| it.ends_with("port")) && !serial.exists() {
         let _ = fs::remove_file(serial);
     }
 }
